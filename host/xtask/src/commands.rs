@@ -1,0 +1,177 @@
+//! The commands, each a list of steps.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use crate::packages;
+use crate::steps::{Outcome, note, run, step};
+use crate::toolchain::{TARGET, Toolchain};
+use crate::workspace::{cargo, functions, functions_target, root, target};
+
+/// `setup [--toolchain rustup|debian]`
+pub(crate) fn setup(arguments: &[String]) -> Outcome {
+    let wanted = match arguments {
+        [] => None,
+        [flag, name] if flag == "--toolchain" => Some(Toolchain::from_name(name)?),
+        _ => {
+            return Err("setup takes `--toolchain rustup` or `--toolchain debian` only".to_owned());
+        }
+    };
+    prepare(wanted)
+}
+
+/// Everything that the other commands stand on; a second run changes nothing.
+fn prepare(wanted: Option<Toolchain>) -> Outcome {
+    let toolchain = step("guest toolchain", || Toolchain::ensure(wanted))?;
+    step("building the functions", || {
+        let mut build = cargo(&functions());
+        build
+            .args(["build", "--workspace", "--target-dir"])
+            .arg(functions_target());
+        toolchain.apply(&mut build)?;
+        run(&mut build)?;
+        note(&format!(
+            "{} components in functions/target/{TARGET}/release",
+            count_components()
+        ));
+        Ok(())
+    })
+}
+
+fn count_components() -> usize {
+    let folder = functions_target().join(TARGET).join("release");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+        })
+        .count()
+}
+
+/// `demo [ARGUMENTS]`: becomes the demo, so that its signals and its exit code are its own.
+pub(crate) fn demo(arguments: &[String]) -> Outcome {
+    step("curl, for the tour", ensure_curl)?;
+    prepare(None)?;
+    step("building the demo", || {
+        // Of all packages, as `cargo test` builds it: with a package alone, dependencies
+        // would have fewer features, and would be compiled once more for the tests.
+        run(cargo(&root()).args(["build", "--workspace", "--example", "demo"]))
+    })?;
+    let program = target().join("debug/examples/demo");
+    let error = Command::new(&program)
+        .args(arguments)
+        .current_dir(root())
+        .exec();
+    Err(format!("{} cannot be started: {error}", program.display()))
+}
+
+/// The demo's tour is made of curl lines, and its test runs them.
+fn ensure_curl() -> Outcome {
+    packages::ensure(&[("curl", "curl")])
+}
+
+/// `test [ARGUMENTS]`
+pub(crate) fn test(arguments: &[String]) -> Outcome {
+    step("curl, for the test of the demo", ensure_curl)?;
+    prepare(None)?;
+    let tests = test_arguments(arguments);
+    step("testing the node's workspace", || {
+        run(cargo(&root()).arg("test").args(&tests))
+    })?;
+    if !arguments.is_empty() {
+        note("the functions' own tests are left out, because of the arguments");
+        return Ok(());
+    }
+    step("testing the functions natively", || {
+        let mut test = cargo(&functions());
+        // A folder of its own: a guest build and a native one would wait for each other.
+        test.args(["test", "--workspace", "--target-dir"])
+            .arg(functions_target().join("native"));
+        run(&mut test)
+    })
+}
+
+/// All packages, unless the arguments name some.
+fn test_arguments(arguments: &[String]) -> Vec<String> {
+    let selects = |argument: &String| {
+        ["-p", "--package", "--workspace", "--manifest-path"]
+            .iter()
+            .any(|flag| argument == flag || argument.starts_with(&format!("{flag}=")))
+            || (argument.starts_with("-p") && !argument.starts_with("--"))
+    };
+    let own = arguments.iter().take_while(|argument| *argument != "--");
+    let all = if own.into_iter().any(selects) {
+        None
+    } else {
+        Some("--workspace".to_owned())
+    };
+    all.into_iter().chain(arguments.iter().cloned()).collect()
+}
+
+/// `bench [ARGUMENTS]`
+pub(crate) fn bench(arguments: &[String]) -> Outcome {
+    prepare_benches()?;
+    step("running the benches", || {
+        run(cargo(&root())
+            .args(["bench", "--package", "verge-benches"])
+            .args(arguments))
+    })
+}
+
+/// `versus [ARGUMENTS]`
+pub(crate) fn versus(arguments: &[String]) -> Outcome {
+    prepare_benches()?;
+    step("comparing with nginx", || {
+        run(cargo(&root())
+            .args(["bench", "--package", "verge-benches", "--bench", "versus"])
+            .arg("--")
+            .args(arguments))
+    })
+}
+
+/// What benches measure: the optimised node, the functions, and other programs.
+fn prepare_benches() -> Outcome {
+    step("programs to measure with", || {
+        packages::ensure(&[("nginx", "nginx-light"), ("wrk", "wrk")])
+    })?;
+    prepare(None)?;
+    step("building the node", || {
+        run(cargo(&root()).args(["build", "--release", "--package", "verge"]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn all_packages_are_tested_unless_some_are_named() {
+        for (given, expected) in [
+            ("", "--workspace"),
+            ("cache_", "--workspace cache_"),
+            ("-- --nocapture -p", "--workspace -- --nocapture -p"),
+            ("-p verge-config", "-p verge-config"),
+            ("-pverge-config", "-pverge-config"),
+            ("--package=verge-config x", "--package=verge-config x"),
+        ] {
+            assert_eq!(test_arguments(&words(given)), words(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn setup_refuses_what_it_does_not_know() {
+        assert!(setup(&words("--fast")).is_err());
+        assert!(
+            setup(&words("--toolchain gcc"))
+                .unwrap_err()
+                .contains("`gcc`")
+        );
+    }
+}

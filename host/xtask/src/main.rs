@@ -1,0 +1,60 @@
+//! `cargo xtask`: set-up and the project's own chores, each one command on a
+//! fresh machine. It builds and starts things; it is no part of the node.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "steps are timed for the reader; nothing is decided by the time"
+)]
+
+mod commands;
+mod packages;
+mod steps;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask COMMAND [ARGUMENTS]
+
+  setup    install the guest toolchain and build the functions
+             --toolchain rustup|debian   use this one, rather than what is there
+  demo     set up, then run a node with config/demo.toml in front of a demo origin
+  test     set up, then run every test; arguments go to `cargo test` of the node's
+           workspace, and the functions' own tests are left out then
+  bench    set up (nginx and wrk are installed if missing), then run the benches;
+           arguments go to `cargo bench`
+  versus   the same for the comparison with nginx alone; arguments go to the bench
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = arguments.split_first() else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let done = match command.as_str() {
+        "setup" => commands::setup(rest),
+        "demo" => commands::demo(rest),
+        "test" => commands::test(rest),
+        "bench" => commands::bench(rest),
+        "versus" => commands::versus(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("there is no command `{other}`\n\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nerror: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
