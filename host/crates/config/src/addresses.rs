@@ -1,0 +1,54 @@
+//! Kinds of value that are network addresses.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use toml::de::DeValue;
+
+use crate::kinds::{Kind, quoted, text_of};
+
+/// A socket address to listen on.
+pub(crate) struct Address;
+
+impl Kind for Address {
+    type Value = SocketAddr;
+
+    fn expected(&self) -> String {
+        "an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned()
+    }
+
+    fn read(&self, value: &DeValue<'_>) -> Result<SocketAddr, String> {
+        let text = text_of(value)?;
+        text.parse()
+            .map_err(|_| format!("{} is not valid", quoted(text)))
+    }
+
+    fn show(&self, value: &SocketAddr) -> String {
+        quoted(&value.to_string())
+    }
+}
+
+/// A range of addresses; a single address is a range of one.
+pub(crate) struct Cidr;
+
+impl Kind for Cidr {
+    type Value = IpNet;
+
+    fn expected(&self) -> String {
+        "a range of addresses, such as \"10.0.0.0/8\" or \"fd00::/8\"".to_owned()
+    }
+
+    fn read(&self, value: &DeValue<'_>) -> Result<IpNet, String> {
+        let text = text_of(value)?;
+        let net = text
+            .parse::<IpNet>()
+            .ok()
+            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        net.map(|net| net.trunc())
+            .ok_or_else(|| format!("{} is not valid", quoted(text)))
+    }
+
+    fn show(&self, value: &IpNet) -> String {
+        quoted(&value.to_string())
+    }
+}

@@ -1,0 +1,189 @@
+//! `[function.NAME]` and `[secret.NAME]`: what runs, what it may take, and what
+//! it may touch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::kinds::{ANY_TEXT, Choice, Count, Flag, Size, time};
+use crate::names::Names;
+use crate::node::{Runtime, SecretSource};
+use crate::table::Table;
+
+/// How instances are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A new instance for each call.
+    Fresh,
+}
+
+const LATER: &str = "is not available in this version";
+
+const ISOLATION: Choice<Isolation> = Choice(&[
+    ("fresh", Ok(Isolation::Fresh)),
+    ("prepared", Err(LATER)),
+    ("reused", Err(LATER)),
+]);
+
+/// What becomes of a request whose function failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The request fails with 500.
+    Closed,
+    /// The request goes on as if the function were not there.
+    Open,
+}
+
+/// The words of an `on_failure` key.
+pub(crate) const ON_FAILURE: Choice<OnFailure> = Choice(&[
+    ("closed", Ok(OnFailure::Closed)),
+    ("open", Ok(OnFailure::Open)),
+    ("stale", Err(LATER)),
+]);
+
+/// What a function may import besides clocks and randomness.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grants {
+    /// Its own settings; granted by `[function.NAME.config]`, which may be empty.
+    pub config: bool,
+    /// Names of secrets that it may read (`secret`).
+    pub secrets: Vec<Arc<str>>,
+    /// Counters that limit rates (`rate_limit`); default false.
+    pub rate_limit: bool,
+    /// The node's log (`log`); default false.
+    pub log: bool,
+}
+
+/// `[function.NAME]`: a component and its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Function {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The file of the component.
+    pub component: PathBuf,
+    /// How instances are kept apart; default `fresh`.
+    pub isolation: Isolation,
+    /// Linear memory of one instance in bytes; 64KiB to `runtime.instance_memory`, default
+    /// 32MiB.
+    pub memory: u64,
+    /// Time that one call may compute; 1ms to 1m, default 10ms. It is looked at on each
+    /// `runtime.tick`.
+    pub cpu: Duration,
+    /// Time that one call may last; 1ms to 10m, default 100ms.
+    pub deadline: Duration,
+    /// Host functions that one call may call; 1 to 10000000, default 10000.
+    pub hostcalls: u32,
+    /// Bytes of content that one call may read or write; 0B to 1GiB, default 1MiB.
+    pub body: u64,
+    /// Bytes that one call may log; 0B to 16MiB, default 16KiB. The rest is dropped.
+    pub log_bytes: u32,
+    /// What becomes of a request whose call failed; default `closed`. A use of the function
+    /// can say otherwise. As a route's target it is always `closed`.
+    pub on_failure: OnFailure,
+    /// What it may import.
+    pub grants: Grants,
+    /// Its settings.
+    pub config: BTreeMap<String, String>,
+}
+
+impl Function {
+    /// A function with the default limits and nothing granted.
+    #[must_use]
+    pub fn new(name: &str, component: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            component,
+            isolation: Isolation::Fresh,
+            memory: 32 << 20,
+            cpu: Duration::from_millis(10),
+            deadline: Duration::from_millis(100),
+            hostcalls: 10_000,
+            body: 1 << 20,
+            log_bytes: 16 << 10,
+            on_failure: OnFailure::Closed,
+            grants: Grants::default(),
+            config: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn read(
+        name: &Arc<str>,
+        table: &Table<'_, '_>,
+        secrets: &Names,
+        runtime: &Runtime,
+    ) -> Self {
+        let default = Self::new(name, PathBuf::new());
+        let settings = table.table("config");
+        let function = Self {
+            component: table.required_file("component").unwrap_or_default(),
+            isolation: table.or("isolation", &ISOLATION, default.isolation),
+            memory: table.or("memory", &Size(64 << 10..=4 << 30), default.memory),
+            cpu: table.or("cpu", &time("1ms", "1m"), default.cpu),
+            deadline: table.or("deadline", &time("1ms", "10m"), default.deadline),
+            hostcalls: table.or("hostcalls", &Count(1..=10_000_000), default.hostcalls),
+            body: table.or("body", &Size(0..=1 << 30), default.body),
+            log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
+            on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
+            grants: read_grants(&table.table("grants"), secrets, settings.is_given()),
+            config: read_settings(&settings),
+            name: default.name,
+        };
+        if function.memory > runtime.instance_memory {
+            let bound = crate::units::show_size(runtime.instance_memory);
+            let what = format!("`memory` is over `runtime.instance_memory`, which is \"{bound}\"");
+            table.problem_at(
+                "memory",
+                what,
+                "expected less, or a larger `runtime.instance_memory`",
+            );
+        }
+        function
+    }
+}
+
+fn read_grants(table: &Table<'_, '_>, secrets: &Names, config: bool) -> Grants {
+    let named = table.items("secret", "names of secrets", true);
+    Grants {
+        config,
+        secrets: named
+            .iter()
+            .filter_map(|item| secrets.resolve(item))
+            .collect(),
+        rate_limit: table.or("rate_limit", &Flag, false),
+        log: table.or("log", &Flag, false),
+    }
+}
+
+fn read_settings(table: &Table<'_, '_>) -> BTreeMap<String, String> {
+    let entries = table.entries().into_iter();
+    entries
+        .filter_map(|(name, item)| Some((name, item.read(&ANY_TEXT)?)))
+        .collect()
+}
+
+/// `[secret.NAME]`: where a secret comes from. It holds no secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Secret {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it comes from: `file` or `env`.
+    pub source: SecretSource,
+}
+
+impl Secret {
+    pub(crate) fn read(name: &Arc<str>, table: &Table<'_, '_>) -> Option<Self> {
+        let before = table.problems();
+        let source = SecretSource::read(table, "file", "env");
+        if source.is_none() && table.problems() == before {
+            table.problem("names no source", "expected `file` or `env`");
+        }
+        Some(Self {
+            name: Arc::clone(name),
+            source: source?,
+        })
+    }
+}

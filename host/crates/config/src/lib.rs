@@ -1,0 +1,40 @@
+//! The configuration of a Verge node: TOML in, valid types or every problem
+//! with its place out.
+//!
+//! Keys, ranges and defaults stand at the fields they fill. Nothing here
+//! opens a component, a certificate or a socket, and nothing here knows another
+//! crate of Verge.
+
+mod addresses;
+mod config;
+mod function;
+mod host;
+mod kinds;
+mod limits;
+mod names;
+mod node;
+mod origin;
+mod problem;
+mod route_paths;
+mod schema;
+mod section;
+mod site;
+mod site_read;
+mod table;
+mod units;
+mod walk;
+
+pub use config::{Certificate, Config, MAX_FILE_BYTES};
+pub use function::{Function, Grants, Isolation, OnFailure, Secret};
+pub use limits::Limits;
+pub use node::{
+    Admin, Cache, Listen, Log, LogFormat, LogTarget, Node, ProxyField, Runtime, SecretSource, Stop,
+    Topology,
+};
+pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTls};
+pub use problem::{ConfigErrors, Problem};
+pub use schema::Key;
+pub use site::{
+    FieldCondition, FieldMatch, FunctionUse, Redirect, Route, Site, SiteName, StaticAnswer, Target,
+    Triggers,
+};
