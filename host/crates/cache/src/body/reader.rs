@@ -1,0 +1,127 @@
+//! One reader of a fill.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use verge_http::Failure;
+
+use super::fill::{Attach, Fill, Read};
+
+/// Content from its beginning while it arrives. Dropping it tells the fill
+/// that this reader is gone, which ends the fill only if nobody else reads and
+/// it cannot be stored.
+///
+/// Ends in [`verge_http::failure::NodeFault::ReaderTooSlow`] if it fell out of
+/// the window, or in the failure that ended the fill.
+pub struct FillReader {
+    fill: Arc<Fill>,
+    place: usize,
+    position: u64,
+    /// The position after the last byte that this reader wants; `None` for all
+    /// there are, with trailers.
+    until: Option<u64>,
+    /// Trailers or a failure were given out: nothing comes after them.
+    is_ended: bool,
+}
+
+impl FillReader {
+    /// A reader of `fill`, if it can read from the beginning.
+    pub(crate) fn attach(fill: &Arc<Fill>) -> Result<Self, Attach> {
+        match fill.attach() {
+            Attach::Attached(place) => Ok(Self {
+                fill: Arc::clone(fill),
+                place,
+                position: 0,
+                until: None,
+                is_ended: false,
+            }),
+            refused => Err(refused),
+        }
+    }
+
+    /// The same, but only the `length` bytes from `start`, for a 206; called
+    /// before anything is read. What lies beyond the content is left out.
+    #[must_use]
+    pub fn slice(mut self, start: u64, length: u64) -> Self {
+        self.position = start;
+        self.until = Some(start.saturating_add(length));
+        self.fill.skip_to(self.place, start);
+        self
+    }
+
+    /// Bytes that this reader still wants, if that is limited.
+    fn wanted(&self) -> Option<u64> {
+        self.until.map(|until| until.saturating_sub(self.position))
+    }
+
+    fn data_frame(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if let Some(wanted) = self.wanted() {
+            data.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+        }
+        self.position = self.position.saturating_add(data.len() as u64);
+        Frame::data(data)
+    }
+}
+
+impl Body for FillReader {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if self.is_ended || self.wanted() == Some(0) {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(polled) = self.fill.poll_read(self.place, context) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match polled {
+            Some(Ok(Read::Data(data))) => Some(Ok(self.data_frame(data))),
+            Some(Ok(Read::Trailers(trailers))) => {
+                self.is_ended = true;
+                self.until.is_none().then(|| Ok(Frame::trailers(trailers)))
+            }
+            Some(Err(failure)) => {
+                self.is_ended = true;
+                Some(Err(failure))
+            }
+            None => {
+                self.is_ended = true;
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_ended || self.wanted() == Some(0) || self.fill.is_complete_at(self.position)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let Some(expected) = self.fill.expected() else {
+            return SizeHint::default();
+        };
+        let until = self.until.map_or(expected, |until| until.min(expected));
+        SizeHint::with_exact(until.saturating_sub(self.position))
+    }
+}
+
+impl Drop for FillReader {
+    fn drop(&mut self) {
+        self.fill.detach(self.place);
+    }
+}
+
+impl fmt::Debug for FillReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FillReader")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}

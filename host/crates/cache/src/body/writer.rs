@@ -1,0 +1,297 @@
+//! The writer of a fill: it takes the content from the origin and, in the
+//! end, stores the response.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use verge_http::Failure;
+use verge_http::failure::{NodeFault, OriginFault};
+
+use super::fill::{Fill, Room};
+use crate::collapse::Lead;
+use crate::policy::RefuseReason;
+use crate::purge::Purged;
+use crate::response::{StoredHead, StoredResponse};
+use crate::segment::{self, SEGMENT_BYTES};
+
+/// Pieces below this size are put together into larger segments.
+const SMALL_PIECE: usize = SEGMENT_BYTES / 2;
+
+/// Most small pieces that stand side by side.
+const SMALL_PIECES_MAX: usize = 32;
+
+/// The obligation to bring a fill to its end. Dropping it aborts the fill:
+/// readers get what has arrived and then [`NodeFault::FillAbandoned`].
+#[must_use = "dropping a fill writer aborts the fill"]
+pub struct FillWriter {
+    fill: Arc<Fill>,
+    head: Arc<StoredHead>,
+    lead: Lead,
+    /// Others may share the response: it was fresh when it arrived.
+    is_shared: bool,
+    keeping: Keeping,
+    written: u64,
+    small_pieces: usize,
+    small_bytes: usize,
+    is_ended: bool,
+}
+
+/// Whether the content is kept to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    All,
+    Window(RefuseReason),
+}
+
+/// Why the writer must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Nobody reads, and the response cannot be stored: the origin connection
+    /// may be dropped.
+    NoReaders,
+    /// The content is longer than its Content-Length; the fill has failed.
+    Failed(Failure),
+}
+
+/// How a complete fill ended.
+#[derive(Clone, Debug)]
+pub enum Finished {
+    /// The response is stored: requests find it from now on.
+    Stored(Arc<StoredResponse>),
+    /// It was passed on to its readers only.
+    Passed(RefuseReason),
+}
+
+/// What [`FillWriter::new`] needs.
+pub(crate) struct FillWriterParts {
+    pub(crate) fill: Arc<Fill>,
+    pub(crate) head: Arc<StoredHead>,
+    pub(crate) lead: Lead,
+    pub(crate) is_shared: bool,
+}
+
+impl FillWriter {
+    pub(crate) fn new(parts: FillWriterParts) -> Self {
+        let FillWriterParts {
+            fill,
+            head,
+            lead,
+            is_shared,
+        } = parts;
+        lead.inner().stats.fill_began();
+        Self {
+            fill,
+            head,
+            lead,
+            is_shared,
+            keeping: Keeping::All,
+            written: 0,
+            small_pieces: 0,
+            small_bytes: 0,
+            is_ended: false,
+        }
+    }
+
+    /// Takes the next `data` of the content.
+    ///
+    /// Returns at once while the response can be stored; else waits until the
+    /// furthest reader has come near enough. Dropping the future loses the rest
+    /// of `data`, so the fill must be aborted then.
+    ///
+    /// # Errors
+    /// [`Stopped`]: the fill is over, and nothing more may be pushed.
+    pub async fn push(&mut self, mut data: Bytes) -> Result<(), Stopped> {
+        while !data.is_empty() {
+            let piece = data.split_to(data.len().min(SEGMENT_BYTES));
+            self.push_piece(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn push_piece(&mut self, piece: Bytes) -> Result<(), Stopped> {
+        let len = piece.len() as u64;
+        let end = self.written.saturating_add(len);
+        if self.fill.expected().is_some_and(|expected| end > expected) {
+            let failure = Failure::responding(OriginFault::ResponseMalformed);
+            self.fail(failure);
+            return Err(Stopped::Failed(failure));
+        }
+        if self.keeping == Keeping::All {
+            match self.keep(&piece, end) {
+                Ok(()) => {
+                    self.written = end;
+                    return Ok(());
+                }
+                Err(reason) => self.give_up(reason),
+            }
+        }
+        let inner = Arc::clone(self.lead.inner());
+        stop_without_readers(poll_fn(|context| self.fill.poll_room(context, len)).await)?;
+        let passed = match inner.reserve(segment::segment_cost(piece.len())) {
+            Some(reservation) => segment::shared(piece, reservation),
+            None => {
+                // Without memory for a window, one piece at a time goes through.
+                stop_without_readers(poll_fn(|context| self.fill.poll_drained(context)).await)?;
+                piece
+            }
+        };
+        self.fill.append(passed);
+        self.written = end;
+        Ok(())
+    }
+
+    /// Keeps a copy of `piece`, after which the content has `end` bytes.
+    fn keep(&mut self, piece: &Bytes, end: u64) -> Result<(), RefuseReason> {
+        let inner = self.lead.inner();
+        if end > inner.settings.max_object {
+            return Err(RefuseReason::ObjectTooLarge);
+        }
+        let reservation = inner
+            .reserve(segment::segment_cost(piece.len()))
+            .ok_or(RefuseReason::MemoryExhausted)?;
+        let is_small = piece.len() < SMALL_PIECE;
+        if !is_small || self.small_bytes.saturating_add(piece.len()) > SEGMENT_BYTES {
+            self.merge_small();
+            self.small_pieces = 0;
+            self.small_bytes = 0;
+        }
+        self.fill.append(segment::copied(piece, reservation));
+        if is_small {
+            self.small_pieces += 1;
+            self.small_bytes += piece.len();
+            if self.small_pieces >= SMALL_PIECES_MAX && self.merge_small() {
+                self.small_pieces = 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the small pieces at the end into one segment, if there is room to.
+    fn merge_small(&mut self) -> bool {
+        if self.small_pieces < 2 {
+            return false;
+        }
+        let cost = segment::segment_cost(self.small_bytes);
+        let Some(reservation) = self.lead.inner().reserve(cost) else {
+            return false;
+        };
+        let mut merged = Vec::with_capacity(self.small_bytes);
+        for piece in self.fill.last(self.small_pieces) {
+            merged.extend_from_slice(&piece);
+        }
+        let merged = segment::owned(merged.into_boxed_slice(), reservation);
+        self.fill.replace_last(self.small_pieces, merged);
+        true
+    }
+
+    /// From now on the content passes through; requests are not collapsed any more.
+    fn give_up(&mut self, reason: RefuseReason) {
+        self.keeping = Keeping::Window(reason);
+        self.lead.inner().stats.fill_gave_up();
+        self.lead.leave_marked();
+        self.fill.keep_window();
+    }
+
+    /// The content is complete; `trailers` go to those that read now, and are
+    /// not stored (RFC 9111 3.1 leaves that open).
+    ///
+    /// A response that is stored is found by every request from before this
+    /// returns, and new requests are collapsed with this fill until then.
+    ///
+    /// # Errors
+    /// The failure that readers get if the content is shorter than its
+    /// Content-Length: such a response is never stored (RFC 9111 3.3).
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Result<Finished, Failure> {
+        let expected = self.fill.expected();
+        if expected.is_some_and(|expected| self.written < expected) {
+            let failure = Failure::responding(OriginFault::ResponseIncomplete);
+            self.fail(failure);
+            return Err(failure);
+        }
+        let finished = match self.keeping {
+            Keeping::All => {
+                self.merge_small();
+                self.store()
+            }
+            Keeping::Window(reason) => Finished::Passed(reason),
+        };
+        self.is_ended = true;
+        self.lead.leave();
+        self.fill.complete(trailers);
+        Ok(finished)
+    }
+
+    fn store(&self) -> Finished {
+        let inner = self.lead.inner();
+        let key = self.lead.key();
+        let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
+        let response = Arc::new(response);
+        let sequence = self.head.sequence();
+        let is_stored = inner.store.insert(key, &response, &|| {
+            inner.purges.decide_arriving(key, sequence) == Purged::No
+        });
+        if !is_stored {
+            return Finished::Passed(RefuseReason::Purged);
+        }
+        inner.stats.stored();
+        if self.is_shared {
+            self.lead.unmark();
+        }
+        Finished::Stored(response)
+    }
+
+    /// The content will never be complete: readers get what has arrived, then
+    /// `failure`, and nothing is stored.
+    pub fn abort(mut self, failure: Failure) {
+        self.fail(failure);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if !self.is_ended {
+            self.is_ended = true;
+            // Out of the way of new requests before readers hear of it.
+            self.lead.leave();
+            self.fill.fail(failure);
+        }
+    }
+
+    /// Bytes of content so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The head under which the response is stored.
+    #[must_use]
+    pub fn head(&self) -> &Arc<StoredHead> {
+        &self.head
+    }
+}
+
+fn stop_without_readers(room: Room) -> Result<(), Stopped> {
+    match room {
+        Room::Free => Ok(()),
+        Room::NoReaders => Err(Stopped::NoReaders),
+    }
+}
+
+impl Drop for FillWriter {
+    fn drop(&mut self) {
+        self.fail(NodeFault::FillAbandoned.into());
+        self.lead.inner().stats.fill_ended();
+    }
+}
+
+impl fmt::Debug for FillWriter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FillWriter")
+            .field("key", self.lead.key())
+            .field("written", &self.written)
+            .field("keeping", &self.keeping)
+            .finish_non_exhaustive()
+    }
+}

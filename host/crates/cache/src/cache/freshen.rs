@@ -1,0 +1,122 @@
+//! Bringing a stored response up to date with a newer head (RFC 9111 3.2).
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use verge_http::cache_control::ResponseDirectives;
+use verge_http::vary::Vary;
+
+use super::Inner;
+use crate::collapse::SentAt;
+use crate::key::Key;
+use crate::policy::{
+    LifetimeSource, RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, StoragePlan,
+    decide_storage, updated_fields,
+};
+use crate::purge::Purged;
+use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
+
+/// A newer head for a stored response: a 304, or the response to HEAD.
+#[derive(Clone, Copy, Debug)]
+pub struct Newer<'a> {
+    /// The newer head.
+    pub response: &'a ResponseHead<'a>,
+    /// The fields, as Vary sees them, of the request that it answers.
+    pub request: &'a HeaderMap,
+    /// Of that request.
+    pub facts: RequestFacts,
+    /// Of its route.
+    pub route: RoutePolicy,
+    /// When that request was sent.
+    pub sent: SentAt,
+}
+
+/// What became of the stored response.
+pub(crate) enum Updated {
+    /// The freshened response is stored in its place.
+    Stored(Arc<StoredResponse>),
+    /// It may be used once; nothing of it is stored any more.
+    Used(Arc<StoredResponse>, RefuseReason),
+}
+
+impl Inner {
+    /// Puts `stored`, updated by `newer`, in its own place.
+    pub(crate) fn freshen(
+        &self,
+        key: &Key,
+        stored: &Arc<StoredResponse>,
+        newer: &Newer<'_>,
+    ) -> Updated {
+        let fields = updated_fields(stored.head().fields(), newer.response.fields);
+        let response = ResponseHead::new(stored.head().status(), &fields, newer.response.times);
+        let decision = decide_storage(&StorageFacts {
+            // What is stored is the response to GET, whatever freshens it.
+            request: RequestFacts {
+                is_get: true,
+                ..newer.facts
+            },
+            status: response.status,
+            fields: &fields,
+            received_wall: response.times.received_wall,
+            initial_age: response.initial_age,
+            route: newer.route,
+        });
+        let (plan, mut refused) = match decision {
+            Storage::Store(plan) => (*plan, None),
+            Storage::Refuse(reason) => (plan_for_one_use(&fields), Some(reason)),
+        };
+        let Some(variant_key) = plan.vary.variant_key(newer.request) else {
+            // Not reached: Vary * was refused, and the plan for one use does not vary.
+            return Updated::Used(Arc::clone(stored), RefuseReason::VaryAny);
+        };
+        let parts = HeadParts {
+            plan,
+            variant_key,
+            made_by: stored.head().made_by().cloned(),
+            sequence: newer.sent.sequence,
+        };
+        let mut head = StoredHead::new(&response, parts);
+        if refused.is_none() {
+            match self.reserve(head.cost().saturating_add(key.len() as u64)) {
+                Some(reservation) => head = head.with_reservation(reservation),
+                None => refused = Some(RefuseReason::MemoryExhausted),
+            }
+        }
+        let freshened = Arc::new(stored.freshened(head));
+        match refused {
+            None => self.replace(key, stored, freshened),
+            Some(reason) => {
+                self.store.remove_response(key, stored);
+                Updated::Used(freshened, reason)
+            }
+        }
+    }
+
+    fn replace(
+        &self,
+        key: &Key,
+        stored: &Arc<StoredResponse>,
+        freshened: Arc<StoredResponse>,
+    ) -> Updated {
+        let sequence = freshened.head().sequence();
+        let is_stored = self.store.insert(key, &freshened, &|| {
+            self.purges.decide_arriving(key, sequence) == Purged::No
+        });
+        if !is_stored {
+            return Updated::Used(freshened, RefuseReason::Purged);
+        }
+        // Already gone, unless the 304 changed what the response varies by.
+        self.store.remove_response(key, stored);
+        self.stats.stored();
+        Updated::Stored(freshened)
+    }
+}
+
+fn plan_for_one_use(fields: &HeaderMap) -> StoragePlan {
+    StoragePlan {
+        lifetime: std::time::Duration::ZERO,
+        source: LifetimeSource::Nowhere,
+        directives: ResponseDirectives::parse(fields),
+        vary: Vary::of_names([]),
+    }
+}

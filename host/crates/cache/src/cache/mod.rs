@@ -1,0 +1,322 @@
+//! The cache of a node: one value that finds, collapses, fills, freshens and
+//! purges. It lives as long as the node does; reloads leave it alone.
+//!
+//! Nothing here speaks to origins or clients, and nothing here spawns a task:
+//! the caller pumps content into a [`crate::FillWriter`].
+
+pub(crate) mod freshen;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use verge_base::{Clock, Ledger, Reservation};
+use verge_http::cache_status::Forward;
+
+use crate::collapse::{
+    AloneReason, Entered, FillPermit, FlightKey, Flights, FlightsSettings, Join, Lead, Outcome,
+    Seeker, SentAt, Waiter,
+};
+use crate::key::{Key, KeyHasher, KeyPart, Target};
+use crate::policy::{HeadFreshening, Reuse, decide_head_freshening, decide_reuse};
+use crate::purge::{Purged, Purges};
+use crate::response::StoredResponse;
+use crate::settings::CacheSettings;
+use crate::stats::{CacheStats, Stats};
+use crate::store::{MemoryStore, Selection, Store};
+pub use freshen::Newer;
+use freshen::Updated;
+
+/// How often room is made for one reservation before it is refused.
+const RESERVE_ATTEMPTS: usize = 3;
+
+/// The cache; cheap to clone, all clones are one cache.
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+/// What all parts of the cache share.
+pub(crate) struct Inner {
+    pub(crate) settings: CacheSettings,
+    pub(crate) clock: Clock,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) ledger: Ledger,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) purges: Purges,
+    pub(crate) flights: Flights,
+    pub(crate) stats: Stats,
+}
+
+/// What the cache has for a request.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The stored response that the request selects; whether it may be reused
+    /// is [`crate::policy::decide_reuse`]'s to say.
+    Selected(Arc<StoredResponse>),
+    /// Nothing.
+    Miss(MissReason),
+}
+
+/// Why nothing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MissReason {
+    /// Nothing is stored for the URI.
+    UriMiss,
+    /// Responses are stored for the URI, and none for this request's fields.
+    VaryMiss,
+}
+
+impl Cache {
+    /// An empty cache in memory.
+    #[must_use]
+    pub fn new(settings: CacheSettings, clock: Clock) -> Self {
+        let settings = settings.effective();
+        let hasher = KeyHasher::new();
+        let store = MemoryStore::new(settings.memory_settings(), hasher.clone());
+        Self(Arc::new(Inner {
+            clock,
+            hasher,
+            ledger: Ledger::new(settings.memory),
+            store: Box::new(store),
+            purges: Purges::new(),
+            flights: Flights::new(FlightsSettings {
+                marked_for: settings.uncollapsible_for,
+                marked_max: settings.uncollapsible_max,
+            }),
+            stats: Stats::default(),
+            settings,
+        }))
+    }
+
+    /// The key of `target` with the declared `parts`, in any order.
+    #[must_use]
+    pub fn key(&self, target: Target<'_>, parts: &[KeyPart<'_>]) -> Key {
+        Key::new(&self.0.hasher, target, parts)
+    }
+
+    /// What `key` and the request's fields, as Vary sees them, select.
+    #[must_use]
+    pub fn lookup(&self, key: &Key, fields: &HeaderMap) -> Lookup {
+        self.0.lookup(key, fields)
+    }
+
+    /// Joins the requests that need a response for the same key.
+    ///
+    /// A leader that finds that the response has been stored since the caller
+    /// looked steps back: between the end of a fill and the next lookup no
+    /// second leader fits in.
+    pub fn join(&self, seeker: &Seeker<'_>) -> Join {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let key = inner.flight_key(seeker);
+        let entered = inner.flights.enter(&key, now, |flight| {
+            // A request that comes after a purge must not get what was sent for before.
+            flight
+                .sent_sequence()
+                .is_some_and(|sent| inner.purges.decide_arriving(seeker.key, sent) == Purged::Yes)
+        });
+        match entered {
+            Entered::Marked => Join::Alone(self.permit_alone(key), AloneReason::Marker),
+            Entered::Existing(flight) => {
+                if seeker.directives.no_cache {
+                    return Join::Alone(self.permit_alone(key), AloneReason::Directives);
+                }
+                inner.stats.collapsed();
+                Join::Follower(Waiter::new(Arc::clone(inner), flight.outcome.subscribe()))
+            }
+            Entered::New(flight) => {
+                let lead = Lead::new(Arc::clone(inner), key, Some(flight));
+                match inner.arrived(seeker) {
+                    Some(response) => {
+                        lead.share(Outcome::Stored(Arc::clone(&response)));
+                        Join::Arrived(response)
+                    }
+                    None => Join::Leader(FillPermit::new(lead)),
+                }
+            }
+        }
+    }
+
+    /// A permit for a request that waited in vain, or must not wait: it asks
+    /// the origin for itself, and its answer may be stored.
+    pub fn alone(&self, seeker: &Seeker<'_>) -> FillPermit {
+        self.permit_alone(self.0.flight_key(seeker))
+    }
+
+    fn permit_alone(&self, key: FlightKey) -> FillPermit {
+        FillPermit::new(Lead::new(Arc::clone(&self.0), key, None))
+    }
+
+    /// An origin request is being sent now, without a permit (HEAD, for one).
+    #[must_use]
+    pub fn sent_at(&self) -> SentAt {
+        self.0.sent_at()
+    }
+
+    /// What the origin's response to HEAD means for `stored`, a response to
+    /// GET of the same key: it is freshened, removed, or left alone (RFC 9111 4.3.5).
+    pub fn freshen_by_head(
+        &self,
+        key: &Key,
+        stored: &Arc<StoredResponse>,
+        newer: &Newer<'_>,
+    ) -> HeadFreshening {
+        let decision = decide_head_freshening(
+            &stored.head().validators(),
+            stored.content_length(),
+            newer.response.status,
+            newer.response.fields,
+            newer.response.times.received_wall,
+        );
+        match decision {
+            HeadFreshening::Update => match self.0.freshen(key, stored, newer) {
+                Updated::Stored(_) | Updated::Used(..) => {}
+            },
+            HeadFreshening::Invalidate => self.0.store.remove_response(key, stored),
+            HeadFreshening::Leave => {}
+        }
+        decision
+    }
+
+    /// Invalidates all that is stored, or on its way, for the URI of `key`,
+    /// with whatever declared parts (RFC 9111 4.4).
+    pub fn invalidate(&self, key: &Key) {
+        self.0.purges.purge_uri(key);
+        self.0.store.remove(key);
+        self.0.stats.purged();
+    }
+
+    /// Invalidates the URI of `target`.
+    pub fn invalidate_target(&self, target: Target<'_>) {
+        self.invalidate(&self.key(target, &[]));
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &CacheSettings {
+        &self.0.settings
+    }
+
+    /// What the cache holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let usage = self.0.store.usage();
+        CacheStats {
+            entries: usage.entries,
+            evictions: usage.evictions,
+            bytes: self.0.ledger.used(),
+            bytes_peak: self.0.ledger.peak(),
+            bytes_max: self.0.ledger.limit(),
+            uncollapsible: self.0.flights.markers(),
+            ..self.0.stats.snapshot()
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+}
+
+impl Inner {
+    fn lookup(&self, key: &Key, fields: &HeaderMap) -> Lookup {
+        self.judged(key, self.store.select(key, fields))
+    }
+
+    /// What was found, unless it is purged.
+    fn judged(&self, key: &Key, selection: Selection) -> Lookup {
+        match selection {
+            Selection::Selected(response) => match self.decide_purged(key, &response) {
+                Purged::No => Lookup::Selected(response),
+                Purged::Yes => {
+                    self.store.remove_response(key, &response);
+                    Lookup::Miss(MissReason::UriMiss)
+                }
+            },
+            Selection::VaryMiss => Lookup::Miss(MissReason::VaryMiss),
+            Selection::UriMiss => Lookup::Miss(MissReason::UriMiss),
+        }
+    }
+
+    /// Looks at purges only if there was one since the last look.
+    fn decide_purged(&self, key: &Key, response: &StoredResponse) -> Purged {
+        let sequence = self.purges.sequence();
+        if response.checked() >= sequence {
+            return Purged::No;
+        }
+        let decided = self.purges.decide_stored(key, response.head().sequence());
+        if decided == Purged::No {
+            response.set_checked(sequence);
+        }
+        decided
+    }
+
+    fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
+        let hint = seeker
+            .hint
+            .unwrap_or_else(|| self.store.hint(seeker.key, seeker.fields));
+        let is_authorised = seeker.fields.contains_key(AUTHORIZATION);
+        FlightKey::new(seeker.key, hint, is_authorised)
+    }
+
+    /// What answers `seeker` and was stored after it had looked.
+    fn arrived(&self, seeker: &Seeker<'_>) -> Option<Arc<StoredResponse>> {
+        let found = self.store.peek(seeker.key, seeker.fields);
+        let Lookup::Selected(response) = self.judged(seeker.key, found) else {
+            return None;
+        };
+        let is_known = seeker.seen.is_some_and(|seen| Arc::ptr_eq(seen, &response));
+        if is_known {
+            return None;
+        }
+        let freshness = response.head().freshness(self.clock.now());
+        (decide_reuse(seeker.directives, &freshness) == Reuse::Fresh).then_some(response)
+    }
+
+    /// Reserves `bytes`, making room for them if there is none.
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        if let Some(reservation) = self.ledger.try_reserve(bytes) {
+            return Some(reservation);
+        }
+        if bytes <= self.ledger.limit() {
+            for _ in 0..RESERVE_ATTEMPTS {
+                self.store.make_room(bytes);
+                if let Some(reservation) = self.ledger.try_reserve(bytes) {
+                    return Some(reservation);
+                }
+            }
+        }
+        self.stats.ledger_refused();
+        None
+    }
+
+    pub(crate) fn sent_at(&self) -> SentAt {
+        SentAt {
+            requested: self.clock.now(),
+            sequence: self.purges.sequence(),
+        }
+    }
+}
+
+impl MissReason {
+    /// The word for Cache-Status (RFC 9211 2.2).
+    #[must_use]
+    pub const fn forward(self) -> Forward {
+        match self {
+            Self::UriMiss => Forward::UriMiss,
+            Self::VaryMiss => Forward::VaryMiss,
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cache")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

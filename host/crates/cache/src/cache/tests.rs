@@ -1,0 +1,371 @@
+use std::collections::HashMap;
+
+use http::{Method, StatusCode};
+use proptest::prelude::*;
+
+use crate::policy::{HeadFreshening, RequestFacts, RoutePolicy};
+use crate::testkit::*;
+use crate::*;
+
+const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
+
+#[test]
+fn age_counts_from_the_origin_and_ignores_the_wall_clock() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let mut permit = kit.lead(&key, &[]);
+    permit.mark_sent();
+    kit.time.advance(3 * SECOND);
+    let response = [("cache-control", "max-age=60"), ("age", "10")];
+    let filling = kit.begin(permit, &[], &response);
+    filling.writer.finish(None).expect("complete");
+    kit.time.advance(5 * SECOND);
+    kit.time.set_wall(std::time::SystemTime::UNIX_EPOCH);
+    let head = kit.selected(&key, &[]).expect("stored");
+    let freshness = head.head().freshness(kit.clock.now());
+    assert_eq!(freshness.age, 18 * SECOND);
+    assert_eq!(freshness.ttl(), 42);
+    assert!(head.head().fields().get("age").is_none());
+}
+
+#[test]
+fn a_stored_response_has_date_and_content_length() {
+    let kit = kit();
+    let key = kit.key("/a");
+    kit.store(&key, &[], FRESH, &"abcde".into());
+    let stored = kit.selected(&key, &[]).expect("stored");
+    let fields = stored.head().fields();
+    assert_eq!(
+        fields.get("date").expect("added"),
+        "Tue, 14 Nov 2023 22:13:20 GMT"
+    );
+    assert_eq!(fields.get("content-length").expect("added"), "5");
+    assert_eq!(content(stored.slice(1, 3)), b"bcd");
+    assert_eq!(content(stored.slice(9, 3)), b"");
+}
+
+#[test]
+fn validation_asks_with_the_stored_validators_rfc_9111_4_3_1() {
+    let kit = kit();
+    let date = "Tue, 14 Nov 2023 22:00:00 GMT";
+    let response = [
+        ("cache-control", "max-age=60"),
+        ("etag", "W/\"a\""),
+        ("last-modified", date),
+    ];
+    kit.store(&kit.key("/a"), &[], &response, &"".into());
+    let stored = kit.selected(&kit.key("/a"), &[]).expect("stored");
+    let fields = validation_fields(stored.head());
+    let expected = [("if-none-match", "W/\"a\""), ("if-modified-since", date)];
+    let found: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("text")))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn invalidation_reaches_all_variants_and_all_declared_parts() {
+    let kit = kit();
+    let (plain, one, two) = (
+        kit.key("/a"),
+        kit.parted_key("/a", "1"),
+        kit.parted_key("/a", "2"),
+    );
+    let vary = [("cache-control", "max-age=60"), ("vary", "accept")];
+    kit.store(&plain, &[("accept", "x")], &vary, &"x".into());
+    kit.store(&plain, &[("accept", "y")], &vary, &"y".into());
+    kit.store(&one, &[], FRESH, &"1".into());
+    kit.store(&two, &[], FRESH, &"2".into());
+    kit.store(&kit.parted_key("/b", "1"), &[], FRESH, &"b".into());
+    kit.cache.invalidate_target(target("/a"));
+    assert!(kit.selected(&plain, &[("accept", "x")]).is_none());
+    assert!(kit.selected(&plain, &[("accept", "y")]).is_none());
+    assert!(kit.selected(&one, &[]).is_none());
+    assert!(kit.selected(&two, &[]).is_none());
+    assert!(kit.selected(&kit.parted_key("/b", "1"), &[]).is_some());
+    // What is stored after it stays.
+    kit.store(&one, &[], FRESH, &"new".into());
+    let found = kit.selected(&one, &[]).expect("stored again");
+    assert_eq!(content(found.body()), b"new");
+}
+
+#[test]
+fn users_never_share_what_stands_under_their_key_parts() {
+    let kit = kit();
+    kit.store(&kit.parted_key("/me", "alice"), &[], FRESH, &"alice".into());
+    assert!(kit.selected(&kit.parted_key("/me", "bob"), &[]).is_none());
+    assert!(kit.selected(&kit.key("/me"), &[]).is_none());
+}
+
+#[test]
+fn a_response_to_head_freshens_or_removes_rfc_9111_4_3_5() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let response = [("cache-control", "max-age=60"), ("etag", "\"a\"")];
+    kit.store(&key, &[], &response, &"abc".into());
+    kit.time.advance(100 * SECOND);
+    let request = map(&[]);
+    let apply = |etag: &str| {
+        let stored = kit.selected(&key, &[]).expect("stored");
+        let fields = map(&[("etag", etag), ("cache-control", "max-age=30")]);
+        let sent = kit.cache.sent_at();
+        let times = ResponseTimes::received_now(&kit.clock, sent.requested);
+        let head = ResponseHead::new(StatusCode::OK, &fields, times);
+        kit.cache.freshen_by_head(
+            &key,
+            &stored,
+            &Newer {
+                response: &head,
+                request: &request,
+                facts: RequestFacts::of(&Method::HEAD, &request, false),
+                route: RoutePolicy::default(),
+                sent,
+            },
+        )
+    };
+    assert_eq!(apply("\"a\""), HeadFreshening::Update);
+    let stored = kit.selected(&key, &[]).expect("still stored");
+    assert_eq!(stored.head().freshness(kit.clock.now()).ttl(), 30);
+    assert_eq!(content(stored.body()), b"abc");
+    assert_eq!(apply("\"b\""), HeadFreshening::Invalidate);
+    assert!(kit.selected(&key, &[]).is_none());
+}
+
+#[test]
+fn fields_share_no_memory_with_the_connection() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let buffer = bytes::Bytes::from(b"x".repeat(100_000));
+    let mut fields = map(FRESH);
+    for range in [0..10, 10..30] {
+        let value = http::HeaderValue::from_maybe_shared(buffer.slice(range)).expect("a value");
+        fields.append("x-slice", value);
+    }
+    let begun = kit.begin_fields(kit.lead(&key, &[]), &[], &fields);
+    let Begun::Filling(filling) = begun else {
+        panic!("{begun:?}");
+    };
+    let stored = filling.head.fields().get_all("x-slice");
+    let lengths: Vec<_> = stored.iter().map(http::HeaderValue::len).collect();
+    assert_eq!(lengths, [10, 20]);
+    drop(fields);
+    assert!(buffer.is_unique());
+}
+
+#[test]
+fn without_memory_nothing_is_stored_and_everything_passes() {
+    let kit = kit_with(CacheSettings::with_memory(0));
+    let permit = kit.lead(&kit.key("/a"), &[]);
+    assert!(matches!(
+        kit.try_begin(permit, &[], FRESH),
+        Begun::Refused(_)
+    ));
+    assert_eq!(kit.cache.stats().bytes_peak, 0);
+}
+
+#[test]
+fn all_bytes_come_back_when_everything_is_gone() {
+    let kit = kit();
+    for n in 0..50_usize {
+        let key = kit.key(&format!("/{n}"));
+        kit.store(&key, &[], FRESH, &pattern(n * 5000));
+        kit.cache.invalidate(&key);
+    }
+    assert_eq!(kit.cache.stats().entries, 0);
+    assert_eq!(kit.cache.stats().bytes, 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Store { path: u8, len: usize },
+    Begin { path: u8 },
+    Push { len: usize },
+    Read,
+    Finish,
+    Abort,
+    Invalidate { path: u8 },
+    Look { path: u8 },
+    Hold { path: u8 },
+    Release,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let path = 0..24_u8;
+    let len = prop_oneof![0..3000_usize, 20_000..200_000_usize];
+    let step = prop_oneof![
+        4 => (path.clone(), len.clone()).prop_map(|(path, len)| Step::Store { path, len }),
+        2 => path.clone().prop_map(|path| Step::Begin { path }),
+        4 => len.prop_map(|len| Step::Push { len }),
+        2 => Just(Step::Read),
+        1 => Just(Step::Finish),
+        1 => Just(Step::Abort),
+        1 => path.clone().prop_map(|path| Step::Invalidate { path }),
+        3 => path.clone().prop_map(|path| Step::Look { path }),
+        1 => path.prop_map(|path| Step::Hold { path }),
+        1 => Just(Step::Release),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever happens: memory is bounded, what is found is what was stored
+    /// last and not purged since, and in the end nothing stays counted.
+    #[test]
+    fn memory_is_bounded_and_lookups_are_true_under_any_mix(steps in steps()) {
+        let kit = kit_with(CacheSettings {
+            max_object: 256 * KIB,
+            ..CacheSettings::with_memory(MIB)
+        });
+        let key = |path: u8| kit.key(&format!("/{path}"));
+        // What a lookup may find; eviction may take it away at any time.
+        let mut expected: HashMap<u8, usize> = HashMap::new();
+        let mut held = Vec::new();
+        let mut fills: Vec<(Option<u8>, Filling)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Store { path, len } => {
+                    let permit = kit.alone(&key(path), &[]);
+                    if let Begun::Filling(mut filling) = kit.try_begin(permit, &[], FRESH) {
+                        let pushed = try_push(&mut filling.writer, pattern(len));
+                        if pushed == Some(Ok(()))
+                            && let Ok(Finished::Stored(_)) = filling.writer.finish(None)
+                        {
+                            expected.insert(path, len);
+                        }
+                    }
+                }
+                Step::Begin { path } => {
+                    let permit = kit.alone(&key(path), &[]);
+                    if let Begun::Filling(filling) = kit.try_begin(permit, &[], FRESH) {
+                        fills.push((Some(path), *filling));
+                    }
+                }
+                Step::Push { len } => {
+                    if let Some((_, filling)) = fills.last_mut()
+                        && try_push(&mut filling.writer, pattern(len)) != Some(Ok(()))
+                    {
+                        fills.pop();
+                    }
+                }
+                Step::Read => {
+                    for (_, filling) in &mut fills {
+                        read(&mut filling.reader);
+                    }
+                }
+                Step::Finish => {
+                    if let Some((path, filling)) = fills.pop() {
+                        let written = filling.writer.written() as usize;
+                        if let Ok(Finished::Stored(_)) = filling.writer.finish(None)
+                            && let Some(path) = path
+                        {
+                            expected.insert(path, written);
+                        }
+                    }
+                }
+                Step::Abort => { fills.pop(); }
+                Step::Invalidate { path } => {
+                    kit.cache.invalidate(&key(path));
+                    expected.remove(&path);
+                    for (filled, _) in &mut fills {
+                        if *filled == Some(path) {
+                            *filled = None;
+                        }
+                    }
+                }
+                Step::Look { path } => {
+                    if let Some(found) = kit.selected(&key(path), &[]) {
+                        let len = expected.get(&path).copied();
+                        prop_assert_eq!(Some(found.content_length() as usize), len);
+                    }
+                }
+                Step::Hold { path } => held.extend(kit.selected(&key(path), &[])),
+                Step::Release => held.clear(),
+            }
+            let stats = kit.cache.stats();
+            prop_assert!(stats.bytes_peak <= MIB, "{:?}", stats);
+        }
+        drop((held, fills));
+        for path in 0..24 {
+            kit.cache.invalidate(&key(path));
+        }
+        let stats = kit.cache.stats();
+        prop_assert_eq!((stats.entries, stats.bytes, stats.fills_in_progress), (0, 0, 0));
+    }
+}
+
+/// Threads that look, join, fill, purge and give up at random leave nothing
+/// behind: no flight, no byte, and no response that was purged.
+#[test]
+fn nothing_is_left_behind_by_threads_at_random() {
+    let kit = kit_with(CacheSettings {
+        max_object: 256 * KIB,
+        ..CacheSettings::with_memory(MIB)
+    });
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let kit = &kit;
+            scope.spawn(move || {
+                let random = verge_base::Random::seeded(seed);
+                for _ in 0..3000 {
+                    one_request(kit, &random);
+                }
+            });
+        }
+    });
+    assert!(kit.cache.stats().bytes_peak <= MIB);
+    for path in 0..8 {
+        kit.cache.invalidate(&kit.key(&format!("/{path}")));
+    }
+    assert_eq!(kit.cache.inner().flights.flights(), 0);
+    let stats = kit.cache.stats();
+    assert_eq!(
+        (stats.entries, stats.bytes, stats.fills_in_progress),
+        (0, 0, 0)
+    );
+}
+
+fn one_request(kit: &Kit, random: &verge_base::Random) {
+    let path = random.below(8);
+    let key = kit.key(&format!("/{path}"));
+    if random.below(20) == 0 {
+        kit.cache.invalidate(&key);
+    }
+    // All content under one path consists of the path's number.
+    let check = |content: Vec<u8>| assert!(content.iter().all(|byte| u64::from(*byte) == path));
+    if let Some(found) = kit.selected(&key, &[]) {
+        check(content(found.body()));
+        return;
+    }
+    match kit.join(&key, &[]) {
+        Join::Arrived(found) => check(content(found.body())),
+        Join::Follower(mut waiter) => {
+            if let Some(Followed::Filling { mut reader, .. }) = wait(&mut waiter, &[]) {
+                check(read(&mut reader).0);
+            }
+        }
+        Join::Leader(mut permit) | Join::Alone(mut permit, _) => {
+            permit.mark_sent();
+            if random.below(10) == 0 {
+                return;
+            }
+            let Begun::Filling(mut filling) = kit.try_begin(permit, &[], FRESH) else {
+                return;
+            };
+            let byte = u8::try_from(path).expect("below 8");
+            for _ in 0..random.below(4) {
+                let len = usize::try_from(random.below(100_000)).expect("small");
+                let data = bytes::Bytes::from([byte].repeat(len));
+                if try_push(&mut filling.writer, data) != Some(Ok(())) {
+                    return;
+                }
+                check(read(&mut filling.reader).0);
+            }
+            if random.below(10) > 0 {
+                filling.writer.finish(None).expect("no length was promised");
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The obligation of the request that asks the origin.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, header};
+use verge_http::Failure;
+use verge_http::cache_control::RequestDirectives;
+
+use super::lead::Lead;
+use super::waiter::{Outcome, Released};
+use crate::age::ResponseTimes;
+use crate::body::{Fill, FillReader, FillWriter, FillWriterParts};
+use crate::cache::Newer;
+use crate::cache::freshen::Updated;
+use crate::key::Key;
+use crate::policy::{
+    Freshening, RefuseReason, RequestFacts, Reuse, RoutePolicy, StoragePlan, Validators,
+    decide_freshening, decide_reuse,
+};
+use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
+
+/// The moment at which an origin request was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentAt {
+    /// request_time (RFC 9111 4.2.3).
+    pub requested: Instant,
+    /// The last purge before it.
+    pub(crate) sequence: u64,
+}
+
+/// The obligation to say how a fetch ended: by [`FillPermit::begin`],
+/// [`FillPermit::freshen`], [`FillPermit::refuse`] or [`FillPermit::fail`].
+/// Dropping it releases all followers as [`Released::Abandoned`].
+#[must_use = "dropping a fill permit abandons those that wait"]
+pub struct FillPermit {
+    lead: Lead,
+    sent: SentAt,
+}
+
+/// A response that is to be stored while it is passed on.
+#[derive(Debug)]
+pub struct FillStart<'a> {
+    /// The head, after origin-response functions.
+    pub response: ResponseHead<'a>,
+    /// [`crate::policy::Storage::Store`]'s plan for it.
+    pub plan: Box<StoragePlan>,
+    /// The request's fields as Vary sees them.
+    pub request: &'a HeaderMap,
+    /// Names and digests of the functions that had a part in it.
+    pub made_by: Option<Arc<str>>,
+}
+
+/// What came of [`FillPermit::begin`].
+#[derive(Debug)]
+#[must_use = "the writer must be brought to its end"]
+pub enum Begun {
+    /// Content may be written.
+    Filling(Box<Filling>),
+    /// It cannot be stored after all: the response is passed on as it comes.
+    Refused(RefuseReason),
+}
+
+/// A fill at its beginning.
+#[derive(Debug)]
+pub struct Filling {
+    /// The head under which it is stored.
+    pub head: Arc<StoredHead>,
+    /// Takes the content from the origin.
+    pub writer: FillWriter,
+    /// Gives the content to the client that asked.
+    pub reader: FillReader,
+}
+
+/// What came of a 304.
+#[derive(Debug)]
+#[must_use = "another representation has to be asked for again"]
+pub enum Freshened {
+    /// The freshened response is stored, and answers the request.
+    Stored(Arc<StoredResponse>),
+    /// The freshened response answers the request and is not stored.
+    Used(Arc<StoredResponse>, RefuseReason),
+    /// The 304 was not about what is stored: the request is sent again,
+    /// without preconditions (RFC 9111 4.3.4).
+    OtherRepresentation(FillPermit),
+}
+
+impl FillPermit {
+    pub(crate) fn new(lead: Lead) -> Self {
+        let sent = lead.inner().sent_at();
+        Self { lead, sent }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        self.lead.key()
+    }
+
+    /// The origin request is being sent: called right before, and again for a
+    /// retry. A purge from now on concerns the response.
+    pub fn mark_sent(&mut self) -> SentAt {
+        self.sent = self.lead.inner().sent_at();
+        self.lead.mark_sent(self.sent.sequence);
+        self.sent
+    }
+
+    /// Whether any request waits for this one now.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.lead.is_followed()
+    }
+
+    /// The times of a response whose head arrives now.
+    #[must_use]
+    pub fn received_now(&self) -> ResponseTimes {
+        ResponseTimes::received_now(&self.lead.inner().clock, self.sent.requested)
+    }
+
+    /// Begins to store a response. Followers whose requests it answers get it
+    /// from its beginning, if it is fresh; else they are released.
+    pub fn begin(mut self, start: FillStart<'_>) -> Begun {
+        self.lead.mark_sent(self.sent.sequence);
+        let expected = content_length(start.response.fields);
+        let head = match self.stored_head(start, expected) {
+            Ok(head) => head,
+            Err(reason) => {
+                self.release_marked(Released::Refused(reason));
+                return Begun::Refused(reason);
+            }
+        };
+        let inner = Arc::clone(self.lead.inner());
+        let fill = Arc::new(Fill::new(expected, inner.settings.fill_window));
+        let Ok(reader) = FillReader::attach(&fill) else {
+            // Not reached: a fill without content has its beginning.
+            return Begun::Refused(RefuseReason::MemoryExhausted);
+        };
+        let is_shared = is_sharable(&head, inner.clock.now());
+        if is_shared {
+            self.lead
+                .share(Outcome::Filling(Arc::clone(&head), Arc::clone(&fill)));
+        } else {
+            self.lead.share(Outcome::Released(Released::NotFresh));
+            self.lead.leave_marked();
+        }
+        let writer = FillWriter::new(FillWriterParts {
+            fill,
+            head: Arc::clone(&head),
+            lead: self.lead,
+            is_shared,
+        });
+        Begun::Filling(Box::new(Filling {
+            head,
+            writer,
+            reader,
+        }))
+    }
+
+    fn stored_head(
+        &self,
+        start: FillStart<'_>,
+        expected: Option<u64>,
+    ) -> Result<Arc<StoredHead>, RefuseReason> {
+        let inner = self.lead.inner();
+        if expected.is_some_and(|length| length > inner.settings.max_object) {
+            return Err(RefuseReason::ObjectTooLarge);
+        }
+        let variant_key = start
+            .plan
+            .vary
+            .variant_key(start.request)
+            .ok_or(RefuseReason::VaryAny)?;
+        let head = StoredHead::new(
+            &start.response,
+            HeadParts {
+                plan: *start.plan,
+                variant_key,
+                made_by: start.made_by,
+                sequence: self.sent.sequence,
+            },
+        );
+        let cost = head.cost().saturating_add(self.key().len() as u64);
+        let reservation = inner.reserve(cost).ok_or(RefuseReason::MemoryExhausted)?;
+        Ok(Arc::new(head.with_reservation(reservation)))
+    }
+
+    /// Freshens `stale`, with whose validators the origin was asked, by its
+    /// 304 (RFC 9111 4.3.4). `request` are the fields as Vary sees them.
+    pub fn freshen(
+        self,
+        stale: &Arc<StoredResponse>,
+        not_modified: &ResponseHead<'_>,
+        request: &HeaderMap,
+        facts: RequestFacts,
+        route: RoutePolicy,
+    ) -> Freshened {
+        let validators = Validators::of(not_modified.fields, not_modified.times.received_wall);
+        match decide_freshening(&stale.head().validators(), &validators) {
+            Freshening::Update => {}
+            Freshening::OtherRepresentation => return Freshened::OtherRepresentation(self),
+        }
+        let newer = Newer {
+            response: not_modified,
+            request,
+            facts,
+            route,
+            sent: self.sent,
+        };
+        match self.lead.inner().freshen(self.key(), stale, &newer) {
+            Updated::Stored(response) => {
+                if is_sharable(response.head(), self.lead.inner().clock.now()) {
+                    self.lead.unmark();
+                    self.lead.share(Outcome::Stored(Arc::clone(&response)));
+                } else {
+                    self.release_marked(Released::NotFresh);
+                }
+                Freshened::Stored(response)
+            }
+            Updated::Used(response, reason) => {
+                self.release_marked(Released::Refused(reason));
+                Freshened::Used(response, reason)
+            }
+        }
+    }
+
+    /// The response is not stored: those that wait are released together, and
+    /// requests for this key are not collapsed for a while.
+    pub fn refuse(self, reason: RefuseReason) {
+        self.release_marked(Released::Refused(reason));
+    }
+
+    /// There is no response: those that wait are released together with what
+    /// happened, and the next request leads again.
+    pub fn fail(mut self, failure: Failure) {
+        self.lead
+            .share(Outcome::Released(Released::Failed(failure)));
+        self.lead.leave();
+    }
+
+    fn release_marked(mut self, released: Released) {
+        // Told first: whoever joins before the marker stands is told, too.
+        self.lead.share(Outcome::Released(released));
+        self.lead.leave_marked();
+    }
+}
+
+/// Whether a response answers a request that asks for nothing special, right now.
+fn is_sharable(head: &StoredHead, now: Instant) -> bool {
+    decide_reuse(&RequestDirectives::default(), &head.freshness(now)) == Reuse::Fresh
+}
+
+/// The Content-Length of a response, if it is one number (RFC 9110 8.6).
+fn content_length(fields: &HeaderMap) -> Option<u64> {
+    let mut values = fields.get_all(header::CONTENT_LENGTH).iter();
+    let value = values.next()?.to_str().ok()?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || values.next().is_some() {
+        return None;
+    }
+    value.parse().ok()
+}
+
+impl fmt::Debug for FillPermit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FillPermit")
+            .field("lead", &self.lead)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! Those that follow: what they wait for, and what they get.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tokio::sync::watch;
+use verge_http::Failure;
+use verge_http::cache_control::RequestDirectives;
+
+use crate::body::{Attach, Fill, FillReader};
+use crate::cache::Inner;
+use crate::policy::{RefuseReason, Reuse, decide_reuse};
+use crate::response::{StoredHead, StoredResponse};
+use crate::store::VariantHint;
+
+/// What a leader says to all that follow.
+#[derive(Clone)]
+pub(crate) enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// The response's head has arrived, and its content is arriving.
+    Filling(Arc<StoredHead>, Arc<Fill>),
+    /// The response is stored.
+    Stored(Arc<StoredResponse>),
+    /// There is nothing to share.
+    Released(Released),
+}
+
+/// Why a follower has nothing to wait for any more. All of them are released
+/// at once, and each asks the origin for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The response is not stored.
+    Refused(RefuseReason),
+    /// The response has to be validated for every request.
+    NotFresh,
+    /// The response is not what this request's directives ask for.
+    Directives,
+    /// The content is too large to be kept, and its beginning is gone.
+    WindowMoved,
+    /// The fetch failed; all that waited may be answered alike.
+    Failed(Failure),
+    /// The leader went away.
+    Abandoned,
+}
+
+/// What a follower gets.
+#[derive(Debug)]
+pub enum Followed {
+    /// The response that is arriving; `reader` reads it from its beginning.
+    Filling {
+        /// The head, without Age.
+        head: Arc<StoredHead>,
+        /// The content.
+        reader: FillReader,
+    },
+    /// A response that was stored meanwhile.
+    Stored(Arc<StoredResponse>),
+    /// The response is of another variant than this request selects: it may
+    /// join once more with this hint.
+    VariantDiffers(VariantHint),
+    /// It asks the origin for itself; see [`crate::Cache::alone`].
+    Released(Released),
+}
+
+/// A follower's wait. Cancel safe: dropping it, or the future of
+/// [`Waiter::wait`], leaves the leader and other followers alone.
+pub struct Waiter {
+    inner: Arc<Inner>,
+    outcome: watch::Receiver<Outcome>,
+}
+
+impl Waiter {
+    pub(crate) fn new(inner: Arc<Inner>, outcome: watch::Receiver<Outcome>) -> Self {
+        Self { inner, outcome }
+    }
+
+    /// Waits for the leader, however long that takes: the caller sets a bound.
+    ///
+    /// What it returns answers the request with `fields` and `directives`.
+    pub async fn wait(&mut self, fields: &HeaderMap, directives: &RequestDirectives) -> Followed {
+        let waited = self
+            .outcome
+            .wait_for(|outcome| !matches!(outcome, Outcome::Pending))
+            .await;
+        let outcome = match waited {
+            Ok(outcome) => outcome.clone(),
+            Err(_) => Outcome::Released(Released::Abandoned),
+        };
+        let head = match &outcome {
+            Outcome::Pending => return Followed::Released(Released::Abandoned),
+            Outcome::Released(released) => return Followed::Released(*released),
+            Outcome::Filling(head, _) => Arc::clone(head),
+            Outcome::Stored(response) => Arc::clone(response.head()),
+        };
+        if !head.is_selected_by(fields) {
+            let hint = VariantHint::of(&self.inner.hasher, head.vary(), fields);
+            return Followed::VariantDiffers(hint);
+        }
+        let freshness = head.freshness(self.inner.clock.now());
+        if decide_reuse(directives, &freshness) != Reuse::Fresh {
+            return Followed::Released(Released::Directives);
+        }
+        match outcome {
+            Outcome::Stored(response) => Followed::Stored(response),
+            Outcome::Filling(_, fill) => match FillReader::attach(&fill) {
+                Ok(reader) => Followed::Filling { head, reader },
+                Err(Attach::Failed(failure)) => Followed::Released(Released::Failed(failure)),
+                Err(Attach::WindowMoved | Attach::Attached(_)) => {
+                    Followed::Released(Released::WindowMoved)
+                }
+            },
+            Outcome::Pending | Outcome::Released(_) => Followed::Released(Released::Abandoned),
+        }
+    }
+}
+
+impl Released {
+    /// The word for metrics and the access log.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Refused(reason) => reason.label(),
+            Self::NotFresh => "not-fresh",
+            Self::Directives => "directives",
+            Self::WindowMoved => "window-moved",
+            Self::Failed(failure) => failure.label(),
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Waiter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! The fields of stored responses: how they are kept, what they cost, and
+//! which are sent to validate. Which fields are stored is the policy's to say.
+
+use bytes::BytesMut;
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+use verge_http::vary::{VariantKey, Vary};
+
+use crate::response::StoredHead;
+
+/// What a stored response costs beside key, fields and content: the structs,
+/// the map's own entry, and the share of the map that is empty.
+const HEAD_OVERHEAD: u64 = 1024;
+
+/// What a field costs beside its name and value: its place in a `HeaderMap`.
+const FIELD_OVERHEAD: u64 = 128;
+
+/// The fields that are sent to validate a stored response (RFC 9111 4.3.1).
+#[must_use]
+pub fn validation_fields(stored: &StoredHead) -> SmallVec<[(HeaderName, HeaderValue); 2]> {
+    let mut fields = SmallVec::new();
+    let validators = stored.validators();
+    if validators.entity_tag.is_some()
+        && let Some(tag) = stored.fields().get(header::ETAG)
+    {
+        fields.push((header::IF_NONE_MATCH, tag.clone()));
+    }
+    if validators.last_modified.is_some()
+        && let Some(date) = stored.fields().get(header::LAST_MODIFIED)
+    {
+        fields.push((header::IF_MODIFIED_SINCE, date.clone()));
+    }
+    fields
+}
+
+/// Bytes to reserve for a head.
+pub(crate) fn head_cost(fields: &HeaderMap, vary: &Vary, variant_key: &VariantKey) -> u64 {
+    let fields: u64 = fields
+        .iter()
+        .map(|(name, value)| (name.as_str().len() + value.len()) as u64 + FIELD_OVERHEAD)
+        .sum();
+    let varying = variant_key.as_bytes().len() + size_of_val(vary.names());
+    HEAD_OVERHEAD
+        .saturating_add(fields)
+        .saturating_add(varying as u64)
+}
+
+/// Fields that a node adds to a stored response when it serves it: room for them in the stored
+/// hash table means that no hit rebuilds it.
+const ADDED_TO_HITS: usize = 8;
+
+/// A copy of `fields` that shares no memory with the connection it came from:
+/// all values stand in one allocation, instead of keeping a read buffer alive.
+pub(crate) fn compact(fields: &HeaderMap) -> HeaderMap {
+    let total = fields.values().map(HeaderValue::len).sum();
+    let mut values = BytesMut::with_capacity(total);
+    for value in fields.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let values = values.freeze();
+    let mut compacted = HeaderMap::with_capacity(fields.len() + ADDED_TO_HITS);
+    let mut start = 0_usize;
+    for (name, value) in fields {
+        let end = start.saturating_add(value.len());
+        let copy = HeaderValue::from_maybe_shared(values.slice(start..end));
+        start = end;
+        // Neither fails: both were valid before they were copied.
+        let (Ok(mut copy), Ok(name)) = (copy, HeaderName::from_bytes(name.as_str().as_bytes()))
+        else {
+            continue;
+        };
+        copy.set_sensitive(value.is_sensitive());
+        compacted.append(name, copy);
+    }
+    // A clone keeps the room in the hash table, where it costs a few bytes, and gives back the
+    // room for entries, where it would cost kilobytes.
+    compacted.clone()
+}

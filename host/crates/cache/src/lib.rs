@@ -1,0 +1,45 @@
+//! The shared HTTP cache (RFC 9111): what may be stored and reused, how it is
+//! found, how requests are collapsed, and how content is stored while it is
+//! passed on.
+//!
+//! [`policy`] decides and does nothing; [`Cache`] does and decides nothing.
+//! The crate speaks neither to origins nor to clients and spawns no task.
+//!
+//! The way of a request through it:
+//! 1. [`policy::decide_lookup`], then [`Cache::key`] and [`Cache::lookup`];
+//! 2. [`policy::decide_reuse`] of what was found;
+//! 3. else [`Cache::join`]: a leader asks the origin and [`FillPermit::begin`]s,
+//!    [`FillPermit::freshen`]s, [`FillPermit::refuse`]s or [`FillPermit::fail`]s;
+//!    a follower [`Waiter::wait`]s;
+//! 4. the leader's content goes through [`FillWriter`], and from there to any
+//!    number of [`FillReader`]s.
+
+pub mod age;
+mod body;
+mod cache;
+mod collapse;
+mod fields;
+mod key;
+pub mod policy;
+mod purge;
+mod response;
+mod segment;
+mod settings;
+mod stats;
+pub mod store;
+#[cfg(test)]
+mod testkit;
+
+pub use age::ResponseTimes;
+pub use body::{FillReader, FillWriter, Finished, Stopped};
+pub use cache::{Cache, Lookup, MissReason, Newer};
+pub use collapse::{
+    AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, Released,
+    Seeker, SentAt, Waiter,
+};
+pub use fields::validation_fields;
+pub use key::{Key, KeyHasher, KeyPart, Target};
+pub use response::{ResponseHead, StoredHead, StoredResponse};
+pub use settings::CacheSettings;
+pub use stats::CacheStats;
+pub use store::VariantHint;

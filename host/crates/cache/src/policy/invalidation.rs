@@ -1,0 +1,173 @@
+//! What a successful unsafe request invalidates (RFC 9111 4.4).
+
+use http::{HeaderMap, Method, StatusCode, header};
+use smallvec::SmallVec;
+use verge_http::{Authority, Scheme};
+
+use crate::key::Target;
+
+/// Whether stored responses for a request's target URI are invalidated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invalidation {
+    /// They are, and so are those for [`select_related_targets`].
+    Target,
+    /// They are kept.
+    Keep(InvalidationRefusal),
+}
+
+/// Why stored responses are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InvalidationRefusal {
+    /// The method is safe (RFC 9110 9.2.1).
+    MethodSafe,
+    /// The request failed: 4xx or 5xx.
+    StatusError,
+}
+
+/// The path and query of another URI that the response names, on the same origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelatedTarget {
+    path: String,
+    query: Option<String>,
+}
+
+/// Decides whether the response to a request invalidates (RFC 9111 4.4).
+#[must_use]
+pub fn decide_invalidation(method: &Method, status: StatusCode) -> Invalidation {
+    if method.is_safe() {
+        Invalidation::Keep(InvalidationRefusal::MethodSafe)
+    } else if status.is_success() || status.is_redirection() {
+        Invalidation::Target
+    } else {
+        Invalidation::Keep(InvalidationRefusal::StatusError)
+    }
+}
+
+/// The URIs in Location and Content-Location that are on `target`'s origin;
+/// others must not be invalidated, or one site could purge another (RFC 9111 4.4).
+///
+/// References relative to a path are left out: to invalidate them is optional.
+#[must_use]
+pub fn select_related_targets(
+    target: &Target<'_>,
+    response: &HeaderMap,
+) -> SmallVec<[RelatedTarget; 2]> {
+    [header::LOCATION, header::CONTENT_LOCATION]
+        .iter()
+        .filter_map(|name| response.get(name)?.to_str().ok())
+        .filter_map(|reference| same_origin_path(target, reference))
+        .filter(|related| related.path != target.path || related.query.as_deref() != target.query)
+        .collect()
+}
+
+fn same_origin_path(target: &Target<'_>, reference: &str) -> Option<RelatedTarget> {
+    let reference = reference.split('#').next()?;
+    let path_and_query = if reference.starts_with('/') && !reference.starts_with("//") {
+        reference
+    } else {
+        let (scheme, rest) = reference.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case(target.scheme.as_str()) {
+            return None;
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at_checked(end)?;
+        let authority = Authority::parse(authority.as_bytes(), target.scheme).ok()?;
+        if authority.as_str() != target.authority {
+            return None;
+        }
+        path_and_query
+    };
+    let (path, query) = match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (path_and_query, None),
+    };
+    let path = if path.is_empty() { "/" } else { path };
+    Some(RelatedTarget {
+        path: path.to_owned(),
+        query,
+    })
+}
+
+impl RelatedTarget {
+    /// The target URI on the origin of `scheme` and `authority`.
+    #[must_use]
+    pub fn on<'a>(&'a self, scheme: Scheme, authority: &'a str) -> Target<'a> {
+        Target {
+            scheme,
+            authority,
+            path: &self.path,
+            query: self.query.as_deref(),
+        }
+    }
+}
+
+impl InvalidationRefusal {
+    /// The word for metrics and the access log.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::MethodSafe => "method-safe",
+            Self::StatusError => "status-error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_successful_unsafe_requests_invalidate_rfc_9111_4_4() {
+        let keep = Invalidation::Keep;
+        let rows = [
+            ("POST", 200, Invalidation::Target),
+            ("PUT", 204, Invalidation::Target),
+            ("DELETE", 303, Invalidation::Target),
+            ("PURGE-ISH", 200, Invalidation::Target),
+            ("POST", 404, keep(InvalidationRefusal::StatusError)),
+            ("POST", 500, keep(InvalidationRefusal::StatusError)),
+            ("GET", 200, keep(InvalidationRefusal::MethodSafe)),
+            ("OPTIONS", 200, keep(InvalidationRefusal::MethodSafe)),
+        ];
+        for (method, status, expected) in rows {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(
+                decide_invalidation(&method, status),
+                expected,
+                "{method} {status}"
+            );
+        }
+    }
+
+    #[test]
+    fn related_uris_are_invalidated_only_on_the_same_origin_rfc_9111_4_4() {
+        let target = Target {
+            scheme: Scheme::Https,
+            authority: "shop.example",
+            path: "/cart",
+            query: None,
+        };
+        let rows = [
+            ("/items?a=1", Some(("/items", Some("a=1")))),
+            ("https://SHOP.example:443/x#part", Some(("/x", None))),
+            ("https://shop.example", Some(("/", None))),
+            ("https://shop.example?q", Some(("/", Some("q")))),
+            ("http://shop.example/x", None),
+            ("https://other.example/x", None),
+            ("https://shop.example:8443/x", None),
+            ("//other.example/x", None),
+            ("relative", None),
+            ("/cart", None),
+        ];
+        for (location, expected) in rows {
+            let mut fields = HeaderMap::new();
+            fields.insert(header::LOCATION, location.parse().expect("a value"));
+            let found = select_related_targets(&target, &fields);
+            let found = found
+                .first()
+                .map(|related| (related.path.as_str(), related.query.as_deref()));
+            assert_eq!(found, expected, "{location}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The rules of a shared cache (RFC 9111), as functions of facts and times.
+//!
+//! Every decision is an enum whose "no" names its reason; the reason's label is
+//! the metric label and the access-log word. Nothing here does I/O, asks for
+//! the time, or knows how responses are kept.
+
+mod freshen;
+mod invalidation;
+mod lookup;
+mod reuse;
+mod storage;
+
+pub use freshen::{
+    Freshening, HeadFreshening, Validators, decide_freshening, decide_head_freshening,
+};
+pub(crate) use freshen::{storable_fields, updated_fields};
+pub use invalidation::{
+    Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, select_related_targets,
+};
+pub use lookup::{BypassReason, LookupDecision, decide_lookup};
+pub use reuse::{Freshness, Reuse, ValidateReason, decide_reuse};
+pub use storage::{
+    LifetimeSource, RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, StoragePlan,
+    decide_storage,
+};

@@ -1,0 +1,353 @@
+//! Stored responses: a head that is ready to be served, and content.
+//!
+//! All that a hit needs is worked out when the response is stored; a hit
+//! parses nothing. Nothing here decides whether a response may be stored or
+//! reused, and nothing here changes once it is stored.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use verge_base::Reservation;
+use verge_http::cache_control::Qualified;
+use verge_http::conditional::EntityTag;
+use verge_http::vary::{VariantKey, Vary};
+use verge_http::{Body, StoredBody, date};
+
+use crate::age::{self, ResponseTimes};
+use crate::fields::{compact, head_cost};
+use crate::policy::{Freshness, LifetimeSource, StoragePlan, Validators, storable_fields};
+
+/// A response as the origin, or an origin-response function, gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub fields: &'a HeaderMap,
+    /// When it was asked for and when it arrived.
+    pub times: ResponseTimes,
+    /// corrected_initial_age (RFC 9111 4.2.3); [`ResponseHead::initial_age`].
+    pub initial_age: Duration,
+}
+
+/// All of a stored response but its content.
+#[derive(Clone)]
+pub struct StoredHead {
+    status: StatusCode,
+    fields: HeaderMap,
+    date: SystemTime,
+    last_modified: Option<SystemTime>,
+    received: Instant,
+    initial_age: Duration,
+    lifetime: Duration,
+    source: LifetimeSource,
+    is_no_cache: bool,
+    is_stale_forbidden: bool,
+    is_immutable: bool,
+    vary: Vary,
+    variant_key: VariantKey,
+    /// Names of the functions that had a part in it, with their digests.
+    made_by: Option<Arc<str>>,
+    /// The purge sequence that was seen when its origin request was sent.
+    sequence: u64,
+    cost: u64,
+    /// Shared by copies of one head; `None` if it is used once and not stored.
+    reservation: Option<Arc<Reservation>>,
+}
+
+/// A complete response that is found by its key.
+pub struct StoredResponse {
+    head: Arc<StoredHead>,
+    segments: Arc<[Bytes]>,
+    content_length: u64,
+    /// The purge sequence up to which this is known not to be purged.
+    checked: AtomicU64,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// A response of which `times` are known; its age is worked out from its
+    /// Date and Age.
+    #[must_use]
+    pub fn new(status: StatusCode, fields: &'a HeaderMap, times: ResponseTimes) -> Self {
+        let date = date::field_date(fields, &header::DATE, times.received_wall).valid();
+        let age = verge_http::age::parse(fields);
+        Self {
+            status,
+            fields,
+            times,
+            initial_age: age::corrected_initial_age(&times, date, age),
+        }
+    }
+}
+
+/// What [`StoredHead::new`] needs beside the response itself.
+pub(crate) struct HeadParts {
+    pub(crate) plan: StoragePlan,
+    pub(crate) variant_key: VariantKey,
+    pub(crate) made_by: Option<Arc<str>>,
+    pub(crate) sequence: u64,
+}
+
+impl StoredHead {
+    /// The head under which `response` is stored. It holds no reservation yet.
+    pub(crate) fn new(response: &ResponseHead<'_>, parts: HeadParts) -> Self {
+        let HeadParts {
+            plan,
+            variant_key,
+            made_by,
+            sequence,
+        } = parts;
+        let received_wall = response.times.received_wall;
+        let mut fields = storable_fields(response.fields, &plan.directives);
+        let date = match date::field_date(&fields, &header::DATE, received_wall).valid() {
+            Some(date) => date,
+            // A recipient with a clock records when it received a response
+            // that has no valid Date (RFC 9110 6.6.1).
+            None => {
+                fields.insert(header::DATE, date::fmt(received_wall));
+                received_wall
+            }
+        };
+        let last_modified =
+            date::field_date(&fields, &header::LAST_MODIFIED, received_wall).valid();
+        let fields = compact(&fields);
+        let directives = &plan.directives;
+        Self {
+            status: response.status,
+            date,
+            last_modified,
+            received: response.times.received,
+            initial_age: response.initial_age,
+            lifetime: plan.lifetime,
+            source: plan.source,
+            is_no_cache: directives.no_cache == Qualified::Whole,
+            is_stale_forbidden: directives.must_revalidate
+                || directives.proxy_revalidate
+                || directives.s_maxage.is_some(),
+            is_immutable: directives.immutable,
+            cost: head_cost(&fields, &plan.vary, &variant_key),
+            fields,
+            vary: plan.vary,
+            variant_key,
+            made_by,
+            sequence,
+            reservation: None,
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields, as they are sent but for Age and Cache-Status.
+    #[must_use]
+    pub fn fields(&self) -> &HeaderMap {
+        &self.fields
+    }
+
+    /// The Date, or when the response was received if it had none.
+    #[must_use]
+    pub fn date(&self) -> SystemTime {
+        self.date
+    }
+
+    /// When the response was received.
+    #[must_use]
+    pub fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// The validators with which it can be validated.
+    #[must_use]
+    pub fn validators(&self) -> Validators<'_> {
+        Validators {
+            entity_tag: EntityTag::of(&self.fields),
+            last_modified: self.last_modified,
+        }
+    }
+
+    /// current_age (RFC 9111 4.2.3), which is what the Age field says.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        age::current_age(self.initial_age, self.received, now)
+    }
+
+    /// freshness_lifetime (RFC 9111 4.2.1).
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Where the lifetime comes from.
+    #[must_use]
+    pub fn lifetime_source(&self) -> LifetimeSource {
+        self.source
+    }
+
+    /// How fresh it is at `now`, for [`crate::policy::decide_reuse`].
+    #[must_use]
+    pub fn freshness(&self, now: Instant) -> Freshness {
+        Freshness {
+            age: self.age(now),
+            lifetime: self.lifetime,
+            is_no_cache: self.is_no_cache,
+            is_stale_forbidden: self.is_stale_forbidden,
+            is_immutable: self.is_immutable,
+        }
+    }
+
+    /// What it varies by.
+    #[must_use]
+    pub fn vary(&self) -> &Vary {
+        &self.vary
+    }
+
+    /// Whether it answers a request with these fields (RFC 9111 4.1).
+    #[must_use]
+    pub fn is_selected_by(&self, request: &HeaderMap) -> bool {
+        self.vary.is_empty() || self.vary.selects(&self.variant_key, request)
+    }
+
+    /// Names and digests of the functions that had a part in it.
+    #[must_use]
+    pub fn made_by(&self) -> Option<&Arc<str>> {
+        self.made_by.as_ref()
+    }
+
+    /// The purge sequence that was seen when its origin request was sent.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Bytes to reserve for it.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Whether `other` would be found by the same requests.
+    pub(crate) fn is_same_variant(&self, other: &Self) -> bool {
+        self.variant_key == other.variant_key && self.vary == other.vary
+    }
+
+    pub(crate) fn with_reservation(mut self, reservation: Reservation) -> Self {
+        self.reservation = Some(Arc::new(reservation));
+        self
+    }
+
+    /// The same head with the Content-Length that turned out in the end.
+    fn with_content_length(&self, length: u64) -> Self {
+        let mut head = self.clone();
+        head.fields
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        head
+    }
+}
+
+impl StoredResponse {
+    /// A response with all of its content.
+    pub(crate) fn new(head: Arc<StoredHead>, segments: Arc<[Bytes]>) -> Self {
+        let content_length = segments.iter().map(|s| s.len() as u64).sum();
+        let allows_content = !verge_http::status::forbids_content(head.status);
+        let head = if allows_content && !head.fields.contains_key(header::CONTENT_LENGTH) {
+            Arc::new(head.with_content_length(content_length))
+        } else {
+            head
+        };
+        Self {
+            checked: AtomicU64::new(head.sequence),
+            head,
+            segments,
+            content_length,
+        }
+    }
+
+    /// The same content under a newer head (RFC 9111 3.2).
+    pub(crate) fn freshened(&self, head: StoredHead) -> Self {
+        Self {
+            checked: AtomicU64::new(head.sequence),
+            head: Arc::new(head),
+            segments: Arc::clone(&self.segments),
+            content_length: self.content_length,
+        }
+    }
+
+    /// All but the content.
+    #[must_use]
+    pub fn head(&self) -> &Arc<StoredHead> {
+        &self.head
+    }
+
+    /// Bytes of content.
+    #[must_use]
+    pub fn content_length(&self) -> u64 {
+        self.content_length
+    }
+
+    /// All of the content; allocates nothing.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        match &*self.segments {
+            [] => Body::Empty,
+            [only] => Body::Full(only.clone()),
+            _ => Body::Stored(StoredBody::new(Arc::clone(&self.segments))),
+        }
+    }
+
+    /// The `length` bytes of content from `start`, for a 206.
+    #[must_use]
+    pub fn slice(&self, start: u64, length: u64) -> Body {
+        let slice = StoredBody::slice(Arc::clone(&self.segments), start, length);
+        if slice.remaining() == 0 {
+            Body::Empty
+        } else {
+            Body::Stored(slice)
+        }
+    }
+
+    /// Bytes that it takes in the store.
+    pub(crate) fn cost(&self) -> u64 {
+        let overhead =
+            (self.segments.len() as u64).saturating_mul(crate::segment::SEGMENT_OVERHEAD);
+        self.head
+            .cost
+            .saturating_add(self.content_length)
+            .saturating_add(overhead)
+    }
+
+    pub(crate) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_checked(&self, sequence: u64) {
+        self.checked.fetch_max(sequence, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for StoredHead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoredHead")
+            .field("status", &self.status)
+            .field("lifetime", &self.lifetime)
+            .field("vary", &self.vary)
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StoredResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StoredResponse")
+            .field("head", &self.head)
+            .field("content_length", &self.content_length)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! What the cache counts, readable without a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of the cache; each is one relaxed addition, off the hit path.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    fills_in_progress: AtomicU64,
+    fills: AtomicU64,
+    fills_given_up: AtomicU64,
+    stored: AtomicU64,
+    ledger_refusals: AtomicU64,
+    collapsed: AtomicU64,
+    purges: AtomicU64,
+}
+
+/// What the cache holds and has done, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Keys under which anything is stored.
+    pub entries: u64,
+    /// Bytes reserved: stored responses, fills in progress, and responses that
+    /// were evicted and are still being read.
+    pub bytes: u64,
+    /// The most bytes that were ever reserved.
+    pub bytes_peak: u64,
+    /// The limit on `bytes`.
+    pub bytes_max: u64,
+    /// Keys that had to go for others since the start.
+    pub evictions: u64,
+    /// Fills in progress.
+    pub fills_in_progress: u64,
+    /// Fills begun since the start.
+    pub fills: u64,
+    /// Fills that could not be stored once they had begun, since the start.
+    pub fills_given_up: u64,
+    /// Responses stored or freshened since the start.
+    pub stored: u64,
+    /// Times that there was no memory, since the start.
+    pub ledger_refusals: u64,
+    /// Requests that followed another one, since the start.
+    pub collapsed: u64,
+    /// Keys that are not collapsed now; a few of them may have ended already.
+    pub uncollapsible: u64,
+    /// Purges and invalidations since the start.
+    pub purges: u64,
+}
+
+impl Stats {
+    pub(crate) fn fill_began(&self) {
+        self.fills.fetch_add(1, Ordering::Relaxed);
+        self.fills_in_progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fill_ended(&self) {
+        self.fills_in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fill_gave_up(&self) {
+        self.fills_given_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stored(&self) {
+        self.stored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ledger_refused(&self) {
+        self.ledger_refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn collapsed(&self) {
+        self.collapsed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn purged(&self) {
+        self.purges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters; what others count is left at 0.
+    pub(crate) fn snapshot(&self) -> CacheStats {
+        CacheStats {
+            fills_in_progress: self.fills_in_progress.load(Ordering::Relaxed),
+            fills: self.fills.load(Ordering::Relaxed),
+            fills_given_up: self.fills_given_up.load(Ordering::Relaxed),
+            stored: self.stored.load(Ordering::Relaxed),
+            ledger_refusals: self.ledger_refusals.load(Ordering::Relaxed),
+            collapsed: self.collapsed.load(Ordering::Relaxed),
+            purges: self.purges.load(Ordering::Relaxed),
+            ..CacheStats::default()
+        }
+    }
+}

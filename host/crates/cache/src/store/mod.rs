@@ -1,0 +1,77 @@
+//! Where stored responses are kept.
+//!
+//! A store finds and keeps; it decides neither what may be stored nor what may
+//! be reused. Bytes are counted by the ledger, through reservations that the
+//! responses themselves hold: a store only chooses who has to go.
+
+mod memory;
+mod recency;
+mod variants;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub use memory::{MemorySettings, MemoryStore};
+pub use variants::{VARIANTS_MAX, VariantHint};
+
+use crate::key::Key;
+use crate::response::StoredResponse;
+
+/// What a store has for a request.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// The stored response that the request selects (RFC 9111 4.1), fresh or not.
+    Selected(Arc<StoredResponse>),
+    /// There are responses for the URI, and none for this request's fields.
+    VaryMiss,
+    /// There is nothing for the URI.
+    UriMiss,
+}
+
+/// What a store holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreUsage {
+    /// Keys under which anything is stored.
+    pub entries: u64,
+    /// Bytes of the responses stored, by what they cost.
+    pub bytes: u64,
+    /// Keys that had to go for others since the start.
+    pub evictions: u64,
+}
+
+/// Where stored responses are kept.
+pub trait Store: Send + Sync + 'static {
+    /// What `key` and the request's fields select.
+    fn select(&self, key: &Key, request: &HeaderMap) -> Selection;
+
+    /// The same as [`Store::select`], as if nobody had asked: what is used often
+    /// is not judged by it.
+    fn peek(&self, key: &Key, request: &HeaderMap) -> Selection;
+
+    /// The variant of `key` that `request` would select, judged by what is
+    /// stored under the key.
+    fn hint(&self, key: &Key, request: &HeaderMap) -> VariantHint;
+
+    /// Stores `response`, in place of what the same requests select, if
+    /// `is_allowed` still says so once the key is locked for others.
+    fn insert(
+        &self,
+        key: &Key,
+        response: &Arc<StoredResponse>,
+        is_allowed: &dyn Fn() -> bool,
+    ) -> bool;
+
+    /// Removes one response, if it is still there.
+    fn remove_response(&self, key: &Key, response: &Arc<StoredResponse>);
+
+    /// Removes all that is stored under `key`.
+    fn remove(&self, key: &Key);
+
+    /// Drops stored responses so that about `bytes` bytes come free. They come
+    /// free when the last reader is done.
+    fn make_room(&self, bytes: u64);
+
+    /// What it holds now.
+    fn usage(&self) -> StoreUsage;
+}
