@@ -1,0 +1,35 @@
+//! The host's side of `guest-sdk/wit`, generated. Nothing is written by hand here.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "generated from the WIT package"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../../guest-sdk/wit",
+    inline: "
+        package verge:host;
+
+        world functions {
+            include verge:edge/imports@0.1.0;
+            export verge:edge/viewer-request@0.1.0;
+            export verge:edge/origin-request@0.1.0;
+            export verge:edge/origin-response@0.1.0;
+            export verge:edge/viewer-response@0.1.0;
+        }
+    ",
+    world: "verge:host/functions",
+    imports: {
+        "verge:edge/types.[method]body-reader.read": async | trappable,
+        "verge:edge/types.[method]body-writer.write": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "verge:edge/types.request": crate::handles::RequestHandle,
+        "verge:edge/types.response": crate::handles::ResponseHandle,
+        "verge:edge/types.body-reader": crate::handles::ReaderHandle,
+        "verge:edge/types.body-writer": crate::handles::WriterHandle,
+    },
+});

@@ -1,0 +1,332 @@
+//! Content that a running guest writes, as a [`Body`]: whoever reads it drives
+//! the guest, and dropping it ends the guest. Also content that goes into a
+//! `wasi:http` handler.
+//!
+//! A response is complete only when its guest said so. A guest that ended
+//! before that, in whatever way, makes the body end in a [`Failure`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::runtime::Handle;
+use verge_http::failure::FunctionFault;
+use verge_http::{Body, Failure};
+use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::Shared;
+use super::ending::Ending;
+use super::guest::{Guest, GuestEnd};
+use crate::outcome::CallFailure;
+
+/// The guest ended, and its content is not complete.
+pub(crate) fn incomplete() -> CallFailure {
+    CallFailure {
+        fault: FunctionFault::ResponseInvalid,
+        detail: "its content was broken off, or passed the limit".into(),
+    }
+}
+
+/// Where a guest's content comes out.
+pub(crate) enum Source {
+    /// The queue in [`Shared`], of a trigger.
+    Queue,
+    /// The channel of a `wasi:http` handler.
+    Channel(HyperOutgoingBody),
+}
+
+/// A piece of content, or the end of it.
+enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    /// The guest finished it.
+    End,
+    /// The guest broke it off, or it passed its limit.
+    Broken,
+}
+
+/// The content of a response whose guest may still run.
+pub(crate) struct GuestBody {
+    source: Source,
+    shared: Arc<Shared>,
+    running: Option<(Guest, Ending)>,
+    /// Kept until the content is complete: dropping it would look like its end.
+    ended: Option<GuestEnd>,
+    /// The account of a guest that has ended without a failure, until its content is complete.
+    unconcluded: Option<Ending>,
+    fault: Option<FunctionFault>,
+    limit: u64,
+    sent: u64,
+    done: bool,
+}
+
+impl GuestBody {
+    pub(crate) fn new(
+        source: Source,
+        shared: Arc<Shared>,
+        limit: u64,
+        guest: Guest,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            source,
+            shared,
+            running: Some((guest, ending)),
+            ended: None,
+            unconcluded: None,
+            fault: None,
+            limit,
+            sent: 0,
+            done: false,
+        }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        let piece = ready!(self.source.poll(&self.shared, context));
+        if let Piece::Data(data) = &piece {
+            self.sent = self.sent.saturating_add(data.len() as u64);
+            if self.sent > self.limit {
+                return Poll::Ready(Piece::Broken);
+            }
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Content first, then the guest: only then does the guest run no further ahead than asked.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        loop {
+            if let Poll::Ready(piece) = self.poll_piece(context) {
+                return Poll::Ready(piece);
+            }
+            let Some((guest, _)) = &mut self.running else {
+                return Poll::Ready(Piece::Broken);
+            };
+            let polled = guest.poll(context);
+            if let Poll::Ready(end) = polled {
+                if let Some((_, ending)) = self.running.take() {
+                    self.fault = end.result.as_ref().err().map(|failure| failure.fault);
+                    if end.result.is_err() {
+                        ending.conclude(&end.result);
+                    } else {
+                        // It ended well only if its content did, which is seen when that is read.
+                        self.unconcluded = Some(ending);
+                    }
+                }
+                self.ended = Some(end);
+            } else {
+                return self.poll_piece(context);
+            }
+        }
+    }
+
+    /// The content is complete: what the guest still does, it does by itself, within its limits.
+    fn complete(&mut self) {
+        self.done = true;
+        if let (Some(end), Some(ending)) = (self.ended.take(), self.unconcluded.take()) {
+            ending.conclude(&end.result);
+        }
+        if let Some((guest, ending)) = self.running.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let end = guest.ended().await;
+                ending.conclude(&end.result);
+            });
+        }
+    }
+
+    fn break_off(&mut self) -> Failure {
+        self.done = true;
+        self.ended = None;
+        let running = self.running.take().map(|(_, ending)| ending);
+        if let Some(ending) = running.or(self.unconcluded.take()) {
+            ending.conclude(&Err(incomplete()));
+        }
+        Failure::Function(self.fault.unwrap_or(FunctionFault::ResponseInvalid))
+    }
+}
+
+impl http_body::Body for GuestBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = &mut *self;
+        if this.done {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(this.poll_next(context)) {
+            Piece::Data(data) => Some(Ok(Frame::data(data))),
+            Piece::Trailers(trailers) => {
+                this.complete();
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Piece::End => {
+                this.complete();
+                None
+            }
+            Piece::Broken => Some(Err(this.break_off())),
+        };
+        // Until it is asked for more, the guest waits for its reader.
+        this.shared.meter.begin_wait();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done
+    }
+}
+
+impl Source {
+    fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Piece> {
+        match self {
+            Self::Queue => {
+                let mut output = shared.output.lock();
+                match output.pop() {
+                    Some(data) => Poll::Ready(Piece::Data(data)),
+                    None if output.is_finished() => Poll::Ready(Piece::End),
+                    // The guest is polled next, by the same task.
+                    None => Poll::Pending,
+                }
+            }
+            Self::Channel(body) => {
+                // Without the task's budget: Pending must mean that there is nothing.
+                let mut frame = tokio::task::unconstrained(std::future::poll_fn(|context| {
+                    Pin::new(&mut *body).poll_frame(context)
+                }));
+                Poll::Ready(match ready!(Pin::new(&mut frame).poll(context)) {
+                    None => Piece::End,
+                    Some(Err(_)) => Piece::Broken,
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => Piece::Data(data),
+                        Err(frame) => match frame.into_trailers() {
+                            Ok(trailers) => Piece::Trailers(trailers),
+                            Err(_) => Piece::Broken,
+                        },
+                    },
+                })
+            }
+        }
+    }
+}
+
+/// The content that a guest wrote which has ended already; `None` when it is not complete. The
+/// guest's state must still exist.
+pub(crate) fn written(mut source: Source, shared: &Shared, limit: u64) -> Option<Body> {
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    let mut content = BytesMut::new();
+    let mut only: Option<Bytes> = None;
+    loop {
+        match source.poll(shared, &mut context) {
+            Poll::Pending | Poll::Ready(Piece::Broken) => return None,
+            Poll::Ready(Piece::Data(data)) => {
+                let length = content.len() + only.as_ref().map_or(0, Bytes::len) + data.len();
+                if length as u64 > limit {
+                    return None;
+                }
+                if content.is_empty() && only.is_none() {
+                    only = Some(data);
+                } else {
+                    content.extend_from_slice(&only.take().unwrap_or_default());
+                    content.extend_from_slice(&data);
+                }
+            }
+            Poll::Ready(Piece::End) => {
+                return Some(Body::from(only.unwrap_or_else(|| content.freeze())));
+            }
+            Poll::Ready(Piece::Trailers(trailers)) => {
+                return Some(Body::stream(WithTrailers {
+                    content: Some(only.unwrap_or_else(|| content.freeze())),
+                    trailers: Some(trailers),
+                }));
+            }
+        }
+    }
+}
+
+/// Content in one piece, with trailers.
+struct WithTrailers {
+    content: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for WithTrailers {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let content = self.content.take().filter(|content| !content.is_empty());
+        let frame = match content {
+            Some(content) => Some(Frame::data(content)),
+            None => self.trailers.take().map(Frame::trailers),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.content.as_ref().map_or(0, |c| c.len() as u64))
+    }
+}
+
+/// A request for a handler, with its content bounded.
+pub(crate) fn incoming(
+    request: http::Request<Body>,
+    shared: &Arc<Shared>,
+    limit: u64,
+) -> http::Request<Incoming> {
+    request.map(|body| Incoming {
+        body,
+        shared: Arc::clone(shared),
+        left: limit,
+    })
+}
+
+/// See [`incoming`].
+pub(crate) struct Incoming {
+    body: Body,
+    shared: Arc<Shared>,
+    left: u64,
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            this.shared.meter.begin_wait();
+            return Poll::Pending;
+        };
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(_)) | None => 0,
+        };
+        let Some(left) = this.left.checked_sub(length) else {
+            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
+        };
+        this.left = left;
+        Poll::Ready(frame.map(|frame| frame.map_err(|_| Error::ConnectionTerminated)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,352 @@
+//! Calls of a function: each trigger moves its message in, runs one fresh
+//! instance, and gives the message back with an account of the call.
+
+mod body;
+mod ending;
+mod guest;
+mod handler;
+mod kept;
+mod meter;
+mod output;
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use parking_lot::Mutex;
+use verge_http::Body;
+use verge_http::failure::FunctionFault;
+
+use self::body::{GuestBody, Source, incomplete, written};
+use self::ending::Ending;
+use self::guest::{Guest, GuestEnd, Returned};
+pub use self::kept::KeptInstance;
+use self::kept::{Place, Seat};
+use self::meter::{LogBudget, Meter};
+pub(crate) use self::output::{Committed, Output};
+use crate::function::Function;
+use crate::limits::MemoryLimiter;
+use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdict};
+use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
+use crate::quarantine::Admission;
+use crate::state::{CallState, GIVEN_RESPONSE, Messages, RequestState, ResponseState, Slots};
+
+/// What a guest and those who wait for it share.
+pub(crate) struct Shared {
+    pub(crate) meter: Meter,
+    pub(crate) log: LogBudget,
+    pub(crate) output: Mutex<Output>,
+}
+
+/// What goes into a call.
+struct Input {
+    scope: Arc<dyn Scope>,
+    request_id: Arc<str>,
+    request: Option<EdgeRequest>,
+    response: Option<http::Response<Body>>,
+    incoming: Option<http::Request<Body>>,
+}
+
+/// How far a call came before there was something to tell its caller.
+enum Step {
+    /// The guest did not run: no slot, or quarantine.
+    NotRun(Box<Messages>, CallFailure, CallReceipt),
+    /// The guest ended, perhaps after it had committed a response.
+    Ended(GuestEnd, Option<Committed>, Ending),
+    /// The guest committed a response and runs on.
+    Running(Committed, Guest, Ending),
+}
+
+/// A trigger's call, before it is told in the words of that trigger.
+struct Finished {
+    messages: Messages,
+    result: Result<Returned, CallFailure>,
+    /// The response's content, when the guest wrote it.
+    content: Option<Body>,
+    receipt: CallReceipt,
+    pending: Option<PendingEnd>,
+}
+
+impl Function {
+    /// Runs the function's viewer-request trigger.
+    pub async fn viewer_request(&self, call: Call, request: EdgeRequest) -> RequestCall {
+        self.request_trigger(Trigger::ViewerRequest, call, request, &mut Place::Fresh)
+            .await
+    }
+
+    /// Runs the function's origin-request trigger.
+    pub async fn origin_request(&self, call: Call, request: EdgeRequest) -> RequestCall {
+        self.request_trigger(Trigger::OriginRequest, call, request, &mut Place::Fresh)
+            .await
+    }
+
+    /// Runs the function's origin-response trigger.
+    pub async fn origin_response(
+        &self,
+        call: Call,
+        request: EdgeRequest,
+        response: http::Response<Body>,
+    ) -> ResponseCall {
+        let place = &mut Place::Fresh;
+        self.response_trigger(Trigger::OriginResponse, call, request, response, place)
+            .await
+    }
+
+    /// Runs the function's viewer-response trigger.
+    pub async fn viewer_response(
+        &self,
+        call: Call,
+        request: EdgeRequest,
+        response: http::Response<Body>,
+    ) -> ResponseCall {
+        let place = &mut Place::Fresh;
+        self.response_trigger(Trigger::ViewerResponse, call, request, response, place)
+            .await
+    }
+
+    async fn request_trigger(
+        &self,
+        trigger: Trigger,
+        call: Call,
+        request: EdgeRequest,
+        place: &mut Place,
+    ) -> RequestCall {
+        let input = Input {
+            scope: call.scope,
+            request_id: Arc::clone(&request.id),
+            request: Some(request),
+            response: None,
+            incoming: None,
+        };
+        let finished = self.finish(trigger, input, place).await;
+        let (request, effects, seen) = finished
+            .messages
+            .request
+            .expect("a request trigger keeps its request")
+            .settle(finished.result.is_ok());
+        let verdict = finished.result.map(|_| match finished.messages.response {
+            None => Verdict::Continue,
+            Some(response) => Verdict::Respond(response.settle(true, finished.content).0),
+        });
+        RequestCall {
+            request,
+            effects,
+            seen,
+            verdict,
+            receipt: finished.receipt,
+            pending: finished.pending,
+        }
+    }
+
+    async fn response_trigger(
+        &self,
+        trigger: Trigger,
+        call: Call,
+        request: EdgeRequest,
+        response: http::Response<Body>,
+        place: &mut Place,
+    ) -> ResponseCall {
+        let input = Input {
+            scope: call.scope,
+            request_id: Arc::clone(&request.id),
+            request: Some(request),
+            response: Some(response),
+            incoming: None,
+        };
+        let finished = self.finish(trigger, input, place).await;
+        let succeeded = finished.result.is_ok();
+        let (request, _, seen) = finished
+            .messages
+            .request
+            .expect("a response trigger keeps its request")
+            .settle(succeeded);
+        let (response, effects) = finished
+            .messages
+            .response
+            .expect("a response trigger keeps its response")
+            .settle(succeeded, finished.content);
+        ResponseCall {
+            request,
+            response,
+            effects,
+            seen,
+            result: finished.result.map(|_| ()),
+            receipt: finished.receipt,
+            pending: finished.pending,
+        }
+    }
+
+    /// Runs a trigger until its caller can go on.
+    async fn finish(&self, trigger: Trigger, input: Input, place: &mut Place) -> Finished {
+        let given = input.response.is_some().then_some(GIVEN_RESPONSE);
+        let (shared, step) = self.step(trigger, input, place).await;
+        match step {
+            Step::NotRun(messages, failure, receipt) => Finished {
+                messages: *messages,
+                result: Err(failure),
+                content: None,
+                receipt,
+                pending: None,
+            },
+            Step::Ended(end, Some(Committed::Trigger(messages)), ending) => {
+                let content = written(Source::Queue, &shared, self.0.limits.body);
+                let receipt = match (&content, &end.result) {
+                    (None, Ok(_)) => ending.conclude(&Err(incomplete())),
+                    (_, result) => ending.conclude(result),
+                };
+                let result = match &content {
+                    Some(_) => Ok(Returned::Next),
+                    None => Err(end.result.err().unwrap_or_else(incomplete)),
+                };
+                Finished {
+                    messages: *messages,
+                    result,
+                    content,
+                    receipt,
+                    pending: None,
+                }
+            }
+            Step::Ended(mut end, _, ending) => {
+                let answer = match end.result {
+                    Ok(Returned::Respond(number)) => Some(number),
+                    _ => given,
+                };
+                let messages = end.state.take_messages(answer);
+                let unfinished = messages
+                    .response
+                    .as_ref()
+                    .is_some_and(|response| response.content.is_unfinished());
+                let result = if unfinished && end.result.is_ok() {
+                    Err(incomplete())
+                } else {
+                    end.result
+                };
+                Finished {
+                    receipt: ending.conclude(&result),
+                    messages,
+                    result,
+                    content: None,
+                    pending: None,
+                }
+            }
+            Step::Running(committed, guest, mut ending) => {
+                let outcome = match given {
+                    Some(_) => Outcome::Continued,
+                    None => Outcome::Responded,
+                };
+                let (receipt, pending) = ending.continue_pending(outcome);
+                let messages = match committed {
+                    Committed::Trigger(messages) => *messages,
+                    Committed::Handler(_) => Messages::default(),
+                };
+                Finished {
+                    messages,
+                    result: Ok(Returned::Next),
+                    content: Some(self.stream(Source::Queue, shared, guest, ending)),
+                    receipt,
+                    pending: Some(pending),
+                }
+            }
+        }
+    }
+
+    /// Starts a guest and runs it until it ends or commits a response.
+    async fn step(&self, trigger: Trigger, input: Input, place: &mut Place) -> (Arc<Shared>, Step) {
+        let inner = &self.0;
+        let shared = Arc::new(Shared {
+            meter: Meter::new(inner.engine.clock.clone()),
+            log: LogBudget::new(inner.limits.log_bytes),
+            output: Mutex::default(),
+        });
+        let admission = inner.gate.admit(&inner.engine.clock);
+        let held = place.take();
+        let start = match &held {
+            Some(_) => StartClass::Reused,
+            None => StartClass::Fresh,
+        };
+        let ending = Ending::new(
+            Arc::clone(inner),
+            Arc::clone(&shared),
+            trigger,
+            Arc::clone(&input.request_id),
+            admission,
+            start,
+        );
+        let mut state = self.state(trigger, input, Arc::clone(&shared));
+        let seat = match (admission, held) {
+            (Admission::Quarantined, _) => Err(FunctionFault::Quarantined),
+            (Admission::Open | Admission::Trial, Some(held)) => Ok(Seat::Held(held)),
+            (Admission::Open | Admission::Trial, None) => inner
+                .engine
+                .slots
+                .try_acquire()
+                .map(Seat::Slot)
+                .ok_or(FunctionFault::InstancesExhausted),
+        };
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(fault) => {
+                let failure = CallFailure {
+                    fault,
+                    detail: "it did not run".into(),
+                };
+                let receipt = ending.conclude(&Err(failure.clone()));
+                let messages = Box::new(state.take_messages(Some(GIVEN_RESPONSE)));
+                return (shared, Step::NotRun(messages, failure, receipt));
+            }
+        };
+        let mut guest = Guest::start(state, seat, place.is_kept());
+        let (end, committed) = std::future::poll_fn(|context| {
+            let polled = guest.poll(context);
+            let committed = shared.output.lock().take_committed();
+            match (polled, committed) {
+                (Poll::Ready(end), committed) => Poll::Ready((Ok(end), committed)),
+                (Poll::Pending, Some(committed)) => Poll::Ready((Err(committed), None)),
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        })
+        .await;
+        let step = match end {
+            Ok(mut end) => {
+                place.put(end.held.take());
+                Step::Ended(end, committed, ending)
+            }
+            Err(committed) => Step::Running(committed, guest, ending),
+        };
+        (shared, step)
+    }
+
+    fn state(&self, trigger: Trigger, input: Input, shared: Arc<Shared>) -> Box<CallState> {
+        let mut responses = Slots::default();
+        if let Some(response) = input.response {
+            responses.add_first(ResponseState::new(response));
+        }
+        Box::new(CallState {
+            trigger,
+            function: Arc::clone(&self.0),
+            shared,
+            scope: input.scope,
+            request_id: input.request_id,
+            memory: MemoryLimiter::new(self.0.limits.memory),
+            stop: None,
+            request: input.request.map(RequestState::new),
+            responses,
+            readers: Slots::default(),
+            writers: Slots::default(),
+            incoming: input.incoming,
+            wasi: None,
+        })
+    }
+
+    /// The content of a response whose guest runs on.
+    fn stream(&self, source: Source, shared: Arc<Shared>, guest: Guest, ending: Ending) -> Body {
+        // Until the content is asked for, the guest waits for its reader.
+        shared.meter.begin_wait();
+        Body::stream(GuestBody::new(
+            source,
+            shared,
+            self.0.limits.body,
+            guest,
+            ending,
+        ))
+    }
+}

@@ -1,0 +1,16 @@
+//! The types behind a guest's handles. None of them has a value: the number
+//! behind a handle is an index into [`CallState`](crate::state::CallState).
+
+#![expect(
+    unreachable_pub,
+    reason = "the generated bindings re-export them inside a private module"
+)]
+
+/// A request.
+pub enum RequestHandle {}
+/// A response.
+pub enum ResponseHandle {}
+/// Content that is read.
+pub enum ReaderHandle {}
+/// Content that is written.
+pub enum WriterHandle {}

@@ -1,0 +1,43 @@
+//! The function host: the only user of wasmtime.
+//!
+//! An [`Engine`] compiles components and turns them into [`Function`]s, off the
+//! request path. A function is called once for each trigger of each request;
+//! every call runs a fresh instance within [`Limits`], gives the message back,
+//! and says what it cost in a [`CallReceipt`].
+//!
+//! A guest can fail in any way it likes: the caller gets its message as it was
+//! and a [`FunctionFault`](verge_http::failure::FunctionFault), never a panic.
+//! Dropping a call, or the body of a response that is still being written, ends
+//! its guest.
+
+mod bindings;
+mod call;
+pub mod capabilities;
+mod code_cache;
+mod digest;
+mod engine;
+mod function;
+mod handles;
+mod hostcalls;
+mod limits;
+mod linker;
+pub mod message;
+pub mod outcome;
+pub mod quarantine;
+mod state;
+mod ticker;
+mod wasi;
+
+pub use call::KeptInstance;
+pub use capabilities::{CallId, Capabilities, LogLevel, RateCounters, RateDecision, RatePolicy};
+pub use digest::{Digest, ShortDigest};
+pub use engine::{CodeOrigin, CompileError, Compiled, Engine, EngineError, EngineSettings};
+pub use function::{Function, FunctionSettings, LoadError};
+pub use limits::Limits;
+pub use linker::{Grants, MissingImport};
+pub use message::{
+    Call, ClientFacts, ContentChange, Context, EdgeRequest, HandlerCall, NoScope, RequestCall,
+    RequestEffects, ResponseCall, ResponseEffects, Scope, SeenInput, Verdict,
+};
+pub use outcome::{CallEnd, CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
+pub use quarantine::QuarantineSettings;

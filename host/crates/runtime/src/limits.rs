@@ -1,0 +1,150 @@
+//! What one call of a function may use, and the part of it that wasmtime asks
+//! about: memory and tables. Time is counted in `call/meter.rs`.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// Elements that all tables of one component instance may have together; large enough for
+/// interpreters that are compiled to wasm.
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
+
+/// What one call may use. Every limit has its own outcome when it is passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory, all memories of the instance together; no more than
+    /// [`EngineSettings::memory`](crate::EngineSettings::memory).
+    pub memory: u64,
+    /// Time that the guest itself may run, counted while it is polled and checked at each tick.
+    pub cpu: Duration,
+    /// Time from the start of the call until the function must have answered. While the function
+    /// waits for content to arrive or for room to write, this clock stands still: those waits are
+    /// bounded by the peers' own timeouts.
+    pub deadline: Duration,
+    /// Calls into the host.
+    pub hostcalls: u32,
+    /// Bytes of content that may be read, and that may be written.
+    pub body: u64,
+    /// Field lines that a message may have after an edit.
+    pub fields: usize,
+    /// Bytes of names and values that the fields of a message may have after an edit.
+    pub field_bytes: usize,
+    /// Bytes of log, stdout and stderr together; lines over it are dropped and counted.
+    pub log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 32 << 20,
+            cpu: Duration::from_millis(10),
+            deadline: Duration::from_millis(100),
+            hostcalls: 10_000,
+            body: 1 << 20,
+            fields: 100,
+            field_bytes: 64 << 10,
+            log_bytes: 16 << 10,
+        }
+    }
+}
+
+/// Keeps one instance's memories and tables within their limit, and remembers the peak.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryLimiter {
+    limit: usize,
+    used: usize,
+    peak: usize,
+    table_elements: usize,
+    /// The guest asked for more than it may have. It may have coped; if it traps later, this is why.
+    refused: bool,
+}
+
+impl MemoryLimiter {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            used: 0,
+            peak: 0,
+            table_elements: 0,
+            refused: false,
+        }
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak as u64
+    }
+
+    pub(crate) fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.used.saturating_add(desired.saturating_sub(current));
+        if total > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = total;
+        self.peak = self.peak.max(total);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
+        if total > TABLE_ELEMENTS {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_share_one_limit_and_the_peak_is_kept() {
+        let mut limiter = MemoryLimiter::new(3 << 16);
+        assert!(limiter.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
+        assert!(!limiter.refused());
+        assert!(!limiter.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        assert!(limiter.refused());
+        assert_eq!(limiter.peak(), 3 << 16);
+    }
+
+    #[test]
+    fn growth_past_a_memorys_own_maximum_is_refused() {
+        let mut limiter = MemoryLimiter::new(u64::MAX);
+        assert!(!limiter.memory_growing(0, 2 << 16, Some(1 << 16)).unwrap());
+        assert!(limiter.refused());
+    }
+
+    #[test]
+    fn tables_share_one_limit() {
+        let mut limiter = MemoryLimiter::new(0);
+        assert!(limiter.table_growing(0, TABLE_ELEMENTS, None).unwrap());
+        assert!(!limiter.table_growing(0, 1, None).unwrap());
+    }
+}

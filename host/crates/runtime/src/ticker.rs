@@ -1,0 +1,160 @@
+//! The thread that advances the epoch, so that guests that run for long yield.
+//!
+//! It must not be a timer of the async runtime: a guest that spins would stop
+//! that one. It sleeps while no guest runs.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Ticks without any guest after which the thread goes to sleep. More than one, so that a guest
+/// that began just before a tick is seen by the next; not few, because waking it costs a request
+/// some microseconds.
+const IDLE_TICKS: u32 = 50;
+
+/// The epoch ticker; dropping it ends its thread and waits for that.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// A guest was polled since the last tick.
+    active: AtomicBool,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+    ticks: AtomicU64,
+}
+
+impl Ticker {
+    /// Starts the thread; it calls `advance` at each tick while guests run.
+    pub(crate) fn start(tick: Duration, advance: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            active: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+        });
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("verge-epoch".into())
+            .spawn(move || run(&theirs, tick, &advance))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Must be called before each poll of a guest; costs one load while ticks go on.
+    ///
+    /// A guest that polls just before the flag is cleared is still safe: the epoch advances at
+    /// that tick and at each idle one after it, so the guest yields, is polled again, and lands
+    /// here again before the thread can fall asleep.
+    pub(crate) fn touch(&self) {
+        if !self.shared.active.load(Ordering::Relaxed) {
+            // Sequentially consistent with `asleep` in `run`: one of the two sees the other.
+            self.shared.active.store(true, Ordering::SeqCst);
+            if self.shared.asleep.load(Ordering::SeqCst) {
+                self.wake();
+            }
+        }
+    }
+
+    /// How many ticks there were.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.shared.ticks.load(Ordering::Relaxed)
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
+fn run(shared: &Shared, tick: Duration, advance: &dyn Fn()) {
+    let mut idle = 0;
+    loop {
+        // A left-over wake-up makes one tick come early, which does no harm.
+        thread::park_timeout(tick);
+        if shared.stop.load(Ordering::SeqCst) {
+            return;
+        }
+        advance();
+        shared.ticks.fetch_add(1, Ordering::Relaxed);
+        idle = if shared.active.swap(false, Ordering::SeqCst) {
+            0
+        } else {
+            idle + 1
+        };
+        if idle < IDLE_TICKS {
+            continue;
+        }
+        shared.asleep.store(true, Ordering::SeqCst);
+        while !shared.active.load(Ordering::SeqCst) && !shared.stop.load(Ordering::SeqCst) {
+            thread::park();
+        }
+        shared.asleep.store(false, Ordering::SeqCst);
+        idle = 0;
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the epoch thread had panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        for _ in 0..5000 {
+            if condition() {
+                return;
+            }
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        panic!("waited for 5 seconds in vain");
+    }
+
+    #[test]
+    fn ticks_stop_when_nothing_runs_and_begin_again_with_the_next_guest() {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let ticker = Ticker::start(Duration::from_micros(100), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })
+        .unwrap();
+        wait_until(|| ticker.shared.asleep.load(Ordering::SeqCst));
+        let slept_at = count.load(Ordering::Relaxed);
+        assert_eq!(slept_at, u64::from(IDLE_TICKS));
+        ticker.touch();
+        wait_until(|| count.load(Ordering::Relaxed) > slept_at);
+        assert!(ticker.ticks() > slept_at);
+    }
+
+    #[test]
+    fn dropping_ends_the_thread_also_while_it_sleeps() {
+        for asleep in [false, true] {
+            let alive = Arc::new(());
+            let held = Arc::clone(&alive);
+            let ticker = Ticker::start(Duration::from_micros(100), move || {
+                let _ = &held;
+            })
+            .unwrap();
+            wait_until(|| !asleep || ticker.shared.asleep.load(Ordering::SeqCst));
+            drop(ticker);
+            assert_eq!(Arc::strong_count(&alive), 1);
+        }
+    }
+}

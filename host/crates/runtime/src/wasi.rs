@@ -1,0 +1,307 @@
+//! WASI 0.2 for functions: clocks, randomness and output, no files, no
+//! network. Made when a guest first calls one of its imports.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use parking_lot::Mutex;
+use tokio::io::AsyncWrite;
+use verge_base::Clock;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use crate::call::Shared;
+use crate::capabilities::{CallId, Capabilities, LogLevel};
+use crate::state::{CallState, Data};
+
+/// Resources that a guest may hold at once.
+const RESOURCES: usize = 1024;
+/// Random bytes in one call; more is had by asking again, which is counted.
+const RANDOM_BYTES: u64 = 64 << 10;
+/// The longest line of output; a longer one is split.
+const LINE_BYTES: usize = 4096;
+/// What a field line costs in wasmtime's account beyond its name and value.
+const FIELD_OVERHEAD: usize = 128;
+/// Bytes of content that a handler may write in one call.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The WASI side of one call.
+pub(crate) struct Wasi {
+    context: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    table: ResourceTable,
+    output: [Arc<Lines>; 2],
+}
+
+impl Wasi {
+    fn new(state: &CallState) -> Self {
+        let lines = |level| {
+            Arc::new(Lines {
+                level,
+                id: CallId {
+                    function: Arc::clone(&state.function.name),
+                    request: Arc::clone(&state.request_id),
+                },
+                capabilities: Arc::clone(&state.function.capabilities),
+                shared: Arc::clone(&state.shared),
+                line: Mutex::default(),
+            })
+        };
+        let output = [lines(LogLevel::Info), lines(LogLevel::Warn)];
+        let [stdout, stderr] = &output;
+        let clock = state.function.engine.clock.clone();
+        let context = WasiCtx::builder()
+            .stdout(Output(Arc::clone(stdout)))
+            .stderr(Output(Arc::clone(stderr)))
+            .wall_clock(WallClock(clock.clone()))
+            .monotonic_clock(MonotonicClock {
+                start: state.shared.meter.start(),
+                clock,
+            })
+            .max_random_size(RANDOM_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        let limits = state.limits();
+        http.set_field_size_limit(limits.field_bytes + limits.fields * FIELD_OVERHEAD);
+        Self {
+            context,
+            http,
+            hooks: Hooks,
+            table,
+            output,
+        }
+    }
+
+    /// Logs what was written without a line end.
+    pub(crate) fn flush(&self) {
+        for lines in &self.output {
+            lines.flush();
+        }
+    }
+}
+
+impl CallState {
+    /// The WASI side, made if need be. Each import of WASI comes through here once, so here it is
+    /// counted; a limit that is passed is noticed at the next tick.
+    fn wasi(&mut self) -> &mut Wasi {
+        self.shared.meter.count_hostcall();
+        if self.wasi.is_none() {
+            self.wasi = Some(Box::new(Wasi::new(self)));
+        }
+        self.wasi.as_mut().expect("it was just made")
+    }
+}
+
+impl WasiView for Data {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi();
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table: &mut wasi.table,
+        }
+    }
+}
+
+impl WasiHttpView for Data {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let wasi = self.wasi();
+        WasiHttpCtxView {
+            hooks: &mut wasi.hooks,
+            table: &mut wasi.table,
+            ctx: &mut wasi.http,
+        }
+    }
+}
+
+struct Hooks;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _fut: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<
+        dyn Future<
+                Output = Result<
+                    (
+                        http::Response<WasiBody>,
+                        Box<dyn Future<Output = Result<(), Error>> + Send>,
+                    ),
+                    Error,
+                >,
+            > + Send,
+    > {
+        // No grant for other origins exists.
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+
+    fn is_supported_scheme(&mut self, _scheme: &Scheme) -> bool {
+        // Whatever it is, the request is denied, not malformed.
+        true
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
+    }
+}
+
+struct WallClock(Clock);
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0
+            .wall()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+}
+
+struct MonotonicClock {
+    clock: Clock,
+    start: Instant,
+}
+
+impl HostMonotonicClock for MonotonicClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = self.clock.now().saturating_duration_since(self.start);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Cuts output into lines and logs them.
+struct Lines {
+    level: LogLevel,
+    id: CallId,
+    capabilities: Arc<dyn Capabilities>,
+    shared: Arc<Shared>,
+    line: Mutex<Vec<u8>>,
+}
+
+impl Lines {
+    fn write(&self, mut bytes: &[u8]) {
+        let mut line = self.line.lock();
+        while !bytes.is_empty() {
+            let room = LINE_BYTES.saturating_sub(line.len()).min(bytes.len());
+            let (piece, rest) = bytes.split_at(room);
+            match piece.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    line.extend(piece.get(..end).unwrap_or_default());
+                    self.emit(&mut line);
+                    bytes = bytes.get(end + 1..).unwrap_or_default();
+                }
+                None => {
+                    line.extend(piece);
+                    if line.len() >= LINE_BYTES {
+                        self.emit(&mut line);
+                    }
+                    bytes = rest;
+                }
+            }
+        }
+    }
+
+    fn flush(&self) {
+        let mut line = self.line.lock();
+        if !line.is_empty() {
+            self.emit(&mut line);
+        }
+    }
+
+    fn emit(&self, line: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\r').unwrap_or(&text);
+        self.shared
+            .log
+            .write(&*self.capabilities, &self.id, self.level, text);
+        line.clear();
+    }
+}
+
+/// stdout or stderr. Writing never waits: what is over the log limit is dropped.
+#[derive(Clone)]
+struct Output(Arc<Lines>);
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(CHUNK_BYTES)
+    }
+}
+
+impl Pollable for Output {
+    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

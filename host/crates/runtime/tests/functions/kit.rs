@@ -1,0 +1,224 @@
+//! An engine, a function and its messages, for tests.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Version};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use verge_base::Clock;
+use verge_http::{Body, Failure};
+use verge_runtime::{
+    Call, CallEnd, CallId, Capabilities, ClientFacts, Context, EdgeRequest, Engine, EngineSettings,
+    Function, FunctionSettings, Grants, Limits, LoadError, LogLevel, NoScope, QuarantineSettings,
+    RateDecision, RatePolicy, Scope,
+};
+
+/// What the host offers in tests; it remembers what was logged, and calls that went on.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(crate) logged: Mutex<Vec<(LogLevel, String, String)>>,
+    pub(crate) ended: Mutex<Vec<(String, CallEnd)>>,
+}
+
+impl Capabilities for Host {
+    fn config(&self, name: &str) -> Option<String> {
+        (name == "greeting").then(|| "hello".into())
+    }
+
+    fn secret(&self, name: &str) -> Option<Vec<u8>> {
+        (name == "key").then(|| b"sesame".to_vec())
+    }
+
+    fn rate_limit(&self, _key: &str, policy: RatePolicy, cost: u32) -> RateDecision {
+        RateDecision {
+            allowed: cost <= policy.limit,
+            remaining: policy.limit.saturating_sub(cost),
+            reset_after: policy.window,
+            retry_after: Duration::MAX,
+        }
+    }
+
+    fn call_ended(&self, call: &CallId, end: &CallEnd) {
+        self.ended
+            .lock()
+            .push((format!("{}/{}", call.function, call.request), end.clone()));
+    }
+
+    fn log(&self, call: &CallId, level: LogLevel, message: &str) {
+        self.logged.lock().push((
+            level,
+            format!("{}/{}", call.function, call.request),
+            message.to_owned(),
+        ));
+    }
+}
+
+/// How a test wants its function; generous where it does not care.
+pub(crate) struct Setup {
+    pub(crate) clock: Clock,
+    pub(crate) instances: u32,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    pub(crate) quarantine: QuarantineSettings,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            instances: 4,
+            limits: Limits {
+                cpu: Duration::from_secs(10),
+                deadline: Duration::from_secs(10),
+                ..Limits::default()
+            },
+            grants: Grants {
+                config: true,
+                secret: true,
+                rate_limit: true,
+                log: true,
+            },
+            quarantine: QuarantineSettings {
+                failures: 0,
+                ..QuarantineSettings::default()
+            },
+        }
+    }
+}
+
+/// An engine with one function.
+pub(crate) struct Fixture {
+    pub(crate) engine: Engine,
+    pub(crate) function: Function,
+    pub(crate) host: Arc<Host>,
+}
+
+impl Setup {
+    pub(crate) fn engine(&self) -> Engine {
+        let settings = EngineSettings {
+            instances: self.instances,
+            memory: 32 << 20,
+            ..EngineSettings::default()
+        };
+        Engine::new(settings, self.clock.clone()).expect("the engine starts")
+    }
+
+    pub(crate) fn load(&self, engine: &Engine, component: &[u8]) -> Result<Fixture, LoadError> {
+        let host = Arc::new(Host::default());
+        let compiled = engine.compile(component).expect("the guest compiles");
+        let function = engine.load(
+            &compiled,
+            FunctionSettings {
+                name: "guest".into(),
+                limits: self.limits,
+                grants: self.grants,
+                capabilities: Arc::clone(&host) as Arc<dyn Capabilities>,
+                quarantine: self.quarantine,
+            },
+        )?;
+        Ok(Fixture {
+            engine: engine.clone(),
+            function,
+            host,
+        })
+    }
+
+    pub(crate) fn start(&self, component: &[u8]) -> Fixture {
+        self.load(&self.engine(), component)
+            .expect("the guest loads")
+    }
+}
+
+/// A function with generous limits.
+pub(crate) fn fixture(component: &[u8]) -> Fixture {
+    Setup::default().start(component)
+}
+
+/// A site with one more authority and one origin.
+pub(crate) struct Site;
+
+impl Scope for Site {
+    fn allows_authority(&self, authority: &Authority) -> bool {
+        authority.as_str() == "other.example"
+    }
+
+    fn has_origin(&self, name: &str) -> bool {
+        name == "green"
+    }
+}
+
+pub(crate) fn call() -> Call {
+    Call {
+        scope: Arc::new(NoScope),
+    }
+}
+
+pub(crate) fn site_call() -> Call {
+    Call {
+        scope: Arc::new(Site),
+    }
+}
+
+pub(crate) fn request() -> EdgeRequest {
+    request_with(Body::from("content"))
+}
+
+pub(crate) fn request_with(body: Body) -> EdgeRequest {
+    let mut fields = HeaderMap::new();
+    fields.insert("accept", HeaderValue::from_static("text/html"));
+    fields.insert("content-length", HeaderValue::from_static("7"));
+    EdgeRequest {
+        method: Method::GET,
+        scheme: Scheme::HTTPS,
+        authority: Authority::from_static("shop.example"),
+        path_and_query: PathAndQuery::from_static("/a?b=c"),
+        fields,
+        client: Arc::new(ClientFacts {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 1234,
+            protocol: Version::HTTP_2,
+            tls: Some("TLSv1.3"),
+        }),
+        id: "r1".into(),
+        body,
+        context: Context::default(),
+    }
+}
+
+pub(crate) fn response() -> http::Response<Body> {
+    http::Response::builder()
+        .header("content-type", "text/plain")
+        .header("content-length", "7")
+        .body(Body::from("content"))
+        .expect("it is valid")
+}
+
+pub(crate) async fn collect(body: Body) -> Result<Bytes, Failure> {
+    Ok(body.collect().await?.to_bytes())
+}
+
+/// A body that never comes.
+pub(crate) fn endless() -> Body {
+    Body::stream(Never)
+}
+
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        Poll::Pending
+    }
+}

@@ -1,0 +1,9 @@
+//! Component tests of the function host, through its public interface alone.
+
+mod guests;
+mod handler;
+mod kit;
+mod limits;
+mod loading;
+mod messages;
+mod streaming;
