@@ -1,0 +1,60 @@
+//! The command line: one file for each command.
+
+mod check;
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use verge_config::Problem;
+
+/// An edge node: TLS, a shared HTTP cache and WebAssembly functions in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "verge", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C, then drain. SIGHUP reloads.
+    Serve {
+        /// The configuration file.
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration, with its files and functions, and report every problem.
+    Check {
+        /// The configuration file.
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+/// Prints every problem of the configuration at `path`, and how many there are.
+#[expect(clippy::print_stderr, reason = "a command's own output")]
+fn report(path: &Path, problems: &[Problem]) {
+    let mut in_order: Vec<&Problem> = problems.iter().collect();
+    in_order.sort_by_key(|problem| (problem.line, problem.column));
+    for problem in in_order {
+        eprintln!("{problem}");
+    }
+    eprintln!("{}: {}", path.display(), count(problems.len(), "problem"));
+}
+
+/// `1 site`, `2 sites`.
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve { config } => serve::serve(&config),
+        Command::Check { config } => check::check(&config),
+    }
+}

@@ -1,0 +1,57 @@
+//! `verge check`: everything that `serve` would refuse, without serving.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use verge_base::{Clock, Random};
+use verge_config::{Config, Problem};
+use verge_runtime::Engine;
+
+use super::{count, report};
+use crate::generation::{Foundation, Generation};
+use crate::node::{admin_token, engine_settings};
+use crate::telemetry::Metrics;
+
+/// Checks the configuration at `path`; 0 if a node would serve it.
+#[expect(clippy::print_stdout, reason = "a command's own output")]
+pub(super) fn check(path: &Path) -> ExitCode {
+    match build(path) {
+        Ok(generation) => {
+            println!(
+                "{}: good: {}, {}, {}",
+                path.display(),
+                count(generation.config.sites.len(), "site"),
+                count(generation.origins.len(), "origin"),
+                count(generation.functions.len(), "function")
+            );
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            report(path, &problems);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build(path: &Path) -> Result<Generation, Vec<Problem>> {
+    let config = Config::read(path).map_err(|errors| errors.problems().to_vec())?;
+    let clock = Clock::system();
+    let engine = Engine::new(engine_settings(&config), clock.clone())
+        .map_err(|error| vec![config.problem("runtime", error.to_string(), "")])?;
+    let foundation = Foundation {
+        clock,
+        random: Random::system(),
+        engine,
+        metrics: Metrics::new(1),
+    };
+    let mut problems: Vec<Problem> = admin_token(&config).err().into_iter().collect();
+    match Generation::build(Arc::new(config), &foundation, None) {
+        Ok(generation) if problems.is_empty() => Ok(generation),
+        Ok(_) => Err(problems),
+        Err(found) => {
+            problems.extend(found);
+            Err(problems)
+        }
+    }
+}

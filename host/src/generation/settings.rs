@@ -1,0 +1,60 @@
+//! The configuration as the pipeline asks for it on each request.
+
+use std::time::Duration;
+
+use verge_config::{Config, Problem, ProxyField};
+use verge_http::forwarded::ForwardedSource;
+use verge_http::via::{LoopLimits, Pseudonym};
+
+use crate::pipeline::sanitize::SanitizeRules;
+
+/// How often a request may have passed this node, or any proxy, before it counts as a loop.
+const LOOPS: LoopLimits = LoopLimits {
+    own_passes: 0,
+    hops: 20,
+};
+
+/// Values that every request needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our name in Via, Cache-Status, Proxy-Status and CDN-Loop.
+    pub name: String,
+    /// What sanitising needs.
+    pub sanitize: SanitizeRules,
+    /// The freshness lifetime of responses that name none.
+    pub default_ttl: Duration,
+    /// How long a collapsed request waits for the leader's head.
+    pub collapse_wait: Duration,
+}
+
+impl Settings {
+    /// The settings of `config`; `None` after adding to `problems`.
+    pub(super) fn of(config: &Config, problems: &mut Vec<Problem>) -> Option<Self> {
+        let name = config.node.name.clone();
+        let Some(pseudonym) = Pseudonym::new(&name) else {
+            problems.push(config.problem(
+                "node.name",
+                format!("`{name}` is not a token"),
+                "expected letters, digits and -._~",
+            ));
+            return None;
+        };
+        Some(Self {
+            sanitize: SanitizeRules {
+                pseudonym,
+                loops: LOOPS,
+                fields_max: config.limits.fields,
+                target_bytes_max: config.limits.target_bytes,
+                content_bytes_max: config.limits.request_body,
+                trusted_proxies: config.listen.trusted_proxies.clone(),
+                forwarded_source: match config.listen.proxy_field {
+                    ProxyField::Forwarded => ForwardedSource::Forwarded,
+                    ProxyField::XForwardedFor => ForwardedSource::XForwardedFor,
+                },
+            },
+            default_ttl: config.cache.default_ttl,
+            collapse_wait: config.cache.collapse_wait,
+            name,
+        })
+    }
+}

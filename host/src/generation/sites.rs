@@ -1,0 +1,166 @@
+//! Sites and routes: names to the things they name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use verge_config::{Config, Problem};
+
+use crate::pipeline::routing::Sites;
+use crate::route::{FunctionEntry, FunctionUse, OriginEntry, Route, Site, Target};
+use crate::telemetry::{Metrics, RouteLabel, SiteMetrics};
+
+/// What routes refer to.
+pub(super) struct Parts<'a> {
+    pub(super) origins: &'a BTreeMap<Arc<str>, Arc<OriginEntry>>,
+    pub(super) functions: &'a BTreeMap<Arc<str>, Arc<FunctionEntry>>,
+    pub(super) metrics: &'a Metrics,
+}
+
+/// The table of all sites; `None` after adding to `problems`.
+pub(super) fn build(
+    config: &Config,
+    parts: &Parts<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Sites> {
+    let mut sites = Vec::with_capacity(config.sites.len());
+    for (site_index, settings) in config.sites.iter().enumerate() {
+        let site = Arc::new(Site {
+            names: settings.names.clone(),
+            label: Arc::clone(&settings.name),
+            server_timing: settings.server_timing,
+            metrics: parts.metrics.site(&settings.name),
+        });
+        let mut routes = Vec::with_capacity(settings.routes.len());
+        for (route_index, route) in settings.routes.iter().enumerate() {
+            match build_route(route, parts, &site.metrics) {
+                Ok(route) => routes.push(Arc::new(route)),
+                Err((key, what)) => {
+                    let place = format!("site[{site_index}].route[{route_index}].{key}");
+                    problems.push(config.problem(&place, what, ""));
+                }
+            }
+        }
+        sites.push((site, routes));
+    }
+    if !problems.is_empty() {
+        return None;
+    }
+    match Sites::build(sites) {
+        Ok(sites) => Some(sites),
+        Err(error) => {
+            problems.push(config.problem("site", error.to_string(), ""));
+            None
+        }
+    }
+}
+
+type RouteError = (&'static str, String);
+
+fn build_route(
+    settings: &verge_config::Route,
+    parts: &Parts<'_>,
+    site: &Arc<SiteMetrics>,
+) -> Result<Route, RouteError> {
+    let uses = |key, trigger, list: &[verge_config::FunctionUse]| {
+        list.iter()
+            .map(|used| parts.function_use(key, used, trigger))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let mut methods = Vec::with_capacity(settings.methods.len());
+    for method in &settings.methods {
+        methods.push(
+            Method::from_bytes(method.as_bytes())
+                .map_err(|_| ("methods", format!("`{method}` is not a method")))?,
+        );
+    }
+    let mut fields = Vec::with_capacity(settings.fields.len());
+    for field in &settings.fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| ("fields", format!("`{}` is not a field name", field.name)))?;
+        fields.push((name, field.condition.clone()));
+    }
+    let triggers = &settings.triggers;
+    use verge_runtime::Trigger::{OriginRequest, OriginResponse, ViewerRequest, ViewerResponse};
+    Ok(Route {
+        path: settings.path.clone(),
+        patterns: settings.patterns().map(str::to_owned).collect(),
+        label: Arc::new(RouteLabel::new(Arc::clone(site), Some(&settings.path))),
+        methods,
+        fields,
+        target: parts.target(&settings.target)?,
+        viewer_request: uses("viewer_request", ViewerRequest, &triggers.viewer_request)?,
+        origin_request: uses("origin_request", OriginRequest, &triggers.origin_request)?,
+        origin_response: uses("origin_response", OriginResponse, &triggers.origin_response)?,
+        viewer_response: uses("viewer_response", ViewerResponse, &triggers.viewer_response)?,
+        cached: settings.cache,
+    })
+}
+
+impl Parts<'_> {
+    fn target(&self, target: &verge_config::Target) -> Result<Target, RouteError> {
+        match target {
+            verge_config::Target::Origin(name) => self
+                .origins
+                .get(name)
+                .map(|origin| Target::Origin(Arc::clone(origin)))
+                .ok_or_else(|| ("origin", format!("no origin is named `{name}`"))),
+            verge_config::Target::Function(name) => {
+                let function = self.function("function", name)?;
+                if !function.function.has(verge_runtime::Trigger::Handler) {
+                    let what = format!(
+                        "function `{name}` exports no `wasi:http/incoming-handler`, so it cannot answer"
+                    );
+                    return Err(("function", what));
+                }
+                Ok(Target::Function(FunctionUse {
+                    function,
+                    on_failure: verge_config::OnFailure::Closed,
+                }))
+            }
+            verge_config::Target::Redirect(redirect) => Ok(Target::Redirect {
+                status: StatusCode::from_u16(redirect.status)
+                    .map_err(|error| ("redirect.status", error.to_string()))?,
+                to: redirect.to.clone(),
+                keep_path: redirect.keep_path,
+            }),
+            verge_config::Target::Static(answer) => Ok(Target::Static {
+                status: StatusCode::from_u16(answer.status)
+                    .map_err(|error| ("static.status", error.to_string()))?,
+                content_type: HeaderValue::from_str(&answer.content_type)
+                    .map_err(|error| ("static.content_type", error.to_string()))?,
+                body: Bytes::from(answer.body.clone()),
+            }),
+        }
+    }
+
+    fn function(&self, key: &'static str, name: &str) -> Result<Arc<FunctionEntry>, RouteError> {
+        self.functions
+            .get(name)
+            .cloned()
+            .ok_or_else(|| (key, format!("no function is named `{name}`")))
+    }
+
+    fn function_use(
+        &self,
+        key: &'static str,
+        used: &verge_config::FunctionUse,
+        trigger: verge_runtime::Trigger,
+    ) -> Result<FunctionUse, RouteError> {
+        let function = self.function(key, &used.function)?;
+        if !function.function.has(trigger) {
+            let what = format!(
+                "function `{}` exports no `verge:edge/{}`",
+                used.function,
+                trigger.label()
+            );
+            return Err((key, what));
+        }
+        let on_failure = used.on_failure.unwrap_or(function.settings.on_failure);
+        Ok(FunctionUse {
+            function,
+            on_failure,
+        })
+    }
+}

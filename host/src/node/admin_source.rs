@@ -1,0 +1,165 @@
+//! The node as the admin API sees it.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::NodeState;
+use crate::admin::{
+    AdminSource, DrainStatus, FunctionStatus, GenerationStatus, Readiness, ReloadProblem,
+    ReloadResult, Status,
+};
+use crate::listener::DrainPhase;
+use crate::reload::{self, ReloadCause, ReloadReport};
+use crate::telemetry::sample::{CacheSample, LimitSample, PoolSample};
+use crate::telemetry::{Metrics, Rfc3339, Sample};
+
+/// A node behind the admin API.
+pub(super) struct NodeSource(pub(super) Arc<NodeState>);
+
+impl AdminSource for NodeSource {
+    fn readiness(&self) -> Readiness {
+        if self.0.is_ready() {
+            Readiness::Ready
+        } else if self.0.drain.phase() == DrainPhase::Serving {
+            Readiness::NotReady("starting")
+        } else {
+            Readiness::NotReady("draining")
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.0.telemetry.metrics()
+    }
+
+    fn sample(&self) -> Sample {
+        let state = &self.0;
+        let cache = state.cache.stats();
+        let generation = state.generation.load();
+        let pools = generation.origins.values().flat_map(|entry| {
+            let stats = entry.origin.stats();
+            let queued = stats.waiting as u64;
+            let name = Arc::clone(&entry.name);
+            stats.addresses.into_iter().map(move |address| PoolSample {
+                origin: Arc::clone(&name),
+                address: address.address,
+                idle: address.idle as u64,
+                in_use: address.in_use as u64,
+                queued,
+            })
+        });
+        Sample {
+            ready: state.is_ready(),
+            draining: state.drain.phase() != DrainPhase::Serving,
+            cache: CacheSample {
+                bytes: cache.bytes,
+                limit_bytes: cache.bytes_max,
+                entries: cache.entries,
+                fills: cache.fills_in_progress,
+                evictions: cache.evictions,
+            },
+            limits: vec![
+                LimitSample::from(&state.connections),
+                LimitSample::from(&state.requests),
+                LimitSample::from(state.foundation.engine.slots()),
+            ],
+            pools: pools.collect(),
+            access_log: state
+                .telemetry
+                .access_log()
+                .map(|log| log.sample())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let state = &self.0;
+        let generation = state.generation.load();
+        let functions = generation.functions.values().map(|entry| FunctionStatus {
+            name: entry.name.to_string(),
+            digest: entry.function.digest().to_string(),
+            triggers: entry.function.triggers().map(|t| t.label()).collect(),
+            isolation: "fresh",
+            is_quarantined: entry.function.is_quarantined(),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started: Rfc3339(state.started),
+            config: generation.config.file.clone(),
+            generation: GenerationStatus {
+                number: generation.number,
+                since: Rfc3339(generation.since),
+            },
+            last_reload: state.reloads.last().map(told),
+            drain: drain_status(state),
+            functions: functions.collect(),
+            sites: generation
+                .config
+                .sites
+                .iter()
+                .map(|s| s.name.to_string())
+                .collect(),
+            origins: generation.origins.keys().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn reload(&self) -> BoxFuture<'_, crate::admin::ReloadReport> {
+        let state = Arc::clone(&self.0);
+        let reloading =
+            tokio::task::spawn_blocking(move || reload::reload(&state, ReloadCause::Admin));
+        async move {
+            match reloading.await {
+                Ok(report) => told(report),
+                Err(error) => crate::admin::ReloadReport {
+                    result: ReloadResult::Failed,
+                    cause: crate::admin::ReloadCause::Admin,
+                    at: Rfc3339(self.0.clock.wall()),
+                    took: std::time::Duration::ZERO,
+                    generation: self.0.generation.load().number,
+                    error: Some(format!("the reload did not end: {error}")),
+                    problems: Vec::new(),
+                },
+            }
+        }
+        .boxed()
+    }
+}
+
+fn drain_status(state: &NodeState) -> Option<DrainStatus> {
+    let until = (*state.drain_deadline.lock())?;
+    let remaining = until.saturating_duration_since(state.clock.now());
+    Some(DrainStatus {
+        connections: state.connections.in_use() as u64,
+        requests: state.requests.in_use() as u64,
+        remaining_seconds: remaining.as_secs(),
+    })
+}
+
+/// A reload in the words of the admin API.
+fn told(report: ReloadReport) -> crate::admin::ReloadReport {
+    let problems = report.problems.iter().map(|problem| ReloadProblem {
+        file: problem.file.clone(),
+        line: problem.line,
+        key: problem.key_path.clone(),
+        what: problem.what.clone(),
+        expected: problem.expected.clone(),
+    });
+    crate::admin::ReloadReport {
+        result: if report.is_success() {
+            ReloadResult::Applied
+        } else {
+            ReloadResult::Failed
+        },
+        cause: match report.cause {
+            ReloadCause::File => crate::admin::ReloadCause::File,
+            ReloadCause::Signal => crate::admin::ReloadCause::Signal,
+            ReloadCause::Admin => crate::admin::ReloadCause::Admin,
+        },
+        at: Rfc3339(report.at),
+        took: report.took,
+        generation: report.generation,
+        error: None,
+        problems: problems.collect(),
+    }
+}

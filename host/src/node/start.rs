@@ -1,0 +1,210 @@
+//! How a node starts: parts, first generation, sockets, threads. Any failure
+//! leaves nothing behind.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use verge_base::{Clock, Permits, Random};
+use verge_cache::{Cache, CacheSettings};
+use verge_config::{Config, LogTarget, Problem, SecretSource};
+use verge_runtime::{Engine, EngineSettings};
+
+use super::listener_settings::listener_settings;
+use super::{Addresses, NodeState, RunningNode, workers};
+use crate::admin::{AdminAuth, AdminToken};
+use crate::generation::{Foundation, Generation};
+use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
+use crate::reload::Reloads;
+use crate::secrets::SecretText;
+use crate::telemetry::{AccessLog, AccessLogConfig, AccessLogOutput, Metrics, Telemetry};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration names things that are not right; all of them.
+    #[error("{}", list(.0))]
+    Problems(Vec<Problem>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (`listen.{key}`): {source}")]
+    Bind {
+        /// The key of the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A thread or a file that the node needs cannot be had.
+    #[error("cannot start {what}: {source}")]
+    System {
+        /// What it is for.
+        what: &'static str,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Starts a node. Blocks until it serves.
+///
+/// # Errors
+/// [`StartError`]; then nothing of it runs.
+pub fn start(config: Config) -> Result<RunningNode, StartError> {
+    let config = Arc::new(config);
+    let workers = worker_count(&config);
+    let state = build_state(&config, workers)?;
+    let http = bind_all("http", &config.listen.http, workers)?;
+    let https = bind_all("https", &config.listen.https, workers)?;
+    let mut addresses = Addresses {
+        http: http.iter().map(|bound| bound.address).collect(),
+        https: https.iter().map(|bound| bound.address).collect(),
+        admin: Vec::new(),
+    };
+    let system = |what| move |source| StartError::System { what, source };
+    let control = workers::control(&state, &config.listen.admin)
+        .map_err(system("the admin listener (`listen.admin`)"))?;
+    addresses.admin = control.admin;
+    let topology = config.node.topology;
+    let workers = workers::start(&state, topology, workers, http, https)
+        .map_err(system("the worker threads"))?;
+    state.is_ready.store(true, Ordering::Release);
+    Ok(RunningNode {
+        addresses,
+        state,
+        control: control.runtime,
+        workers,
+        control_thread: Some(control.thread),
+        end_control: Some(control.end),
+    })
+}
+
+fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, StartError> {
+    let (clock, random) = (Clock::system(), Random::system());
+    let engine = Engine::new(engine_settings(config), clock.clone()).map_err(|error| {
+        StartError::Problems(vec![config.problem("runtime", error.to_string(), "")])
+    })?;
+    let metrics = Metrics::new(workers);
+    let foundation = Foundation {
+        clock: clock.clone(),
+        random: random.clone(),
+        engine,
+        metrics: metrics.clone(),
+    };
+    // Before files are read: what is saved from now on is read again.
+    let reloads = Reloads::new(config);
+    let generation =
+        Generation::build(Arc::clone(config), &foundation, None).map_err(StartError::Problems)?;
+    metrics.set_generation(generation.number);
+    let tls = match &generation.certificates {
+        None => None,
+        Some(table) => Some(TlsTerminator::new(Arc::clone(table)).map_err(|error| {
+            StartError::Problems(vec![config.problem("certificate", error.to_string(), "")])
+        })?),
+    };
+    let access_log = access_log(config, workers).map_err(|source| StartError::System {
+        what: "the access log",
+        source,
+    })?;
+    let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
+    Ok(Arc::new(NodeState {
+        admin_auth: AdminAuth::new(token),
+        drain_deadline: Mutex::new(None),
+        cache: Cache::new(cache_settings(config), clock.clone()),
+        telemetry: Telemetry::new(metrics, access_log),
+        connections: Permits::new("connections", config.limits.connections),
+        requests: Permits::new("requests", config.limits.requests),
+        drain: Drain::new(),
+        tls,
+        listener_settings: Arc::new(ArcSwap::from_pointee(listener_settings(config))),
+        reloads,
+        started: clock.wall(),
+        generation: ArcSwap::from_pointee(generation),
+        foundation,
+        is_ready: AtomicBool::new(false),
+        clock,
+        random,
+    }))
+}
+
+/// The engine's settings out of the configuration's.
+#[must_use]
+pub fn engine_settings(config: &Config) -> EngineSettings {
+    EngineSettings {
+        instances: config.runtime.instances,
+        memory: config.runtime.instance_memory,
+        code_cache: config.runtime.cache_dir.clone(),
+        tick: config.runtime.tick,
+        ..EngineSettings::default()
+    }
+}
+
+fn cache_settings(config: &Config) -> CacheSettings {
+    CacheSettings {
+        memory: config.cache.memory,
+        max_object: config.cache.max_object,
+        fill_window: config.cache.fill_window,
+        uncollapsible_for: config.cache.uncollapsible_for,
+        ..CacheSettings::default()
+    }
+}
+
+fn access_log(config: &Config, workers: usize) -> std::io::Result<Option<AccessLog>> {
+    let output = match &config.log.access {
+        LogTarget::Off => return Ok(None),
+        LogTarget::Stdout => AccessLogOutput::Stdout,
+        LogTarget::File(path) => AccessLogOutput::File(path.clone()),
+    };
+    AccessLog::start(AccessLogConfig::new(output, workers)).map(Some)
+}
+
+/// The token of the admin API; `None` if none is configured.
+pub(crate) fn admin_token(config: &Config) -> Result<Option<AdminToken>, Problem> {
+    let Some(source) = &config.admin.token else {
+        return Ok(None);
+    };
+    let key = match source {
+        SecretSource::File(_) => "admin.token_file",
+        SecretSource::Variable(_) => "admin.token_env",
+    };
+    let problem = |what: String| config.problem(key, what, "expected the admin API's token");
+    let text = SecretText::read(source).map_err(problem)?;
+    let text = std::str::from_utf8(text.expose()).map_err(|error| problem(error.to_string()))?;
+    AdminToken::new(text)
+        .map(Some)
+        .map_err(|error| problem(error.to_string()))
+}
+
+fn bind_all(
+    key: &'static str,
+    addresses: &[SocketAddr],
+    sockets: usize,
+) -> Result<Vec<Bound>, StartError> {
+    addresses
+        .iter()
+        .map(|address| {
+            let options = BindOptions {
+                sockets,
+                ..BindOptions::default()
+            };
+            bind(*address, options).map_err(|source| StartError::Bind {
+                key,
+                address: *address,
+                source,
+            })
+        })
+        .collect()
+}
+
+fn worker_count(config: &Config) -> usize {
+    match config.node.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}

@@ -1,0 +1,347 @@
+//! One fetch that feeds the cache: the request that asks for all of the
+//! response, and the decision about storing it.
+
+use std::sync::Arc;
+
+use http::header::{
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use verge_cache::policy::{
+    RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, decide_storage,
+};
+use verge_cache::{
+    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, ResponseHead, ResponseTimes,
+    SentAt, StoredHead, StoredResponse, validation_fields,
+};
+use verge_http::cache_control::ResponseDirectives;
+use verge_http::vary::Vary;
+use verge_http::{Body, Failure, forwarded};
+
+use super::super::head::TrustedHead;
+use super::super::routed::Routed;
+use super::super::triggers::{RequestMarks, SeenInput, ViewedRequest};
+use super::Search;
+use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
+use super::pump::pump;
+use crate::telemetry::FillReceipt;
+
+/// What a fetch came to.
+pub(super) enum FillOutcome {
+    /// The response is being stored; the reader has it from its beginning.
+    Filling {
+        head: Arc<StoredHead>,
+        reader: FillReader,
+        withheld: Withheld,
+    },
+    /// The stored response was validated.
+    Freshened {
+        stored: Arc<StoredResponse>,
+        is_stored: bool,
+    },
+    /// The response is for this request alone.
+    Passed {
+        response: Response<Body>,
+        reason: RefuseReason,
+    },
+    /// There is no response.
+    Failed(Failure),
+}
+
+/// Fields that are for the client that asked and are not stored: those that `private` and
+/// `no-cache` name (RFC 9111 5.2.2.4, 5.2.2.7).
+pub(super) type Withheld = Vec<(HeaderName, HeaderValue)>;
+
+/// A fetch that is to feed the cache; it owns all it needs.
+pub(super) struct FillJob {
+    routed: Routed,
+    head: TrustedHead,
+    marks: RequestMarks,
+    no_store: bool,
+    stale: Option<Arc<StoredResponse>>,
+}
+
+/// What one try of a fetch came to.
+enum Tried {
+    Done(FillOutcome),
+    /// The 304 was about something else: ask again without preconditions.
+    Again(FillPermit),
+}
+
+impl FillJob {
+    pub(super) fn new(routed: &Routed, viewed: &ViewedRequest, search: Search) -> Self {
+        Self {
+            routed: routed.clone(),
+            head: viewed.head.clone(),
+            marks: viewed.marks.clone(),
+            no_store: search.directives.no_store,
+            stale: search.stale,
+        }
+    }
+
+    /// Asks the origin, and begins to store what comes.
+    pub(super) async fn run(mut self, permit: FillPermit) -> (FillOutcome, ForwardNotes) {
+        let mut permit = permit;
+        let mut earlier: Option<ForwardNotes> = None;
+        loop {
+            let sent = permit.mark_sent();
+            let forwarded = self.forward().await;
+            let (tried, mut notes) = self.settle(permit, sent, forwarded);
+            if let Some(earlier) = earlier.take() {
+                notes.follow(earlier);
+            }
+            match tried {
+                Tried::Done(outcome) => return (outcome, notes),
+                Tried::Again(returned) => {
+                    permit = returned;
+                    self.stale = None;
+                    earlier = Some(notes);
+                }
+            }
+        }
+    }
+
+    /// The same, given up before a response has come when the client is gone and nobody else
+    /// waits: `None`, and what follows is released.
+    pub(super) async fn run_while_wanted(
+        self,
+        mut permit: FillPermit,
+        client_gone: impl Future<Output = ()>,
+    ) -> Option<(FillOutcome, ForwardNotes)> {
+        let sent = permit.mark_sent();
+        let unwanted = async {
+            client_gone.await;
+            if permit.is_followed() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let forwarded = tokio::select! {
+            biased;
+            forwarded = self.forward() => forwarded,
+            () = unwanted => return None,
+        };
+        let (tried, mut notes) = self.settle(permit, sent, forwarded);
+        match tried {
+            Tried::Done(outcome) => Some((outcome, notes)),
+            Tried::Again(permit) => {
+                let again = Self {
+                    stale: None,
+                    ..self
+                };
+                let (outcome, later) = again.run(permit).await;
+                let earlier = std::mem::replace(&mut notes, later);
+                notes.follow(earlier);
+                Some((outcome, notes))
+            }
+        }
+    }
+
+    async fn forward(&self) -> (Forwarded, ArrivalTimes) {
+        let head = self.whole_request();
+        forward(&self.routed, head, Body::Empty, self.marks.origin.clone()).await
+    }
+
+    fn settle(
+        &self,
+        permit: FillPermit,
+        sent: SentAt,
+        (forwarded, times): (Forwarded, ArrivalTimes),
+    ) -> (Tried, ForwardNotes) {
+        let times = ResponseTimes {
+            requested: sent.requested,
+            received: times.received,
+            received_wall: times.received_wall,
+        };
+        let Forwarded { response, notes } = forwarded;
+        let response = match response {
+            Ok(response) => response,
+            Err(failure) => {
+                permit.fail(failure);
+                return (Tried::Done(FillOutcome::Failed(failure)), notes);
+            }
+        };
+        let tried = match &self.stale {
+            Some(stale) if response.status() == StatusCode::NOT_MODIFIED => {
+                self.freshen(permit, stale, &response, times, &notes)
+            }
+            _ => Tried::Done(self.store(permit, response, times, &notes)),
+        };
+        (tried, notes)
+    }
+
+    /// The request for all of the response, whatever part the client asked for, with the
+    /// preconditions of the stored response (RFC 9111 4.3.1).
+    fn whole_request(&self) -> TrustedHead {
+        let mut head = self.head.clone();
+        for name in [
+            RANGE,
+            IF_RANGE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            IF_MODIFIED_SINCE,
+            IF_UNMODIFIED_SINCE,
+        ] {
+            head.fields.remove(name);
+        }
+        if let Some(stale) = &self.stale {
+            for (name, value) in validation_fields(stale.head()) {
+                head.fields.insert(name, value);
+            }
+        }
+        head
+    }
+
+    fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
+        let mut facts = RequestFacts::of(&self.head.method, &self.head.fields, self.no_store);
+        facts.has_authorization |= notes.has_authorization;
+        facts.has_unkeyed_input = depends_on_unkeyed(&self.marks, &notes.seen, response);
+        facts
+    }
+
+    fn policy(&self) -> RoutePolicy {
+        route_policy(&self.routed)
+    }
+
+    fn freshen(
+        &self,
+        permit: FillPermit,
+        stale: &Arc<StoredResponse>,
+        not_modified: &Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+    ) -> Tried {
+        let fields = not_modified.headers();
+        let head = ResponseHead::new(not_modified.status(), fields, times);
+        let facts = self.facts(fields, notes);
+        match permit.freshen(stale, &head, &self.head.fields, facts, self.policy()) {
+            Freshened::Stored(stored) => Tried::Done(FillOutcome::Freshened {
+                stored,
+                is_stored: true,
+            }),
+            Freshened::Used(stored, _) => Tried::Done(FillOutcome::Freshened {
+                stored,
+                is_stored: false,
+            }),
+            Freshened::OtherRepresentation(permit) => Tried::Again(permit),
+        }
+    }
+
+    fn store(
+        &self,
+        permit: FillPermit,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+    ) -> FillOutcome {
+        let (parts, body) = response.into_parts();
+        let head = ResponseHead::new(parts.status, &parts.headers, times);
+        let facts = StorageFacts {
+            request: self.facts(&parts.headers, notes),
+            status: parts.status,
+            fields: &parts.headers,
+            received_wall: times.received_wall,
+            initial_age: head.initial_age,
+            route: self.policy(),
+        };
+        let reason = match decide_storage(&facts) {
+            Storage::Refuse(reason) => {
+                permit.refuse(reason);
+                reason
+            }
+            Storage::Store(plan) => {
+                let withheld = withheld_fields(&parts.headers, &plan.directives);
+                let begun = permit.begin(FillStart {
+                    response: head,
+                    plan,
+                    request: &self.head.fields,
+                    made_by: self.made_by(),
+                });
+                match begun {
+                    Begun::Filling(filling) => {
+                        self.pump(body, filling.writer);
+                        return FillOutcome::Filling {
+                            head: filling.head,
+                            reader: filling.reader,
+                            withheld,
+                        };
+                    }
+                    Begun::Refused(reason) => reason,
+                }
+            }
+        };
+        FillOutcome::Passed {
+            response: Response::from_parts(parts, body),
+            reason,
+        }
+    }
+
+    /// Names and digests of the functions that can have a part in the response.
+    fn made_by(&self) -> Option<Arc<str>> {
+        let route = &self.routed.route;
+        let names: Vec<String> = route
+            .fill_functions()
+            .map(|used| format!("{}@{}", used.function.name, used.function.function.digest()))
+            .collect();
+        (!names.is_empty()).then(|| names.join(" ").into())
+    }
+
+    /// Stores the content on a task of its own, as fast as the origin and memory allow.
+    fn pump(&self, body: Body, writer: FillWriter) {
+        let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
+        let begun = node.clock.now();
+        let guard = node.drain.guard();
+        tokio::spawn(async move {
+            let pumped = pump(body, writer).await;
+            node.telemetry.metrics().record_fill(&FillReceipt {
+                id,
+                total: node.clock.now().saturating_duration_since(begun),
+                received_bytes: pumped.bytes,
+                outcome: pumped.outcome,
+                failure: pumped.failure,
+            });
+            drop(guard);
+        });
+    }
+}
+
+/// What the configuration says about storing.
+pub(super) fn route_policy(routed: &Routed) -> RoutePolicy {
+    RoutePolicy {
+        default_ttl: routed.generation.settings.default_ttl,
+    }
+}
+
+/// Whether the response depends on what is no part of the key: on who the client is, or on
+/// input that origin functions looked at and that its Vary does not name. Then it is for this
+/// request alone.
+pub(super) fn depends_on_unkeyed(
+    marks: &RequestMarks,
+    seen: &SeenInput,
+    response: &HeaderMap,
+) -> bool {
+    if seen.everything {
+        return true;
+    }
+    let vary = Vary::parse(response);
+    // These fields are written when the request goes out, behind key and Vary.
+    if vary.names().iter().any(forwarded::names_client) {
+        return true;
+    }
+    seen.fields
+        .iter()
+        .any(|name| !marks.is_keyed(name) && !vary.names().contains(name))
+}
+
+fn withheld_fields(response: &HeaderMap, directives: &ResponseDirectives) -> Withheld {
+    let named = directives.no_cache.fields().iter();
+    let named = named.chain(directives.private.fields());
+    let mut withheld = Withheld::new();
+    for name in named {
+        if withheld.iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        let lines = response.get_all(name).iter();
+        withheld.extend(lines.map(|value| (name.clone(), value.clone())));
+    }
+    withheld
+}

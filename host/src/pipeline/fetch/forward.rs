@@ -1,0 +1,240 @@
+//! One exchange with what stands behind the cache: origin-request functions,
+//! the origin or the handler function, origin-response functions.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri, Version};
+use verge_http::failure::{FunctionFault, NodeFault};
+use verge_http::{Body, Failure, forwarded, via};
+use verge_origin::OriginTiming;
+
+use super::super::head::TrustedHead;
+use super::super::routed::Routed;
+use super::super::triggers::{self, OriginBound, SeenInput, TriggerReceipts};
+use crate::route::{FunctionUse, OriginEntry, Target};
+use crate::telemetry::OriginReceipt;
+use crate::telemetry::span;
+
+/// What an exchange with an origin came to.
+pub(super) struct Forwarded {
+    /// The response, or why there is none.
+    pub(super) response: Result<Response<Body>, Failure>,
+    /// What it cost, and what it was given.
+    pub(super) notes: ForwardNotes,
+}
+
+/// What is known of an exchange apart from its response.
+#[derive(Default)]
+pub(super) struct ForwardNotes {
+    /// Functions that ran.
+    pub(super) triggers: TriggerReceipts,
+    /// The exchange itself; `None` when a function answered in the origin's place.
+    pub(super) origin: Option<OriginReceipt>,
+    /// What of the request functions looked at.
+    pub(super) seen: SeenInput,
+    /// Whether the request was sent with Authorization.
+    pub(super) has_authorization: bool,
+}
+
+impl ForwardNotes {
+    /// Adds an exchange that went before, as a try that had to be repeated.
+    pub(super) fn follow(&mut self, earlier: Self) {
+        let mut triggers = earlier.triggers;
+        triggers.append(&mut self.triggers);
+        self.triggers = triggers;
+        if let (Some(origin), Some(earlier)) = (&mut self.origin, earlier.origin) {
+            origin.retries += earlier.retries + 1;
+        }
+    }
+}
+
+/// When a response came (RFC 9111 4.2.3).
+#[derive(Clone, Copy)]
+pub(super) struct ArrivalTimes {
+    pub(super) received: Instant,
+    pub(super) received_wall: SystemTime,
+}
+
+/// Sends a request to where its route leads.
+pub(super) async fn forward(
+    routed: &Routed,
+    head: TrustedHead,
+    body: Body,
+    origin: Option<String>,
+) -> (Forwarded, ArrivalTimes) {
+    let clock = &routed.node.clock;
+    let mut notes = ForwardNotes::default();
+    let response = exchange(routed, &mut notes, head, body, origin).await;
+    let times = ArrivalTimes {
+        received: clock.now(),
+        received_wall: clock.wall(),
+    };
+    (Forwarded { response, notes }, times)
+}
+
+async fn exchange(
+    routed: &Routed,
+    notes: &mut ForwardNotes,
+    head: TrustedHead,
+    body: Body,
+    origin: Option<String>,
+) -> Result<Response<Body>, Failure> {
+    let bound = OriginBound {
+        head,
+        body,
+        origin,
+        seen: SeenInput::default(),
+    };
+    let functions = &routed.route.origin_request;
+    let (mut bound, answered) =
+        triggers::origin_request(routed, functions, &mut notes.triggers, bound).await?;
+    notes.has_authorization = bound.head.fields.contains_key(http::header::AUTHORIZATION);
+    let functions = &routed.route.origin_response;
+    // Response functions see the request as it was sent.
+    let shown = (!functions.is_empty()).then(|| bound.head.clone());
+    let response = match answered {
+        Some(response) => response,
+        None => send(routed, notes, &mut bound).await?,
+    };
+    let response = match shown {
+        None => response,
+        Some(head) => {
+            let receipts = &mut notes.triggers;
+            triggers::origin_response(
+                routed,
+                functions,
+                receipts,
+                &head,
+                &mut bound.seen,
+                response,
+            )
+            .await?
+        }
+    };
+    notes.seen = bound.seen;
+    Ok(response)
+}
+
+async fn send(
+    routed: &Routed,
+    notes: &mut ForwardNotes,
+    bound: &mut OriginBound,
+) -> Result<Response<Body>, Failure> {
+    let request = request(routed, bound)?;
+    let chosen = bound.origin.as_deref();
+    match (chosen, &routed.route.target) {
+        (Some(name), _) => {
+            let entry = routed
+                .generation
+                .origins
+                .get(name)
+                .ok_or(NodeFault::ConfigurationInvalid)?;
+            send_to_origin(entry, notes, request).await
+        }
+        (None, Target::Origin(entry)) => send_to_origin(entry, notes, request).await,
+        (None, Target::Function(used)) => call_handler(routed, used, notes, request).await,
+        (None, Target::Redirect { .. } | Target::Static { .. }) => {
+            Err(NodeFault::ConfigurationInvalid.into())
+        }
+    }
+}
+
+/// The request as it goes out: who the client is, our own Via, CDN-Loop, request id and trace.
+fn request(routed: &Routed, bound: &mut OriginBound) -> Result<Request<Body>, Failure> {
+    let head = &mut bound.head;
+    let mut fields = std::mem::take(&mut head.fields);
+    let pseudonym = &routed.generation.settings.sanitize.pseudonym;
+    let authority = head.authority.as_str();
+    forwarded::write_fresh(&mut fields, head.client.address, authority, head.scheme);
+    via::append_via(&mut fields, head.version, pseudonym);
+    via::append_cdn_loop(&mut fields, pseudonym);
+    fields.insert(span::REQUEST_ID, routed.id.to_value());
+    span::write_trace(routed.trace.as_ref(), &mut fields);
+    let mut request = Request::new(std::mem::take(&mut bound.body));
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = uri(head)?;
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = fields;
+    Ok(request)
+}
+
+fn uri(head: &TrustedHead) -> Result<Uri, Failure> {
+    let path = if head.path_and_query.as_str() == "*" {
+        // Asterisk-form has no absolute counterpart (RFC 9112 3.2.4).
+        PathAndQuery::from_static("*")
+    } else {
+        head.path_and_query.clone()
+    };
+    Uri::builder()
+        .scheme(head.scheme.as_str())
+        .authority(head.authority.as_str())
+        .path_and_query(path)
+        .build()
+        .map_err(|_| NodeFault::Internal.into())
+}
+
+async fn send_to_origin(
+    entry: &Arc<OriginEntry>,
+    notes: &mut ForwardNotes,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    match entry.origin.send(request).await {
+        Ok(answered) => {
+            let mut receipt = origin_receipt(entry, &answered.timing);
+            receipt.status = Some(answered.response.status());
+            entry.metrics.record(&receipt);
+            notes.origin = Some(receipt);
+            Ok(answered.response)
+        }
+        Err(error) => {
+            let mut receipt = origin_receipt(entry, &error.timing);
+            receipt.failure = Some(error.failure);
+            entry.metrics.record(&receipt);
+            notes.origin = Some(receipt);
+            Err(error.failure)
+        }
+    }
+}
+
+fn origin_receipt(entry: &OriginEntry, timing: &OriginTiming) -> OriginReceipt {
+    let mut receipt = OriginReceipt::new(Arc::clone(&entry.metrics));
+    receipt.address = timing.address;
+    receipt.reused = timing.reused;
+    receipt.queue = timing.queue;
+    receipt.connect = (!timing.connect.is_zero()).then_some(timing.connect);
+    receipt.tls = (!timing.tls.is_zero()).then_some(timing.tls);
+    // An exchange that failed before it has no first byte; a zero would count as a quick one.
+    receipt.first_byte = (!timing.first_byte.is_zero()).then_some(timing.first_byte);
+    receipt.retries = timing.retries;
+    receipt
+}
+
+async fn call_handler(
+    routed: &Routed,
+    used: &FunctionUse,
+    notes: &mut ForwardNotes,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let call = used
+        .function
+        .function
+        .handle(request, routed.id_text())
+        .await;
+    let pending = call.pending.as_ref();
+    triggers::note(&mut notes.triggers, used, &call.receipt, pending);
+    match call.response {
+        Ok(response) => Ok(response),
+        Err(failure) => {
+            triggers::settle_failure(
+                routed,
+                used,
+                &failure,
+                verge_runtime::ContentChange::Consumed,
+            )?;
+            // A target cannot be skipped, whatever its policy.
+            Err(FunctionFault::NoResponse.into())
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! HEAD of which a response to GET is stored that would have to be validated:
+//! the origin is asked, and its answer freshens or removes what is stored
+//! (RFC 9111 4.3.5). The answer itself is never stored.
+
+use verge_cache::policy::RequestFacts;
+use verge_cache::{Newer, ResponseHead, ResponseTimes};
+use verge_http::{Body, Failure};
+
+use super::super::answer::Answer;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::fill::{depends_on_unkeyed, route_policy};
+use super::forward::forward;
+use super::{Search, pass};
+use crate::telemetry::Receipt;
+
+/// Forwards the HEAD as it is.
+pub(super) async fn ask(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: &Search,
+) -> Result<Answer, Failure> {
+    let cache = &routed.node.cache;
+    let head = &viewed.head;
+    let sent = cache.sent_at();
+    let origin = viewed.marks.origin.clone();
+    let (forwarded, arrived) = forward(routed, head.clone(), Body::Empty, origin).await;
+    let mut request = RequestFacts::of(&head.method, &head.fields, search.directives.no_store);
+    request.has_authorization |= forwarded.notes.has_authorization;
+    if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
+        let (seen, fields) = (&forwarded.notes.seen, response.headers());
+        request.has_unkeyed_input = depends_on_unkeyed(&viewed.marks, seen, fields);
+        let times = ResponseTimes {
+            requested: sent.requested,
+            received: arrived.received,
+            received_wall: arrived.received_wall,
+        };
+        let newer = Newer {
+            response: &ResponseHead::new(response.status(), fields, times),
+            request: &head.fields,
+            facts: request,
+            route: route_policy(routed),
+            sent,
+        };
+        // Its decision is the cache's affair: the client gets the origin's answer.
+        let _ = cache.freshen_by_head(&search.key, stale, &newer);
+    }
+    pass::answer(receipt, forwarded, search.facts)
+}

@@ -1,0 +1,396 @@
+//! Stage 5: the response, from the cache or through it.
+//!
+//! This file follows a request from its key to its answer; whether a stored
+//! response may be used, and whether a new one may be stored, is decided by
+//! `verge_cache::policy`.
+
+mod fill;
+mod fixed;
+mod forward;
+mod head;
+mod pass;
+mod pump;
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::RANGE;
+use smallvec::SmallVec;
+use verge_cache::policy::{LookupDecision, RefuseReason, Reuse, decide_lookup, decide_reuse};
+use verge_cache::{
+    FillPermit, Followed, Join, Key, KeyPart, Lookup, MissReason, Released, Seeker, StoredHead,
+    StoredResponse, Target as KeyTarget, VariantHint,
+};
+use verge_http::cache_control::RequestDirectives;
+use verge_http::cache_status::{Forward, Outcome};
+use verge_http::failure::{ClientFault, Side};
+use verge_http::{Body, Failure};
+
+use super::answer::{Answer, Source};
+use super::head::TrustedHead;
+use super::routed::Routed;
+use super::triggers::ViewedRequest;
+use crate::route::Target;
+use crate::telemetry::{CacheReceipt, Receipt};
+use fill::{FillJob, FillOutcome};
+
+/// Gets the response for a request behind viewer-request.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn fetch(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    body: Body,
+) -> Result<Answer, Failure> {
+    let answer = match &routed.route.target {
+        Target::Redirect {
+            status,
+            to,
+            keep_path,
+        } => return fixed::redirect(&viewed.head, *status, to, *keep_path),
+        Target::Static {
+            status,
+            content_type,
+            body,
+        } => return Ok(fixed::answer(*status, content_type, body)),
+        Target::Origin(_) | Target::Function(_) if !routed.route.cached => {
+            let facts = CacheReceipt::forwarded(Forward::Bypass, Some("route"));
+            Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await
+        }
+        Target::Origin(_) | Target::Function(_) => cached(routed, receipt, viewed, body).await,
+    };
+    if let Ok(answer) = &answer {
+        receipt.cache = answer.cache;
+    }
+    answer
+}
+
+/// What was looked for, and what was found that does not answer as it is.
+struct Search {
+    key: Key,
+    directives: RequestDirectives,
+    /// A stored response that has to be validated first.
+    stale: Option<Arc<StoredResponse>>,
+    facts: CacheReceipt,
+}
+
+async fn cached(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    body: Body,
+) -> Result<Answer, Failure> {
+    let head = &viewed.head;
+    let directives = RequestDirectives::parse(&head.fields);
+    let has_content = !http_body::Body::is_end_stream(&body);
+    if let LookupDecision::Bypass(reason) = decide_lookup(&head.method, &directives, has_content) {
+        let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+        return Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await;
+    }
+    // What comes after a hit is boxed: a future as large as a whole fetch would be moved for
+    // each request, and kept by each connection.
+    let search = match look_up(routed, viewed, directives) {
+        Ok(answer) => return Ok(answer),
+        Err(search) => *search,
+    };
+    if search.directives.only_if_cached {
+        receipt.cache = Some(search.facts);
+        return Err(ClientFault::OnlyIfCachedMissed.into());
+    }
+    if head.method == Method::HEAD {
+        // A response to HEAD has no content to store.
+        return match search.stale {
+            Some(_) => Box::pin(head::ask(routed, receipt, viewed, &search)).await,
+            None => {
+                let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
+                Box::pin(passed).await
+            }
+        };
+    }
+    Box::pin(join(routed, receipt, viewed, search)).await
+}
+
+/// A stored response that answers as it is, or what to search for.
+fn look_up(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    directives: RequestDirectives,
+) -> Result<Answer, Box<Search>> {
+    let clock = &routed.node.clock;
+    let begun = clock.now();
+    let key = key(routed, viewed);
+    let found = routed.node.cache.lookup(&key, &viewed.head.fields);
+    let now = clock.now();
+    let (mut facts, stale) = match found {
+        Lookup::Selected(stored) => {
+            match decide_reuse(&directives, &stored.head().freshness(now)) {
+                Reuse::Fresh | Reuse::StaleAccepted => {
+                    let mut facts = CacheReceipt::new(Outcome::Hit);
+                    facts.lookup = now.saturating_duration_since(begun);
+                    return Ok(from_stored(routed, &stored, facts));
+                }
+                Reuse::Validate(reason) => {
+                    let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+                    (facts, Some(stored))
+                }
+            }
+        }
+        Lookup::Miss(MissReason::UriMiss) => {
+            (CacheReceipt::forwarded(Forward::UriMiss, None), None)
+        }
+        Lookup::Miss(MissReason::VaryMiss) => {
+            (CacheReceipt::forwarded(Forward::VaryMiss, None), None)
+        }
+    };
+    facts.lookup = now.saturating_duration_since(begun);
+    Err(Box::new(Search {
+        key,
+        directives,
+        stale,
+        facts,
+    }))
+}
+
+/// The cache key: the target URI, what functions declared, and what they changed.
+///
+/// A field that a function added or changed is a part of the key unless it was
+/// declared unkeyed: what was derived for one client never answers another.
+fn key(routed: &Routed, viewed: &ViewedRequest) -> Key {
+    let head = &viewed.head;
+    let mut named: SmallVec<[(String, Vec<u8>); 4]> = SmallVec::new();
+    for name in viewed.marks.keyed_fields() {
+        // A line feed cannot stand in a value: lines stay apart, and an absent field
+        // differs from an empty one.
+        let mut value = Vec::new();
+        for line in head.fields.get_all(name) {
+            value.extend_from_slice(line.as_bytes());
+            value.push(b'\n');
+        }
+        named.push((format!("field {name}"), value));
+    }
+    for (name, value) in &viewed.marks.key_parts {
+        named.push((format!("part {name}"), value.clone().into_bytes()));
+    }
+    if let Some(conditions) = routed.route.field_conditions() {
+        named.push(("route fields".to_owned(), conditions.into_bytes()));
+    }
+    if viewed.marks.is_retargeted && leads_elsewhere(routed, head) {
+        named.push(("route".to_owned(), routed.route.path.clone().into_bytes()));
+    }
+    if let Some(origin) = &viewed.marks.origin {
+        named.push(("origin".to_owned(), origin.clone().into_bytes()));
+    }
+    let parts: SmallVec<[KeyPart<'_>; 4]> = named
+        .iter()
+        .map(|(name, value)| KeyPart { name, value })
+        .collect();
+    let target = KeyTarget {
+        scheme: head.scheme,
+        authority: head.authority.as_str(),
+        path: head.path_and_query.path(),
+        query: head.path_and_query.query(),
+    };
+    routed.node.cache.key(target, &parts)
+}
+
+/// Whether a client that asks for the target of `head` gets another route than this request,
+/// whose target a function changed: then the two must not share a response.
+fn leads_elsewhere(routed: &Routed, head: &TrustedHead) -> bool {
+    let sites = &routed.generation.sites;
+    let route = sites
+        .select_site(head.authority.host())
+        .and_then(|site| site.select_route(head.path(), &head.method, &head.fields));
+    !route.is_ok_and(|route| Arc::ptr_eq(route, &routed.route))
+}
+
+/// Takes part in a fetch: leads it, follows it, or asks alone.
+async fn join(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    mut search: Search,
+) -> Result<Answer, Failure> {
+    let mut hint: Option<VariantHint> = None;
+    // A follower that turns out to want another variant joins once more.
+    for _ in 0..2 {
+        let seeker = Seeker {
+            key: &search.key,
+            fields: &viewed.head.fields,
+            directives: &search.directives,
+            seen: search.stale.as_ref(),
+            hint,
+        };
+        let mut waiter = match routed.node.cache.join(&seeker) {
+            Join::Leader(permit) => return lead(routed, receipt, viewed, search, permit).await,
+            Join::Alone(permit, reason) => {
+                search.facts.detail.get_or_insert(reason.label());
+                return alone(routed, receipt, viewed, search, permit).await;
+            }
+            Join::Arrived(stored) => {
+                search.facts.collapsed = true;
+                return Ok(from_stored(routed, &stored, search.facts));
+            }
+            Join::Follower(waiter) => waiter,
+        };
+        let begun = routed.node.clock.now();
+        let wait = waiter.wait(&viewed.head.fields, &search.directives);
+        let patience = routed.generation.settings.collapse_wait;
+        let followed = tokio::time::timeout(patience, wait).await;
+        search.facts.collapsed_wait += routed.node.clock.now().saturating_duration_since(begun);
+        match followed {
+            Ok(Followed::Filling { head, reader }) => {
+                search.facts.collapsed = true;
+                return Ok(from_fill(routed, &head, Body::stream(reader), search.facts));
+            }
+            Ok(Followed::Stored(stored)) => {
+                search.facts.collapsed = true;
+                return Ok(from_stored(routed, &stored, search.facts));
+            }
+            Ok(Followed::VariantDiffers(other)) => hint = Some(other),
+            // What failed on the leader's side of the origin may be its own request's doing.
+            Ok(Followed::Released(Released::Failed(failure)))
+                if matches!(failure.side(), Side::Origin) =>
+            {
+                receipt.cache = Some(search.facts);
+                return Err(failure);
+            }
+            Ok(Followed::Released(released)) => {
+                search.facts.detail = Some(released.label());
+                break;
+            }
+            Err(_) => {
+                search.facts.detail = Some("collapse-wait");
+                break;
+            }
+        }
+    }
+    let seeker = Seeker {
+        key: &search.key,
+        fields: &viewed.head.fields,
+        directives: &search.directives,
+        seen: search.stale.as_ref(),
+        hint,
+    };
+    let permit = routed.node.cache.alone(&seeker);
+    alone(routed, receipt, viewed, search, permit).await
+}
+
+/// Leads a fetch that others may wait for. It goes on without this client: a
+/// client that goes away never ends what others wait for.
+async fn lead(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+    permit: FillPermit,
+) -> Result<Answer, Failure> {
+    let facts = search.facts;
+    let job = FillJob::new(routed, viewed, search);
+    let (mut told, outcome) = tokio::sync::oneshot::channel();
+    let guard = routed.node.drain.guard();
+    tokio::spawn(async move {
+        let outcome = job.run_while_wanted(permit, told.closed()).await;
+        if let Some(outcome) = outcome {
+            // A client that went away does not take its outcome; nothing is lost by that.
+            let _ = told.send(outcome);
+        }
+        drop(guard);
+    });
+    match outcome.await {
+        Ok(outcome) => settle(routed, receipt, viewed, facts, outcome).await,
+        // The task ends without an answer only by a panic, which nobody else sees.
+        Err(_) => {
+            routed.node.telemetry.metrics().record_panic();
+            Err(verge_http::failure::NodeFault::FillAbandoned.into())
+        }
+    }
+}
+
+/// Asks the origin for this request alone.
+async fn alone(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+    permit: FillPermit,
+) -> Result<Answer, Failure> {
+    if search.stale.is_none() && pass::asks_for_less(&viewed.head.fields) {
+        // What was not shared the last time is not worth more than was asked for; what is
+        // stored is validated all the same, and answers whatever part is asked for.
+        drop(permit);
+        return pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await;
+    }
+    let facts = search.facts;
+    let job = FillJob::new(routed, viewed, search);
+    let outcome = job.run(permit).await;
+    settle(routed, receipt, viewed, facts, outcome).await
+}
+
+/// The answer out of what a fetch came to.
+async fn settle(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    mut facts: CacheReceipt,
+    outcome: (FillOutcome, forward::ForwardNotes),
+) -> Result<Answer, Failure> {
+    let (outcome, notes) = outcome;
+    facts.forward_status = notes.origin.as_ref().and_then(|origin| origin.status);
+    receipt.triggers.extend(notes.triggers);
+    receipt.origin = notes.origin;
+    match outcome {
+        FillOutcome::Filling {
+            head,
+            reader,
+            withheld,
+        } => {
+            facts.stored = true;
+            let mut answer = from_fill(routed, &head, Body::stream(reader), facts);
+            answer.fields.extend(withheld);
+            Ok(answer)
+        }
+        FillOutcome::Freshened { stored, is_stored } => {
+            facts.stored = is_stored;
+            Ok(from_stored(routed, &stored, facts))
+        }
+        FillOutcome::Passed {
+            response,
+            reason: RefuseReason::ObjectTooLarge,
+        } if viewed.head.fields.contains_key(RANGE) => {
+            // The whole was asked for in order to store it. It is not stored, so the client's
+            // part is asked for alone, instead of reading all that lies before it.
+            drop(response);
+            facts.detail = Some(RefuseReason::ObjectTooLarge.label());
+            pass::pass(routed, receipt, viewed, Body::Empty, facts).await
+        }
+        FillOutcome::Passed { response, reason } => {
+            facts.detail = Some(reason.label());
+            facts.forward_status.get_or_insert(response.status());
+            let mut answer = Answer::forwarded(response, Some(facts));
+            answer.source = Source::Fetched;
+            Ok(answer)
+        }
+        FillOutcome::Failed(failure) => {
+            receipt.cache = Some(facts);
+            Err(failure)
+        }
+    }
+}
+
+fn from_stored(routed: &Routed, stored: &StoredResponse, facts: CacheReceipt) -> Answer {
+    from_fill(routed, stored.head(), stored.body(), facts)
+}
+
+fn from_fill(routed: &Routed, head: &StoredHead, body: Body, mut facts: CacheReceipt) -> Answer {
+    let freshness = head.freshness(routed.node.clock.now());
+    facts.ttl_seconds = Some(freshness.ttl());
+    Answer {
+        status: head.status(),
+        fields: head.fields().clone(),
+        body,
+        source: Source::Stored { age: freshness.age },
+        cache: Some(facts),
+    }
+}

@@ -1,0 +1,85 @@
+//! Requests that go past the cache: nothing of the answer is stored, and a
+//! successful unsafe one invalidates what is.
+
+use http::header::{
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, Response};
+use verge_cache::Target as KeyTarget;
+use verge_cache::policy::{Invalidation, decide_invalidation, select_related_targets};
+use verge_http::{Body, Failure};
+
+use super::super::answer::Answer;
+use super::super::head::TrustedHead;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::forward::{Forwarded, forward};
+use crate::telemetry::{CacheReceipt, Receipt};
+
+/// Forwards the request as it is.
+pub(super) async fn pass(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    body: Body,
+    facts: CacheReceipt,
+) -> Result<Answer, Failure> {
+    let head = &viewed.head;
+    let (forwarded, _) = forward(routed, head.clone(), body, viewed.marks.origin.clone()).await;
+    if let Ok(response) = &forwarded.response
+        && !head.method.is_safe()
+    {
+        invalidate(routed, head, response);
+    }
+    answer(receipt, forwarded, facts)
+}
+
+/// The origin's response as it came.
+pub(super) fn answer(
+    receipt: &mut Receipt,
+    forwarded: Forwarded,
+    mut facts: CacheReceipt,
+) -> Result<Answer, Failure> {
+    let notes = forwarded.notes;
+    facts.forward_status = notes.origin.as_ref().and_then(|origin| origin.status);
+    receipt.triggers.extend(notes.triggers);
+    receipt.origin = notes.origin;
+    receipt.cache = Some(facts);
+    let response = forwarded.response?;
+    facts.forward_status.get_or_insert(response.status());
+    Ok(Answer::forwarded(response, Some(facts)))
+}
+
+/// Whether the client asks for a part, or for nothing if it has the current state.
+pub(super) fn asks_for_less(fields: &HeaderMap) -> bool {
+    [
+        RANGE,
+        IF_RANGE,
+        IF_MATCH,
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+    ]
+    .iter()
+    .any(|name| fields.contains_key(name))
+}
+
+/// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin.
+fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>) {
+    match decide_invalidation(&head.method, response.status()) {
+        Invalidation::Keep(_) => {}
+        Invalidation::Target => {
+            let target = KeyTarget {
+                scheme: head.scheme,
+                authority: head.authority.as_str(),
+                path: head.path_and_query.path(),
+                query: head.path_and_query.query(),
+            };
+            let cache = &routed.node.cache;
+            cache.invalidate_target(target);
+            for related in select_related_targets(&target, response.headers()) {
+                cache.invalidate_target(related.on(head.scheme, head.authority.as_str()));
+            }
+        }
+    }
+}

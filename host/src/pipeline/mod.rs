@@ -1,0 +1,79 @@
+//! The request path. [`serve`] names every stage in order and decides nothing
+//! itself; each stage is a file.
+
+pub mod answer;
+mod conditions;
+mod exchange;
+mod failure_response;
+mod fetch;
+mod finish;
+pub mod head;
+mod routed;
+pub mod routing;
+pub mod sanitize;
+mod triggers;
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use verge_http::{Body, Failure};
+
+pub use exchange::{Exchange, ExchangeBody};
+pub use failure_response::failure_parts;
+pub use triggers::SiteScope;
+
+use crate::node::NodeState;
+use answer::Answer;
+use sanitize::Arrival;
+use triggers::Flow;
+
+/// Answers one request.
+pub async fn serve(
+    node: &Arc<NodeState>,
+    arrival: &Arrival,
+    request: Request<Body>,
+) -> Response<ExchangeBody> {
+    let method = request.method().clone();
+    let mut exchange = Exchange::open(node, arrival, &request);
+    let answer = match answer(&mut exchange, arrival, request).await {
+        Ok(answer) => answer,
+        Err(failure) => exchange.fail(failure),
+    };
+    finish::finish(exchange, &method, answer)
+}
+
+async fn answer(
+    exchange: &mut Exchange,
+    arrival: &Arrival,
+    request: Request<Body>,
+) -> Result<Answer, Failure> {
+    let rules = &exchange.generation.settings.sanitize;
+    let sanitized = sanitize::sanitize(rules, arrival, request)?;
+    let sanitize::Sanitized {
+        head,
+        body,
+        received,
+    } = sanitized;
+    exchange.received = received;
+    exchange.note_client(&head);
+    let routed = exchange.route(&head)?;
+    exchange.admit()?;
+    let route = &routed.route;
+    let receipts = &mut exchange.receipt.triggers;
+
+    let viewed = triggers::viewer_request(&routed, &route.viewer_request, receipts, head, body);
+    let (viewed, body) = match viewed.await? {
+        Flow::Next(viewed) => viewed,
+        Flow::Answer(response) => return Ok(Answer::from_function(response)),
+    };
+    let mut answer = fetch::fetch(&routed, &mut exchange.receipt, &viewed, body).await?;
+    let now = exchange.node.clock.wall();
+    conditions::apply_preconditions(&viewed.head, &mut answer, now);
+
+    let receipts = &mut exchange.receipt.triggers;
+    let functions = &route.viewer_response;
+    let replaced = triggers::viewer_response(&routed, functions, receipts, &viewed, &mut answer);
+    let replaced = replaced.await?;
+    conditions::settle_range(&viewed.head, &mut answer, replaced, now)?;
+    Ok(answer)
+}

@@ -1,0 +1,77 @@
+//! A request that has found its route: what every later stage, and a fill that
+//! outlives the request, needs to know.
+
+use std::sync::Arc;
+
+use verge_runtime::Call;
+
+use super::triggers::{self, SiteScope};
+use crate::generation::Generation;
+use crate::node::NodeState;
+use crate::route::{Route, Site};
+use crate::telemetry::{RequestId, TraceContext};
+
+/// Node, generation, site, route and id of one request; cheap to clone.
+#[derive(Clone)]
+pub struct Routed {
+    /// The node.
+    pub node: Arc<NodeState>,
+    /// The snapshot that the request lives on.
+    pub generation: Arc<Generation>,
+    /// The site it is for.
+    pub site: Arc<Site>,
+    /// The route it takes.
+    pub route: Arc<Route>,
+    /// Its id.
+    pub id: RequestId,
+    /// The trace it belongs to, if it carries one on.
+    pub trace: Option<TraceContext>,
+    /// What its functions may choose; made when the route has functions.
+    scope: Option<Arc<SiteScope>>,
+}
+
+impl Routed {
+    /// A request that takes `route` of `site`.
+    #[must_use]
+    pub fn new(
+        node: Arc<NodeState>,
+        generation: Arc<Generation>,
+        site: Arc<Site>,
+        route: Arc<Route>,
+        id: RequestId,
+        trace: Option<TraceContext>,
+    ) -> Self {
+        let scope = route.has_functions().then(|| {
+            Arc::new(SiteScope {
+                generation: Arc::clone(&generation),
+                site: Arc::clone(&site),
+            })
+        });
+        Self {
+            node,
+            generation,
+            site,
+            route,
+            id,
+            trace,
+            scope,
+        }
+    }
+
+    /// What a function of this request is called with.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        match &self.scope {
+            Some(scope) => triggers::call_within(scope),
+            None => Call {
+                scope: Arc::new(verge_runtime::NoScope),
+            },
+        }
+    }
+
+    /// The id as functions see it.
+    #[must_use]
+    pub fn id_text(&self) -> Arc<str> {
+        self.id.to_string().into()
+    }
+}

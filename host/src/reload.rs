@@ -1,0 +1,258 @@
+//! From a changed file to a new generation, or to a report of why not.
+//!
+//! A reload is asked for by the file watcher, by SIGHUP or through the admin
+//! API. One runs at a time, on a thread of its own; requests go on with the old
+//! generation until the new one is complete. On any failure nothing changes.
+
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use verge_config::{Config, Problem};
+
+use crate::generation::Generation;
+use crate::node::{NodeState, admin_token};
+
+pub use watch::watch;
+
+/// What asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// A watched file was saved.
+    File,
+    /// SIGHUP.
+    Signal,
+    /// The admin API.
+    Admin,
+}
+
+/// How one reload ended.
+#[derive(Clone, Debug)]
+pub struct ReloadReport {
+    /// What asked for it.
+    pub cause: ReloadCause,
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// The number of the generation that serves now.
+    pub generation: u64,
+    /// What was wrong with the new one; empty when it was swapped in.
+    pub problems: Vec<Problem>,
+}
+
+impl ReloadReport {
+    /// Whether the new generation serves.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// The state of reloading: one at a time, and what the last one came to.
+pub struct Reloads {
+    /// Held while a reload runs.
+    running: Mutex<()>,
+    last: Mutex<Option<ReloadReport>>,
+    files: Mutex<Files>,
+}
+
+impl Reloads {
+    /// No reload yet. Call it before the files of `config` are read.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let mut files = Files::default();
+        files.look_at(config.dependencies());
+        Self {
+            running: Mutex::default(),
+            last: Mutex::default(),
+            files: Mutex::new(files),
+        }
+    }
+
+    /// What the last reload came to; `None` before the first.
+    #[must_use]
+    pub fn last(&self) -> Option<ReloadReport> {
+        self.last.lock().clone()
+    }
+
+    /// The folders of all files of the configuration that was tried last.
+    fn folders(&self) -> Vec<PathBuf> {
+        let files = self.files.lock();
+        let folders = files.0.keys().map(|file| match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        folders.collect()
+    }
+
+    /// What the files look like now.
+    fn look(&self) -> Files {
+        let files = self.files.lock();
+        let mut now = Files::default();
+        now.look_at(files.0.keys().map(PathBuf::as_path));
+        now
+    }
+
+    /// Whether a file has changed since it was last read, or tried to be.
+    fn is_outdated(&self) -> bool {
+        let now = self.look();
+        now != *self.files.lock()
+    }
+}
+
+/// Files of a configuration, and what each looked like before it was read: a
+/// file that is saved while a reload reads it is read again.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Files(BTreeMap<PathBuf, Option<Facts>>);
+
+impl Files {
+    fn look_at<'a>(&mut self, files: impl IntoIterator<Item = &'a Path>) {
+        for file in files {
+            self.0.insert(file.to_owned(), Facts::of(file));
+        }
+    }
+
+    fn look_again(&mut self) {
+        for (file, facts) in &mut self.0 {
+            *facts = Facts::of(file);
+        }
+    }
+}
+
+/// What a file looks like from outside: changes when it is saved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Facts {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Facts {
+    /// `None` if there is no such file.
+    fn of(file: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(file).ok()?;
+        Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+}
+
+/// Reads the configuration again, builds a generation from it and swaps it in.
+/// Blocks for as long as that takes.
+pub fn reload(state: &NodeState, cause: ReloadCause) -> ReloadReport {
+    let _one_at_a_time = state.reloads.running.lock();
+    let begun = state.clock.now();
+    let current = state.generation.load_full();
+    let problems = match build(state, &current) {
+        Ok(next) => {
+            let number = next.number;
+            state.swap(next);
+            state.telemetry.metrics().record_reload(number);
+            Vec::new()
+        }
+        Err(problems) => {
+            state.telemetry.metrics().record_failed_reload();
+            problems
+        }
+    };
+    let report = ReloadReport {
+        cause,
+        at: state.clock.wall(),
+        took: state.clock.now().saturating_duration_since(begun),
+        generation: state.generation.load().number,
+        problems,
+    };
+    log(&report);
+    *state.reloads.last.lock() = Some(report.clone());
+    report
+}
+
+fn build(state: &NodeState, current: &Generation) -> Result<Generation, Vec<Problem>> {
+    let file = current.config.file.as_path();
+    let mut files = Files::default();
+    files.look_at([file]);
+    // A configuration that cannot be read has no files: those known before stay watched, and
+    // are tried again when one of them changes, not at once.
+    state.reloads.files.lock().look_again();
+    let config = Config::read(file).map_err(|errors| errors.problems().to_vec())?;
+    files.look_at(
+        config
+            .dependencies()
+            .into_iter()
+            .filter(|other| *other != file),
+    );
+    *state.reloads.files.lock() = files;
+    let mut problems = fixed_changes(&current.config, &config);
+    let token = admin_token(&config).map_err(|problem| problems.push(problem));
+    let next = Generation::build(Arc::new(config), &state.foundation, Some(current))
+        .map_err(|more| problems.extend(more));
+    match (token, next) {
+        (Ok(token), Ok(next)) if problems.is_empty() => {
+            state.admin_auth.set_token(token);
+            Ok(next)
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Keys that are read once, when the node starts.
+fn fixed_changes(old: &Config, new: &Config) -> Vec<Problem> {
+    let changed = [
+        ("node", old.node != new.node),
+        ("listen.http", old.listen.http != new.listen.http),
+        ("listen.https", old.listen.https != new.listen.https),
+        ("listen.admin", old.listen.admin != new.listen.admin),
+        ("runtime", old.runtime != new.runtime),
+        ("log", old.log != new.log),
+        ("cache.memory", old.cache.memory != new.cache.memory),
+        (
+            "cache.max_object",
+            old.cache.max_object != new.cache.max_object,
+        ),
+        (
+            "cache.fill_window",
+            old.cache.fill_window != new.cache.fill_window,
+        ),
+        (
+            "cache.uncollapsible_for",
+            old.cache.uncollapsible_for != new.cache.uncollapsible_for,
+        ),
+    ];
+    changed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(key, _)| {
+            new.problem(
+                key,
+                "cannot change while the node runs",
+                "expected the value that the node was started with, or a restart",
+            )
+        })
+        .collect()
+}
+
+fn log(report: &ReloadReport) {
+    let took_ms = report.took.as_millis();
+    if report.is_success() {
+        tracing::info!(generation = report.generation, took_ms, "reloaded");
+        return;
+    }
+    tracing::error!(
+        generation = report.generation,
+        problems = report.problems.len(),
+        "reload refused; the generation before it serves on"
+    );
+    for problem in &report.problems {
+        tracing::error!("{problem}");
+    }
+}

@@ -1,0 +1,170 @@
+//! What a generation serves: sites, routes, and what routes lead to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use verge_config::{FieldCondition, SiteName};
+use verge_origin::Origin;
+use verge_runtime::Function;
+use verge_runtime::capabilities::RateCounters;
+
+use crate::secrets::SecretText;
+
+use crate::telemetry::{FunctionMetrics, OriginMetrics, RouteLabel, SiteMetrics};
+
+/// A served authority.
+pub struct Site {
+    /// What it answers to; never empty.
+    pub names: Vec<SiteName>,
+    /// The first name, as receipts show it.
+    pub label: Arc<str>,
+    /// Whether clients get `Server-Timing`.
+    pub server_timing: bool,
+    /// Counters of this site.
+    pub metrics: Arc<SiteMetrics>,
+}
+
+/// A match rule and what answers under it.
+pub struct Route {
+    /// The path pattern as configured.
+    pub path: String,
+    /// The matcher's patterns for it, its own first.
+    pub patterns: Vec<String>,
+    /// Its name in receipts.
+    pub label: Arc<RouteLabel>,
+    /// Methods it is for; empty for all.
+    pub methods: Vec<Method>,
+    /// Conditions on fields; all must be met.
+    pub fields: Vec<(HeaderName, FieldCondition)>,
+    /// What answers.
+    pub target: Target,
+    /// Functions in front of the cache.
+    pub viewer_request: Vec<FunctionUse>,
+    /// Functions in front of the origin.
+    pub origin_request: Vec<FunctionUse>,
+    /// Functions behind the origin.
+    pub origin_response: Vec<FunctionUse>,
+    /// Functions behind the cache.
+    pub viewer_response: Vec<FunctionUse>,
+    /// Whether the cache is asked and fed.
+    pub cached: bool,
+}
+
+/// What answers a route's requests.
+pub enum Target {
+    /// An origin, through the cache.
+    Origin(Arc<OriginEntry>),
+    /// A `wasi:http` function, through the cache.
+    Function(FunctionUse),
+    /// A redirect.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: StatusCode,
+        /// The Location, or its beginning.
+        to: String,
+        /// Whether the request's path and query are appended.
+        keep_path: bool,
+    },
+    /// A fixed answer.
+    Static {
+        /// Its status.
+        status: StatusCode,
+        /// Its media type.
+        content_type: HeaderValue,
+        /// Its content.
+        body: Bytes,
+    },
+}
+
+/// An origin of this generation.
+pub struct OriginEntry {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The origin with its pools, which outlive the generation while unchanged.
+    pub origin: Origin,
+    /// Its counters.
+    pub metrics: Arc<OriginMetrics>,
+}
+
+/// A function of this generation.
+pub struct FunctionEntry {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The component, ready to be instantiated.
+    pub function: Function,
+    /// The settings it was built from.
+    pub settings: verge_config::Function,
+    /// The secrets that it was granted.
+    pub(crate) secrets: Vec<(Arc<str>, SecretText)>,
+    /// Its rate counters; a new version takes them over.
+    pub(crate) counters: Arc<RateCounters>,
+    /// Its counters.
+    pub metrics: Arc<FunctionMetrics>,
+}
+
+/// A function at one place of a route.
+#[derive(Clone)]
+pub struct FunctionUse {
+    /// The function.
+    pub function: Arc<FunctionEntry>,
+    /// What happens here when it fails.
+    pub on_failure: verge_config::OnFailure,
+}
+
+impl Route {
+    /// Whether a request of this method with these fields may take the route.
+    #[must_use]
+    pub fn accepts(&self, method: &Method, fields: &HeaderMap) -> bool {
+        // A route for GET answers HEAD likewise (RFC 9110 9.3.2).
+        let method_fits = self.methods.is_empty()
+            || self.methods.contains(method)
+            || (*method == Method::HEAD && self.methods.contains(&Method::GET));
+        method_fits
+            && self
+                .fields
+                .iter()
+                .all(|(name, condition)| is_met(name, condition, fields))
+    }
+
+    /// What is asked of fields, as a part of the cache key; `None` if nothing is. The target
+    /// URI alone does not lead to this route then: without the part, its responses would answer
+    /// requests that other routes of the same path are for.
+    #[must_use]
+    pub fn field_conditions(&self) -> Option<String> {
+        (!self.fields.is_empty()).then(|| format!("{:?}", self.fields))
+    }
+
+    /// The functions that can have a part in a response before it is stored.
+    pub fn fill_functions(&self) -> impl Iterator<Item = &FunctionUse> {
+        let handler = match &self.target {
+            Target::Function(used) => Some(used),
+            Target::Origin(_) | Target::Redirect { .. } | Target::Static { .. } => None,
+        };
+        self.origin_request
+            .iter()
+            .chain(&self.origin_response)
+            .chain(handler)
+    }
+
+    /// Whether any function runs for requests of this route.
+    #[must_use]
+    pub fn has_functions(&self) -> bool {
+        matches!(self.target, Target::Function(_))
+            || !(self.viewer_request.is_empty()
+                && self.origin_request.is_empty()
+                && self.origin_response.is_empty()
+                && self.viewer_response.is_empty())
+    }
+}
+
+fn is_met(name: &HeaderName, condition: &FieldCondition, fields: &HeaderMap) -> bool {
+    match condition {
+        FieldCondition::Present => fields.contains_key(name),
+        FieldCondition::Absent => !fields.contains_key(name),
+        FieldCondition::Equals(value) => fields
+            .get_all(name)
+            .iter()
+            .any(|line| line.as_bytes() == value.as_bytes()),
+    }
+}
