@@ -1,0 +1,142 @@
+//! Invalidation by unsafe methods (RFC 9111 4.4).
+
+use super::kit::{Case, Fields, case};
+
+const MINUTE: Fields = &[("cache-control", "max-age=60")];
+
+fn stored(name: &'static str) -> Case {
+    case("9111 4.4", name)
+        .get(&[])
+        .answer(200, MINUTE)
+        .get(&[])
+        .hit()
+}
+
+fn gone(case: Case) -> Case {
+    case.get(&[])
+        .answer(200, MINUTE)
+        .cache("fwd=uri-miss stored")
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = by_method_and_status();
+    cases.extend(of_other_uris());
+    cases
+}
+
+fn by_method_and_status() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        for status in [200, 201, 204, 303] {
+            let name = "an unsafe request that succeeds";
+            cases.push(gone(
+                stored(name)
+                    .ask(method, &[])
+                    .answer(status, &[])
+                    .cache("fwd=method"),
+            ));
+        }
+        for status in [400, 404, 500, 503] {
+            let name = "an unsafe request that fails";
+            cases.push(
+                stored(name)
+                    .ask(method, &[])
+                    .answer(status, &[])
+                    .get(&[])
+                    .hit(),
+            );
+        }
+    }
+    cases.push(
+        stored("a safe request")
+            .ask("OPTIONS", &[])
+            .answer(200, &[])
+            .get(&[])
+            .hit(),
+    );
+    cases.push(gone(
+        stored("a method that nobody knows")
+            .ask("FROB", &[])
+            .answer(200, &[]),
+    ));
+    cases
+}
+
+fn of_other_uris() -> Vec<Case> {
+    const EN: Fields = &[("accept-language", "en")];
+    const DE: Fields = &[("accept-language", "de")];
+    const BY_LANGUAGE: Fields = &[("cache-control", "max-age=60"), ("vary", "accept-language")];
+    vec![
+        case("9111 4.4", "all variants go")
+            .get(EN)
+            .answer(200, BY_LANGUAGE)
+            .get(DE)
+            .answer(200, BY_LANGUAGE)
+            .ask("POST", &[])
+            .answer(200, &[])
+            .get(EN)
+            .answer(200, BY_LANGUAGE)
+            .cache("fwd=uri-miss")
+            .get(DE)
+            .answer(200, BY_LANGUAGE)
+            .cache("fwd=vary-miss"),
+        case("9111 4.4", "another query is another URI")
+            .get(&[])
+            .at("?a=1")
+            .answer(200, MINUTE)
+            .ask("POST", &[])
+            .answer(200, &[])
+            .get(&[])
+            .at("?a=1")
+            .hit(),
+        case(
+            "9111 4.4",
+            "what Location and Content-Location name on the origin goes, too",
+        )
+        .get(&[])
+        .at("/one")
+        .answer(200, MINUTE)
+        .get(&[])
+        .at("/two?q")
+        .answer(200, MINUTE)
+        .ask("POST", &[])
+        .answer(
+            201,
+            &[
+                ("location", "$case/one"),
+                ("content-location", "$case/two?q"),
+            ],
+        )
+        .get(&[])
+        .at("/one")
+        .answer(200, MINUTE)
+        .cache("fwd=uri-miss")
+        .get(&[])
+        .at("/two?q")
+        .answer(200, MINUTE)
+        .cache("fwd=uri-miss"),
+        case(
+            "9111 4.4",
+            "another origin's Location stays: one site cannot purge another",
+        )
+        .get(&[])
+        .at("/one")
+        .answer(200, MINUTE)
+        .ask("POST", &[])
+        .answer(201, &[("location", "ftp://shop.example$case/one")])
+        .ask("POST", &[])
+        .answer(201, &[("location", "//elsewhere.example$case/one")])
+        .get(&[])
+        .at("/one")
+        .hit(),
+        case("9111 4.4", "what a failed request names stays")
+            .get(&[])
+            .at("/one")
+            .answer(200, MINUTE)
+            .ask("POST", &[])
+            .answer(404, &[("location", "$case/one")])
+            .get(&[])
+            .at("/one")
+            .hit(),
+    ]
+}

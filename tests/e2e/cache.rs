@@ -1,0 +1,22 @@
+//! The cache through real sockets: collapsed requests, content that streams
+//! while it is stored, bounds, keys, and what Cache-Status says. The rules of
+//! RFC 9111 themselves are a table: `conformance/rfc9111.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that cannot be set up fails its test at once, with the place"
+)]
+
+mod cache {
+    mod bounds;
+    mod collapse;
+    mod failures;
+    mod keys;
+    mod kit;
+    mod ranges;
+    mod release;
+    mod status;
+    mod streaming;
+    mod triggers;
+}

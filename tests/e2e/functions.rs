@@ -1,0 +1,20 @@
+//! Functions through real sockets: the samples, all four triggers, `wasi:http`
+//! handlers, and what does not load. Guests that misbehave are in `hostile.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be set up fails its test at once, with the place"
+)]
+
+mod functions {
+    mod auth;
+    mod handler;
+    mod keys;
+    mod loading;
+    mod logging;
+    mod rate_limit;
+    mod router;
+    mod token;
+    mod transform;
+    mod triggers;
+}

@@ -1,0 +1,186 @@
+//! The `verge` binary as a child process: built once, started with a file,
+//! listened to, signalled, and never left behind.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use verge_tests::PATIENCE;
+
+/// The binary of this build. Cargo tells its path only to tests of its own
+/// package, so it is asked to build it where the tests' own binaries are.
+pub(crate) fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let own = std::env::current_exe().unwrap();
+        // target/PROFILE/deps/process-HASH
+        let folder = own.parent().unwrap().parent().unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build
+            // The whole workspace, so that what crates are built with is what the tests use.
+            .args(["build", "--quiet", "--workspace", "--bin", "verge"])
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.status().unwrap();
+        assert!(status.success(), "`{build:?}` failed: {status}");
+        let binary = folder.join("verge");
+        assert!(binary.is_file(), "{} was not built", binary.display());
+        binary
+    })
+}
+
+/// A folder for one configuration and all that it names.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// An empty one, but for the admin token.
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(
+            folder.path().join("admin-token"),
+            verge_tests::node::ADMIN_TOKEN,
+        )
+        .unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file, and gives its path.
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: &[&str], config: Option<&Path>) -> Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::null());
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
+    command.output().unwrap()
+}
+
+/// What a command wrote to standard error.
+pub(crate) fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A node in a process of its own; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts a node and waits until it serves.
+    pub(crate) fn serve(config: &Path) -> Self {
+        let mut child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log: Arc<Mutex<String>> = Arc::default();
+        keep(child.stderr.take().unwrap(), Arc::clone(&log));
+        let process = Self { child, log };
+        process.wait_for(" serving ");
+        process
+    }
+
+    /// All that it has written to standard error.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().clone()
+    }
+
+    /// Waits until the log has this.
+    pub(crate) fn wait_for(&self, text: &str) {
+        let give_up = Instant::now() + PATIENCE;
+        while !self.log.lock().contains(text) {
+            assert!(Instant::now() < give_up, "no {text:?} in:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The first address of the listener `name`, as the log tells it.
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
+        let log = self.log();
+        let (_, rest) = log.split_once(&format!(" {name}=[")).unwrap();
+        let end = rest.find([',', ']']).unwrap();
+        rest[..end].parse().unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success(), "kill -s {name}: {status}");
+    }
+
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end; how it ended, and its whole log.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, self.log());
+            }
+            assert!(Instant::now() < give_up, "it lives on:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep(from: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            let mut log = log.lock();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
+
+/// Listeners on free ports, the admin token, and `toml`.
+pub(crate) fn on_free_ports(toml: &str) -> String {
+    format!(
+        "[node]\nworkers = 2\n[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\
+         [admin]\ntoken_file = \"admin-token\"\n[log]\naccess = \"access.log\"\n{toml}"
+    )
+}
+
+/// A site with one fixed answer.
+pub(crate) fn fixed(body: &str) -> String {
+    format!(
+        "[[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
+         static = {{ body = \"{body}\" }}\n"
+    )
+}

@@ -1,0 +1,16 @@
+//! The `verge` command as its users meet it: arguments, exit codes, errors on
+//! standard error, signals. What a node does while it serves is tested in e2e.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a fixture that cannot be set up fails its test at once, with the place"
+)]
+
+mod check;
+mod demo;
+mod kit;
+mod restart;
+mod serve;
+mod stop;

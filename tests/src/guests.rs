@@ -1,0 +1,48 @@
+//! The sample functions and the hostile guests, built from source by
+//! `cargo xtask setup`.
+
+use std::path::PathBuf;
+
+/// The component of the function `name`, such as `router` or `spins`.
+///
+/// # Panics
+/// When it was not built: a test that needs a guest is never skipped.
+pub fn component(name: &str) -> PathBuf {
+    let file = format!("{}.wasm", name.replace('-', "_"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../functions/target/wasm32-wasip2/release")
+        .join(file);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask setup` first",
+        path.display()
+    );
+    path.canonicalize().unwrap()
+}
+
+/// Time limits so wide that a busy machine does not pass them: for tests of what functions do.
+pub const WIDE_LIMITS: &str = "cpu = \"10s\"\ndeadline = \"15s\"\n";
+
+/// `[function.NAME]` with the component of `guest`, wide time limits and these further keys.
+pub fn function(name: &str, guest: &str, keys: &str) -> String {
+    function_with_limits(name, guest, &format!("{WIDE_LIMITS}{keys}"))
+}
+
+/// The same, with default limits unless `keys` has others.
+pub fn function_with_limits(name: &str, guest: &str, keys: &str) -> String {
+    let component = component(guest);
+    format!(
+        "[function.{name}]\ncomponent = \"{}\"\n{keys}\n",
+        component.display()
+    )
+}
+
+/// `[runtime]` with few instances, and with compiled code that all tests of a checkout share.
+pub fn runtime() -> String {
+    let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let code = target.canonicalize().unwrap_or(target).join("test-code");
+    format!(
+        "[runtime]\ninstances = 16\ncache_dir = \"{}\"\n",
+        code.display()
+    )
+}
