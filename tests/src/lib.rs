@@ -32,10 +32,20 @@ pub use wire::Wire;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks `condition` until it holds, or panics with `what` after [`PATIENCE`].
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    assert!(becomes(condition).await, "waited in vain for: {what}");
+}
+
+/// Asks `condition` until it holds; false if it did not within [`PATIENCE`].
+pub async fn becomes(mut condition: impl AsyncFnMut() -> bool) -> bool {
     let give_up = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < give_up, "waited in vain for: {what}");
+    loop {
+        if condition().await {
+            return true;
+        }
+        if Instant::now() >= give_up {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -183,6 +183,18 @@ impl TestNode {
             .sum()
     }
 
+    /// Waits until the series that starts with `series` has the value `expected`: what a
+    /// response cost is counted when it has ended, which may be after its client has all of it.
+    pub async fn settles(&self, series: &str, expected: f64) {
+        let mut last = f64::NAN;
+        let settled = crate::becomes(async || {
+            last = self.metric(series).await;
+            (last - expected).abs() < 1e-9
+        })
+        .await;
+        assert!(settled, "{series} is {last}, not {expected}");
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -209,6 +221,18 @@ impl TestNode {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
+    }
+
+    /// The access log once it has at least `count` lines: a line is written once a response has
+    /// ended, which may be after its client has all of it.
+    pub async fn receipts(&self, count: usize) -> Vec<serde_json::Value> {
+        let mut lines = Vec::new();
+        crate::eventually("the receipts of all requests", async || {
+            lines = self.access_log();
+            lines.len() >= count
+        })
+        .await;
+        lines
     }
 
     /// The access log's line of the request with this id: a line is written once a response has

@@ -52,7 +52,7 @@ async fn component_answers_on_both_protocols() {
         assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
     }
     let outcome = "verge_function_outcomes_total{function=\"hello\",outcome=\"responded\"}";
-    assert_eq!(node.metric(outcome).await, 6.0);
+    node.settles(outcome, 6.0).await;
 }
 
 #[tokio::test]
@@ -111,6 +111,6 @@ async fn answer_without_freshness_is_made_anew_and_one_with_it_is_stored() {
         let second = client.get("/hello/a").await;
         assert_eq!(first.text(), second.text());
         assert_eq!(second.cache_status().starts_with("verge; hit"), made == 1.0);
-        assert_eq!(node.metric(runs).await, made, "{cache}");
+        node.settles(runs, made).await;
     }
 }

@@ -53,7 +53,7 @@ async fn origin_triggers_run_in_the_fill_and_viewer_response_on_each_answer() {
     assert_eq!(origin.count(), 1);
     assert_eq!(origin.requests()[0].field("x-origin-request"), Some("seen"));
     let calls = "verge_function_outcomes_total{function=\"f\",outcome=\"continued\"}";
-    assert_eq!(node.metric(calls).await, 2.0 + 3.0);
+    node.settles(calls, 2.0 + 3.0).await;
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn content_made_at_origin_response_is_what_is_stored() {
     assert_eq!((part.status.as_u16(), part.text()), (206, "CON".into()));
     assert_eq!(part.field("content-range"), "bytes 0-2/7");
     let calls = "verge_function_outcomes_total{function=\"f\"";
-    assert_eq!(node.metric(calls).await, 1.0, "the fill's alone");
+    node.settles(calls, 1.0).await;
     assert_eq!(origin.count(), 1);
 }
 

@@ -93,7 +93,7 @@ async fn impossible_status_becomes_a_possible_one() {
     // The contract brings it into 200..=599.
     let reply = scene.node.get("/closed/a?response-status").await;
     assert_eq!(reply.status, 200);
-    assert_eq!(scene.outcomes("responded").await, 1.0);
+    scene.settles("responded", 1.0).await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn error_text_cannot_forge_log_lines_and_is_bounded() {
     let reply = scene.node.get("/closed/a?error-text").await;
     assert_eq!(reply.status, 500);
     assert!(!reply.text().contains("forged"));
-    assert_eq!(scene.outcomes("refused").await, 1.0);
+    scene.settles("refused", 1.0).await;
     let lines = log::lines_with(&reply.field("x-request-id"));
     assert_eq!(lines.len(), 1, "one line, whatever the text holds");
     let message = lines[0]["fields"]["message"].as_str().unwrap();

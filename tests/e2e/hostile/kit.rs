@@ -50,10 +50,17 @@ pub(super) async fn scene(guest: &'static str, keys: &str) -> Scene {
 impl Scene {
     /// How many calls of the function ended so.
     pub(super) async fn outcomes(&self, outcome: &str) -> f64 {
+        self.node.metric(&self.series(outcome)).await
+    }
+
+    /// Waits until so many calls of the function ended so.
+    pub(super) async fn settles(&self, outcome: &str, calls: f64) {
+        self.node.settles(&self.series(outcome), calls).await;
+    }
+
+    fn series(&self, outcome: &str) -> String {
         let name = self.name;
-        let series =
-            format!("verge_function_outcomes_total{{function=\"{name}\",outcome=\"{outcome}\"}}");
-        self.node.metric(&series).await
+        format!("verge_function_outcomes_total{{function=\"{name}\",outcome=\"{outcome}\"}}")
     }
 
     /// Instances that are taken now.

@@ -35,9 +35,9 @@ async fn handler_without_a_response_is_a_failure_that_no_policy_can_skip() {
         assert_eq!(reply.status, 500);
         assert_eq!(client.get("/other").await.text(), "content");
     }
-    assert_eq!(node.metric(&outcome("no-response")).await, 3.0);
+    node.settles(&outcome("no-response"), 3.0).await;
     let taken = "verge_limit_in_use{limit=\"instances\"}";
-    assert_eq!(node.metric(taken).await, 0.0);
+    node.settles(taken, 0.0).await;
 }
 
 #[tokio::test]
@@ -68,8 +68,8 @@ async fn content_that_never_ends_well_is_cut_counted_and_not_stored() {
         })
         .await;
     }
-    assert_eq!(node.metric(&outcome("responded")).await, 0.0);
-    assert_eq!(node.metric("verge_cache_entries").await, 0.0);
+    node.settles(&outcome("responded"), 0.0).await;
+    node.settles("verge_cache_entries", 0.0).await;
     assert_eq!(node.get("/other").await.text(), "content");
 }
 
@@ -107,8 +107,8 @@ async fn function_that_fails_within_content_leaves_nothing_in_the_cache() {
         format!("verge_function_outcomes_total{{function=\"shout\",outcome=\"{outcome}\"}}")
     });
     for outcome in outcomes {
-        assert_eq!(node.metric(&outcome).await, 0.0, "{outcome}");
+        node.settles(&outcome, 0.0).await;
     }
-    assert_eq!(node.metric("verge_cache_entries").await, 0.0);
-    assert_eq!(node.metric("verge_cache_fills_in_progress").await, 0.0);
+    node.settles("verge_cache_entries", 0.0).await;
+    node.settles("verge_cache_fills_in_progress", 0.0).await;
 }

@@ -13,12 +13,11 @@ async fn is_contained(guest: &'static str, keys: &str, outcome: &str) {
     assert_eq!(closed, [500; 6]);
     let open = scene.beside_others("/open/a", 6).await;
     assert_eq!(open, [200; 6]);
-    assert_eq!(scene.outcomes(outcome).await, 12.0);
-    assert_eq!(
-        scene.instances().await,
-        0.0,
-        "every instance was given back"
-    );
+    scene.settles(outcome, 12.0).await;
+    eventually("every instance was given back", async || {
+        scene.instances().await == 0.0
+    })
+    .await;
 
     let refused = scene.node.get("/closed/b").await;
     assert_eq!(refused.status, 500);
@@ -34,12 +33,8 @@ async fn is_contained(guest: &'static str, keys: &str, outcome: &str) {
         .unwrap();
     assert_eq!(fault, format!("function-{outcome}"));
     let failure = format!("verge_failures_total{{side=\"function\",failure=\"{fault}\"}}");
-    assert_eq!(scene.node.metric(&failure).await, 7.0, "closed ones only");
-    let receipts = scene.node.access_log();
-    let receipt = receipts
-        .iter()
-        .find(|line| line["id"] == id.as_str())
-        .unwrap();
+    scene.node.settles(&failure, 7.0).await;
+    let receipt = scene.node.receipt(&id).await;
     assert_eq!(receipt["functions"][0]["outcome"], outcome);
     assert_eq!(receipt["functions"][0]["name"], guest);
     assert_eq!(receipt["failure"], fault);
@@ -143,9 +138,9 @@ async fn functions_that_take_all_instances_leave_others_their_requests() {
     assert_eq!(refused.status, 503);
     assert_eq!(refused.field("retry-after"), "1");
     let hits = "verge_limit_hits_total{limit=\"instances\"}";
-    assert_eq!(node.metric(hits).await, 1.0);
+    node.settles(hits, 1.0).await;
     let outcome =
         "verge_function_outcomes_total{function=\"never-answers\",outcome=\"instances-exhausted\"}";
-    assert_eq!(node.metric(outcome).await, 1.0);
+    node.settles(outcome, 1.0).await;
     assert_eq!(node.get("/other").await.text(), "content");
 }

@@ -49,7 +49,7 @@ async fn content_over_the_limit_is_refused_whether_declared_or_not() {
     );
 
     let series = "verge_failures_total{side=\"client\",failure=\"content-too-large\"}";
-    assert_eq!(node.metric(series).await, 3.0);
+    node.settles(series, 3.0).await;
     // No part of it looks like a whole request.
     assert_eq!(origin.count(), 1);
 }

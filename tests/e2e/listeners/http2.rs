@@ -245,5 +245,5 @@ async fn the_last_request_of_a_connection_is_followed_by_goaway() {
     assert_eq!(goaway.error_code(), 0);
     assert_eq!(goaway.payload[..4], [0x7f, 0xff, 0xff, 0xff]);
     let hits = "verge_limit_hits_total{limit=\"requests-per-connection\"}";
-    assert_eq!(node.metric(hits).await, 1.0);
+    node.settles(hits, 1.0).await;
 }

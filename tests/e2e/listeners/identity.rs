@@ -97,7 +97,8 @@ async fn a_trusted_proxy_names_the_client() {
         assert!(named.starts_with(&expected), "{said}: {named}");
     }
     let clients: Vec<_> = node
-        .access_log()
+        .receipts(5)
+        .await
         .iter()
         .map(|line| line["client"].as_str().unwrap().to_owned())
         .collect();

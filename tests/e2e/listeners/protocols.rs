@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use verge_tests::client::{connect, provider};
 use verge_tests::node::{Setup, route_to};
 use verge_tests::origin::respond;
-use verge_tests::{Client, Origin, TestNode, Wire};
+use verge_tests::{Client, Origin, TestNode, Wire, eventually};
 
 fn tls_config(
     roots: RootCertStore,
@@ -91,7 +91,7 @@ async fn every_protocol_is_served_with_and_without_tls() {
         };
         assert_eq!(asked.field("via"), Some(via));
     }
-    let log = node.access_log();
+    let log = node.receipts(4).await;
     let mut seen: Vec<_> = log
         .iter()
         .map(|line| {
@@ -196,14 +196,14 @@ async fn sessions_are_resumed() {
         assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
     }
     // Each worker writes its own lines.
-    let log = node.access_log();
+    let log = node.receipts(4).await;
     let resumed = log.iter().filter(|line| line["tls"]["resumed"] == true);
     assert_eq!((log.len(), resumed.count()), (4, 2));
     for resumed in ["true", "false"] {
         let series = format!(
             "verge_tls_handshake_seconds_count{{listener=\"https\",resumed=\"{resumed}\"}}"
         );
-        assert!(node.metric(&series).await >= 2.0, "resumed={resumed}");
+        eventually(&series, async || node.metric(&series).await >= 2.0).await;
     }
 }
 
@@ -217,15 +217,12 @@ async fn open_connections_are_counted() {
         wire.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         wires.push(wire);
     }
-    assert_eq!(node.metric(open).await, 3.0);
+    node.settles(open, 3.0).await;
     drop(wires);
     verge_tests::eventually("connections are closed", async || {
         node.metric(open).await == 0.0
     })
     .await;
-    assert_eq!(
-        node.metric("verge_connections_total{listener=\"http\"}")
-            .await,
-        3.0
-    );
+    node.settles("verge_connections_total{listener=\"http\"}", 3.0)
+        .await;
 }

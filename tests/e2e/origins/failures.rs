@@ -39,12 +39,12 @@ async fn an_origin_that_refuses_is_a_bad_gateway() {
     let node = node_before(&[address], "").await;
     let reply = node.get("/").await;
     assert_discreet(&reply, 502, "connection_refused");
-    let log = node.access_log();
+    let log = node.receipts(1).await;
     assert_eq!(log[0]["failure"], "connection-refused");
     // The log names the request as its answer does.
     assert_eq!(log[0]["id"].as_str().unwrap(), reply.field("x-request-id"));
     let failures = "verge_origin_failures_total{origin=\"app\",failure=\"connection-refused\"}";
-    assert_eq!(node.metric(failures).await, 1.0);
+    node.settles(failures, 1.0).await;
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_origin_that_falls_silent_within_its_content_is_cut() {
         })
         .await;
         let failures = "verge_origin_failures_total{origin=\"app\"";
-        assert_eq!(node.metric(failures).await, 1.0, "{timeouts}");
+        node.settles(failures, 1.0).await;
     }
 }
 

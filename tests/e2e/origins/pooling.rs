@@ -20,7 +20,7 @@ async fn connections_are_kept_and_used_again() {
     let connections: Vec<_> = origin.requests().iter().map(|r| r.connection).collect();
     assert_eq!(connections, [0; 6]);
     // Each worker writes its own lines.
-    let log = node.access_log();
+    let log = node.receipts(6).await;
     let reused = log.iter().filter(|line| line["origin"]["reused"] == true);
     assert_eq!((log.len(), reused.count()), (6, 5));
 }
@@ -88,7 +88,7 @@ async fn an_idempotent_request_on_a_reused_connection_that_closed_is_tried_again
     assert_eq!(client.get("/1").await.status, 200);
     assert_eq!(client.get("/2").await.status, 200);
     assert_eq!(origin.connections(), 2);
-    let log = node.access_log();
+    let log = node.receipts(2).await;
     assert_eq!(log[1]["origin"]["retries"], 1);
 }
 

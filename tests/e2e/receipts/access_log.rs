@@ -177,9 +177,9 @@ async fn failures_name_their_kind_and_side() {
     assert_eq!(line["origin"]["failure"], line["failure"]);
     assert_eq!(line["origin"].get("first_byte_us"), None, "there was none");
     let first_bytes = "verge_origin_first_byte_seconds_count{origin=\"gone\"}";
-    assert_eq!(node.metric(first_bytes).await, 0.0);
+    node.settles(first_bytes, 0.0).await;
     let failures = "verge_origin_failures_total{origin=\"gone\",failure=\"connection-refused\"}";
-    assert_eq!(node.metric(failures).await, 1.0);
+    node.settles(failures, 1.0).await;
     assert_eq!(
         (&line["site"], &line["route"]),
         (&"shop.example".into(), &"/gone".into())
@@ -254,11 +254,8 @@ async fn client_that_leaves_is_an_abort_and_no_failure() {
     let line = node.receipt(&id).await;
     assert_eq!(line["aborted"], true, "{line}");
     assert_eq!(line.get("failure"), None, "{line}");
-    assert_eq!(
-        node.metric("verge_requests_aborted_total{site=\"*\"}")
-            .await,
-        1.0
-    );
+    node.settles("verge_requests_aborted_total{site=\"*\"}", 1.0)
+        .await;
     drop(told);
 }
 

@@ -122,7 +122,7 @@ async fn what_happened_is_counted_where_it_belongs() {
         ("verge_connections_total{listener=\"http\"}".into(), 1.0),
         ("verge_open_connections{listener=\"http\"}".into(), 1.0),
     ] {
-        assert_eq!(node.metric(&series).await, expected, "{series}");
+        node.settles(&series, expected).await;
     }
     assert!(node.metric("verge_cache_bytes").await > 14.0);
     exposition::check(&node.metrics().await);

@@ -179,7 +179,7 @@ async fn limits_and_the_admin_token_change_without_a_restart() {
     ))
     .await;
     let places = "verge_limit_places{limit=\"requests\"}";
-    assert_eq!(node.metric(places).await, 100.0);
+    node.settles(places, 100.0).await;
     edit(&node, "requests = 100", "requests = 50");
     eventually("the new limit", async || node.metric(places).await == 50.0).await;
     node.save("admin-token", "another-token");

@@ -29,8 +29,8 @@ async fn serves_on(node: &TestNode, failures: f64, key: &str, what: &str) {
     let reply = node.get("/").await;
     assert_eq!(reply.text(), "content");
     assert_eq!(reply.field("x-content-type-options"), "nosniff");
-    assert_eq!(node.metric("verge_last_reload_successful").await, 0.0);
-    assert_eq!(node.metric("verge_generation").await, 1.0);
+    node.settles("verge_last_reload_successful", 0.0).await;
+    node.settles("verge_generation", 1.0).await;
     let answer = node.ask_admin("POST", "/reload").await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     let report: Value = serde_json::from_str(&answer.text()).unwrap();
@@ -71,7 +71,7 @@ async fn broken_configuration_keeps_the_old_generation_and_says_why() {
     node.save("verge.toml", good.replace("content\"", "mended\""));
     wait_for_generation(&node, 2).await;
     assert_eq!(node.get("/").await.text(), "mended");
-    assert_eq!(node.metric("verge_last_reload_successful").await, 1.0);
+    node.settles("verge_last_reload_successful", 1.0).await;
 }
 
 #[tokio::test]
