@@ -8,6 +8,7 @@ mod fill;
 mod fixed;
 mod forward;
 mod head;
+mod key;
 mod pass;
 mod pump;
 
@@ -15,11 +16,10 @@ use std::sync::Arc;
 
 use http::Method;
 use http::header::RANGE;
-use smallvec::SmallVec;
 use verge_cache::policy::{LookupDecision, RefuseReason, Reuse, decide_lookup, decide_reuse};
 use verge_cache::{
-    FillPermit, Followed, Join, Key, KeyPart, Lookup, MissReason, Released, Seeker, StoredHead,
-    StoredResponse, Target as KeyTarget, VariantHint,
+    FillPermit, Followed, Join, Key, Lookup, MissReason, Released, Seeker, StoredHead,
+    StoredResponse, VariantHint,
 };
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
@@ -27,7 +27,6 @@ use verge_http::failure::{ClientFault, Side};
 use verge_http::{Body, Failure};
 
 use super::answer::{Answer, Source};
-use super::head::TrustedHead;
 use super::routed::Routed;
 use super::triggers::ViewedRequest;
 use crate::route::Target;
@@ -120,7 +119,7 @@ fn look_up(
 ) -> Result<Answer, Box<Search>> {
     let clock = &routed.node.clock;
     let begun = clock.now();
-    let key = key(routed, viewed);
+    let key = key::key(routed, viewed);
     let found = routed.node.cache.lookup(&key, &viewed.head.fields);
     let now = clock.now();
     let (mut facts, stale) = match found {
@@ -151,58 +150,6 @@ fn look_up(
         stale,
         facts,
     }))
-}
-
-/// The cache key: the target URI, what functions declared, and what they changed.
-///
-/// A field that a function added or changed is a part of the key unless it was
-/// declared unkeyed: what was derived for one client never answers another.
-fn key(routed: &Routed, viewed: &ViewedRequest) -> Key {
-    let head = &viewed.head;
-    let mut named: SmallVec<[(String, Vec<u8>); 4]> = SmallVec::new();
-    for name in viewed.marks.keyed_fields() {
-        // A line feed cannot stand in a value: lines stay apart, and an absent field
-        // differs from an empty one.
-        let mut value = Vec::new();
-        for line in head.fields.get_all(name) {
-            value.extend_from_slice(line.as_bytes());
-            value.push(b'\n');
-        }
-        named.push((format!("field {name}"), value));
-    }
-    for (name, value) in &viewed.marks.key_parts {
-        named.push((format!("part {name}"), value.clone().into_bytes()));
-    }
-    if let Some(conditions) = routed.route.field_conditions() {
-        named.push(("route fields".to_owned(), conditions.into_bytes()));
-    }
-    if viewed.marks.is_retargeted && leads_elsewhere(routed, head) {
-        named.push(("route".to_owned(), routed.route.path.clone().into_bytes()));
-    }
-    if let Some(origin) = &viewed.marks.origin {
-        named.push(("origin".to_owned(), origin.clone().into_bytes()));
-    }
-    let parts: SmallVec<[KeyPart<'_>; 4]> = named
-        .iter()
-        .map(|(name, value)| KeyPart { name, value })
-        .collect();
-    let target = KeyTarget {
-        scheme: head.scheme,
-        authority: head.authority.as_str(),
-        path: head.path_and_query.path(),
-        query: head.path_and_query.query(),
-    };
-    routed.node.cache.key(target, &parts)
-}
-
-/// Whether a client that asks for the target of `head` gets another route than this request,
-/// whose target a function changed: then the two must not share a response.
-fn leads_elsewhere(routed: &Routed, head: &TrustedHead) -> bool {
-    let sites = &routed.generation.sites;
-    let route = sites
-        .select_site(head.authority.host())
-        .and_then(|site| site.select_route(head.path(), &head.method, &head.fields));
-    !route.is_ok_and(|route| Arc::ptr_eq(route, &routed.route))
 }
 
 /// Takes part in a fetch: leads it, follows it, or asks alone.
