@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use verge_tests::origin::respond;
 use verge_tests::{Client, Origin, Wire, eventually};
 
-use super::script::{Script, node_before};
+use super::script::{Script, gone_back, node_before};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -16,6 +16,7 @@ async fn connections_are_kept_and_used_again() {
     // Connections of clients are spread over the workers, which share the pool.
     for _ in 0..6 {
         assert_eq!(node.get("/").await.text(), "content");
+        gone_back(&node, origin.address).await;
     }
     let connections: Vec<_> = origin.requests().iter().map(|r| r.connection).collect();
     assert_eq!(connections, [0; 6]);
@@ -86,6 +87,7 @@ async fn an_idempotent_request_on_a_reused_connection_that_closed_is_tried_again
     let node = node_before(&[origin.address], "").await;
     let mut client = node.client().await;
     assert_eq!(client.get("/1").await.status, 200);
+    gone_back(&node, origin.address).await;
     assert_eq!(client.get("/2").await.status, 200);
     assert_eq!(origin.connections(), 2);
     let log = node.receipts(2).await;
@@ -98,6 +100,7 @@ async fn a_post_that_an_origin_may_have_acted_on_is_not_sent_again() {
     let node = node_before(&[origin.address], "").await;
     let mut client = node.client().await;
     assert_eq!(client.get("/1").await.status, 200);
+    gone_back(&node, origin.address).await;
     let reply = client.send("POST", "/2", &[], "pay").await;
     assert_eq!(reply.status, 502);
     assert_eq!(

@@ -3,7 +3,7 @@
 use verge_tests::origin::respond;
 use verge_tests::{Client, Origin, Wire};
 
-use super::script::{Script, node_before};
+use super::script::{Script, gone_back, node_before};
 
 #[tokio::test]
 async fn fields_of_the_origins_connection_end_here() {
@@ -88,7 +88,9 @@ async fn a_response_to_head_has_the_length_and_no_content() {
             ),
             ("5", "")
         );
+        gone_back(&node, origin.address).await;
         assert_eq!(client.get("/").await.text(), "12345");
+        gone_back(&node, origin.address).await;
     }
     assert_eq!(origin.connections(), 1);
 }

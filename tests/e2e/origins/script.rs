@@ -70,3 +70,11 @@ pub(crate) fn config(addresses: &[SocketAddr], keys: &str) -> String {
         addresses.join(", ")
     )
 }
+
+/// Waits until the connection of the last exchange is in the pool again, which may be after the
+/// client has all of its response.
+pub(super) async fn gone_back(node: &TestNode, address: SocketAddr) {
+    let idle =
+        format!("verge_origin_connections{{origin=\"app\",address=\"{address}\",state=\"idle\"}}");
+    node.settles(&idle, 1.0).await;
+}
