@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use verge_cache::policy::RoutePolicy;
 use verge_config::{FieldCondition, SiteName};
 use verge_origin::Origin;
 use verge_runtime::Function;
@@ -49,6 +50,8 @@ pub struct Route {
     pub viewer_response: Vec<FunctionUse>,
     /// Whether the cache is asked and fed.
     pub cached: bool,
+    /// What may be stored, and for how long.
+    pub policy: Arc<RoutePolicy>,
 }
 
 /// What answers a route's requests.

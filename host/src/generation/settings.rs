@@ -21,8 +21,6 @@ pub struct Settings {
     pub name: String,
     /// What sanitising needs.
     pub sanitize: SanitizeRules,
-    /// The freshness lifetime of responses that name none.
-    pub default_ttl: Duration,
     /// How long a collapsed request waits for the leader's head.
     pub collapse_wait: Duration,
 }
@@ -52,7 +50,6 @@ impl Settings {
                     ProxyField::XForwardedFor => ForwardedSource::XForwardedFor,
                 },
             },
-            default_ttl: config.cache.default_ttl,
             collapse_wait: config.cache.collapse_wait,
             name,
         })

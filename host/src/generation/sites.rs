@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use verge_cache::policy::RoutePolicy;
 use verge_config::{Config, Problem};
 
 use crate::pipeline::routing::Sites;
@@ -34,7 +35,7 @@ pub(super) fn build(
         });
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (route_index, route) in settings.routes.iter().enumerate() {
-            match build_route(route, parts, &site.metrics) {
+            match build_route(config, route, parts, &site.metrics) {
                 Ok(route) => routes.push(Arc::new(route)),
                 Err((key, what)) => {
                     let place = format!("site[{site_index}].route[{route_index}].{key}");
@@ -59,6 +60,7 @@ pub(super) fn build(
 type RouteError = (&'static str, String);
 
 fn build_route(
+    config: &Config,
     settings: &verge_config::Route,
     parts: &Parts<'_>,
     site: &Arc<SiteMetrics>,
@@ -95,6 +97,10 @@ fn build_route(
         origin_response: uses("origin_response", OriginResponse, &triggers.origin_response)?,
         viewer_response: uses("viewer_response", ViewerResponse, &triggers.viewer_response)?,
         cached: settings.cache,
+        policy: Arc::new(RoutePolicy {
+            default_ttl: config.cache.default_ttl,
+            ..RoutePolicy::default()
+        }),
     })
 }
 

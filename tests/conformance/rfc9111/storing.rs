@@ -306,9 +306,15 @@ fn by_fields() -> Vec<Case> {
         ),
         refused_200(
             "9111 7.3",
-            "a cookie that is not said to be for all",
-            &[("cache-control", "max-age=60"), ("set-cookie", "id=1")],
+            "a cookie of a response that is not called fresh",
+            &[("last-modified", "@-1000"), TAG, ("set-cookie", "id=1")],
             "!stored detail=set-cookie",
+        ),
+        stored(
+            "9111 7.3",
+            "a cookie does not inhibit caching",
+            200,
+            &[("cache-control", "max-age=60"), ("set-cookie", "id=1")],
         ),
         stored(
             "9111 7.3",

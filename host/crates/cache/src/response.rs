@@ -15,12 +15,15 @@ use http::{HeaderMap, StatusCode};
 use verge_base::Reservation;
 use verge_http::cache_control::Qualified;
 use verge_http::conditional::EntityTag;
+use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::{VariantKey, Vary};
 use verge_http::{Body, StoredBody, date};
 
 use crate::age::{self, ResponseTimes};
 use crate::fields::{compact, head_cost};
-use crate::policy::{Freshness, LifetimeSource, StoragePlan, Validators, storable_fields};
+use crate::policy::{
+    Freshness, LifetimeSource, RoutePolicy, StoragePlan, Validators, storable_fields,
+};
 
 /// A response as the origin, or an origin-response function, gave it.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,7 @@ pub struct StoredHead {
     is_immutable: bool,
     vary: Vary,
     variant_key: VariantKey,
+    surrogate_keys: SurrogateKeys,
     /// Names of the functions that had a part in it, with their digests.
     made_by: Option<Arc<str>>,
     /// The purge sequence that was seen when its origin request was sent.
@@ -86,24 +90,27 @@ impl<'a> ResponseHead<'a> {
 }
 
 /// What [`StoredHead::new`] needs beside the response itself.
-pub(crate) struct HeadParts {
+pub(crate) struct HeadParts<'a> {
     pub(crate) plan: StoragePlan,
     pub(crate) variant_key: VariantKey,
     pub(crate) made_by: Option<Arc<str>>,
+    pub(crate) route: &'a RoutePolicy,
     pub(crate) sequence: u64,
 }
 
 impl StoredHead {
     /// The head under which `response` is stored. It holds no reservation yet.
-    pub(crate) fn new(response: &ResponseHead<'_>, parts: HeadParts) -> Self {
+    pub(crate) fn new(response: &ResponseHead<'_>, parts: HeadParts<'_>) -> Self {
         let HeadParts {
             plan,
             variant_key,
             made_by,
+            route,
             sequence,
         } = parts;
         let received_wall = response.times.received_wall;
         let mut fields = storable_fields(response.fields, &plan.directives);
+        route.remove_internal_fields(&mut fields);
         let date = match date::field_date(&fields, &header::DATE, received_wall).valid() {
             Some(date) => date,
             // A recipient with a clock records when it received a response
@@ -130,10 +137,12 @@ impl StoredHead {
                 || directives.proxy_revalidate
                 || directives.s_maxage.is_some(),
             is_immutable: directives.immutable,
-            cost: head_cost(&fields, &plan.vary, &variant_key),
+            cost: head_cost(&fields, &plan.vary, &variant_key)
+                .saturating_add(plan.surrogate_keys.cost()),
             fields,
             vary: plan.vary,
             variant_key,
+            surrogate_keys: plan.surrogate_keys,
             made_by,
             sequence,
             reservation: None,
@@ -213,6 +222,12 @@ impl StoredHead {
     #[must_use]
     pub fn is_selected_by(&self, request: &HeaderMap) -> bool {
         self.vary.is_empty() || self.vary.selects(&self.variant_key, request)
+    }
+
+    /// The names by which it is purged together with others.
+    #[must_use]
+    pub fn surrogate_keys(&self) -> &SurrogateKeys {
+        &self.surrogate_keys
     }
 
     /// Names and digests of the functions that had a part in it.

@@ -148,13 +148,14 @@ impl Kit {
     ) -> Begun {
         let request = map(request);
         let head = ResponseHead::new(StatusCode::OK, fields, permit.received_now());
+        let route = RoutePolicy::default();
         let decision = decide_storage(&StorageFacts {
             request: RequestFacts::of(&Method::GET, &request, false),
             status: head.status,
             fields,
             received_wall: head.times.received_wall,
             initial_age: head.initial_age,
-            route: RoutePolicy::default(),
+            route: &route,
         });
         let plan = match decision {
             Storage::Store(plan) => plan,
@@ -164,6 +165,7 @@ impl Kit {
             response: head,
             plan,
             request: &request,
+            route: &route,
             made_by: None,
         })
     }

@@ -211,8 +211,17 @@ impl Qualified {
         }
     }
 
-    fn add(&mut self, argument: Option<&[u8]>) {
-        *self = match (std::mem::take(self), argument.and_then(field_names)) {
+    /// One more directive of the same name; the wider of the two counts.
+    pub(crate) fn add(&mut self, argument: Option<&[u8]>) {
+        let names = argument
+            .and_then(unquote)
+            .and_then(|list| field_names(&list));
+        self.add_names(names);
+    }
+
+    /// The same, with the names read already; `None` for the whole response.
+    pub(crate) fn add_names(&mut self, names: Option<Vec<HeaderName>>) {
+        *self = match (std::mem::take(self), names) {
             (Self::Whole, _) | (_, None) => Self::Whole,
             (Self::Absent, Some(names)) => Self::Fields(names),
             (Self::Fields(mut fields), Some(names)) => {
@@ -229,11 +238,10 @@ impl Qualified {
     }
 }
 
-/// A quoted list of field names; None if it is anything else, also empty.
-fn field_names(argument: &[u8]) -> Option<Vec<HeaderName>> {
-    let list = unquote(argument)?;
+/// A list of field names; None if it is anything else, also empty.
+pub(crate) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
-    for member in list_members(&list) {
+    for member in list_members(list) {
         if names.len() == QUALIFIED_FIELDS_MAX {
             return None;
         }

@@ -21,7 +21,9 @@ pub mod proxy_status;
 pub mod range;
 pub mod status;
 mod structured;
+pub mod surrogate;
 pub mod syntax;
+pub mod targeted;
 #[cfg(test)]
 mod testing;
 pub mod vary;

@@ -34,36 +34,23 @@ pub fn is_heuristically_cacheable(status: StatusCode) -> bool {
 /// Whether this cache understands the status and does what its definition asks
 /// of caches (RFC 9111 3, and `must-understand` in 5.2.2.3).
 ///
-/// 206 and 304 are not among them: the one is a part of a response, the other
-/// updates one, and neither is stored as it comes.
+/// They are those of RFC 9110 15 and RFC 7725, which ask nothing of caches but
+/// what [`is_heuristically_cacheable`] says. 206 and 304 are not among them:
+/// the one is a part of a response, the other updates one, and neither is
+/// stored as it comes.
 #[must_use]
 pub fn is_understood(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),
-        200 | 203
-            | 204
-            | 300
-            | 301
-            | 302
-            | 303
-            | 307
-            | 308
-            | 400
-            | 401
-            | 403
-            | 404
-            | 405
-            | 406
-            | 410
-            | 414
-            | 421
-            | 451
-            | 500
-            | 501
-            | 502
-            | 503
-            | 504
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 451 | 500..=505
     )
+}
+
+/// Whether the definition of the status forbids caches to store it
+/// (RFC 6585 3 to 6), whatever the response says.
+#[must_use]
+pub fn forbids_storing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 428 | 429 | 431 | 511)
 }
 
 #[cfg(test)]

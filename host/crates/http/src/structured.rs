@@ -1,14 +1,39 @@
-//! Writing structured field values (RFC 9651), as far as this crate needs it.
+//! Structured field values (RFC 9651), as far as this crate needs them.
 //!
-//! Whatever text comes in, what goes out is a valid field value: bytes that a
+//! Reading is strict and left to `sfv`: the lines of a field are one value, and
+//! a mistake anywhere in it makes the whole of it invalid (RFC 9651 4.2).
+//! Writing is lenient: whatever text comes in, what goes out is a valid field value: bytes that a
 //! string cannot hold (RFC 9651 3.3.3) are replaced by `?`.
 
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::syntax::{is_token, is_token_byte};
+
+/// The field `name` as a list; `None` if it is absent or invalid.
+pub(crate) fn parse_list(fields: &HeaderMap, name: &HeaderName) -> Option<sfv::List> {
+    let value = joined(fields, name)?;
+    sfv::Parser::new(&value).parse().ok()
+}
+
+/// The field `name` as a dictionary; `None` if it is absent or invalid.
+pub(crate) fn parse_dictionary(fields: &HeaderMap, name: &HeaderName) -> Option<sfv::Dictionary> {
+    let value = joined(fields, name)?;
+    sfv::Parser::new(&value).parse().ok()
+}
+
+/// All lines of a field as one value (RFC 9651 4.2).
+fn joined(fields: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut lines = fields.get_all(name).iter();
+    let mut value = lines.next()?.as_bytes().to_vec();
+    for line in lines {
+        value.extend_from_slice(b", ");
+        value.extend_from_slice(line.as_bytes());
+    }
+    Some(value)
+}
 
 /// A field value in the making; typical values never leave the stack.
 #[derive(Debug, Default)]

@@ -7,9 +7,7 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use verge_cache::policy::{
-    RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, decide_storage,
-};
+use verge_cache::policy::{RefuseReason, RequestFacts, Storage, StorageFacts, decide_storage};
 use verge_cache::{
     Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, ResponseHead, ResponseTimes,
     SentAt, StoredHead, StoredResponse, validation_fields,
@@ -194,12 +192,9 @@ impl FillJob {
     fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
         let mut facts = RequestFacts::of(&self.head.method, &self.head.fields, self.no_store);
         facts.has_authorization |= notes.has_authorization;
+        facts.roll = jitter_roll(&self.routed);
         facts.has_unkeyed_input = depends_on_unkeyed(&self.marks, &notes.seen, response);
         facts
-    }
-
-    fn policy(&self) -> RoutePolicy {
-        route_policy(&self.routed)
     }
 
     fn freshen(
@@ -213,7 +208,13 @@ impl FillJob {
         let fields = not_modified.headers();
         let head = ResponseHead::new(not_modified.status(), fields, times);
         let facts = self.facts(fields, notes);
-        match permit.freshen(stale, &head, &self.head.fields, facts, self.policy()) {
+        match permit.freshen(
+            stale,
+            &head,
+            &self.head.fields,
+            facts,
+            &self.routed.route.policy,
+        ) {
             Freshened::Stored(stored) => Tried::Done(FillOutcome::Freshened {
                 stored,
                 is_stored: true,
@@ -241,7 +242,7 @@ impl FillJob {
             fields: &parts.headers,
             received_wall: times.received_wall,
             initial_age: head.initial_age,
-            route: self.policy(),
+            route: &self.routed.route.policy,
         };
         let reason = match decide_storage(&facts) {
             Storage::Refuse(reason) => {
@@ -254,6 +255,7 @@ impl FillJob {
                     response: head,
                     plan,
                     request: &self.head.fields,
+                    route: &self.routed.route.policy,
                     made_by: self.made_by(),
                 });
                 match begun {
@@ -304,11 +306,9 @@ impl FillJob {
     }
 }
 
-/// What the configuration says about storing.
-pub(super) fn route_policy(routed: &Routed) -> RoutePolicy {
-    RoutePolicy {
-        default_ttl: routed.generation.settings.default_ttl,
-    }
+/// A random number for the route's jitter.
+pub(super) fn jitter_roll(routed: &Routed) -> u32 {
+    (routed.node.random.next_u64() >> 32) as u32
 }
 
 /// Whether the response depends on what is no part of the key: on who the client is, or on

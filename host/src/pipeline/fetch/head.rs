@@ -9,7 +9,7 @@ use verge_http::{Body, Failure};
 use super::super::answer::Answer;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
-use super::fill::{depends_on_unkeyed, route_policy};
+use super::fill::{depends_on_unkeyed, jitter_roll};
 use super::forward::forward;
 use super::{Search, pass};
 use crate::telemetry::Receipt;
@@ -27,6 +27,7 @@ pub(super) async fn ask(
     let origin = viewed.marks.origin.clone();
     let (forwarded, arrived) = forward(routed, head.clone(), Body::Empty, origin).await;
     let mut request = RequestFacts::of(&head.method, &head.fields, search.directives.no_store);
+    request.roll = jitter_roll(routed);
     request.has_authorization |= forwarded.notes.has_authorization;
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
@@ -40,7 +41,7 @@ pub(super) async fn ask(
             response: &ResponseHead::new(response.status(), fields, times),
             request: &head.fields,
             facts: request,
-            route: route_policy(routed),
+            route: &routed.route.policy,
             sent,
         };
         // Its decision is the cache's affair: the client gets the origin's answer.

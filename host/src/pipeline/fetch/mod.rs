@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use http::Method;
 use http::header::RANGE;
-use verge_cache::policy::{LookupDecision, RefuseReason, Reuse, decide_lookup, decide_reuse};
+use verge_cache::policy::{
+    LookupDecision, LookupFacts, RefuseReason, Reuse, decide_lookup, decide_reuse,
+};
 use verge_cache::{
     FillPermit, Followed, Join, Key, Lookup, MissReason, Released, Seeker, StoredHead,
     StoredResponse, VariantHint,
@@ -43,7 +45,7 @@ pub(super) async fn fetch(
     viewed: &ViewedRequest,
     body: Body,
 ) -> Result<Answer, Failure> {
-    let answer = match &routed.route.target {
+    let mut answer = match &routed.route.target {
         Target::Redirect {
             status,
             to,
@@ -60,8 +62,15 @@ pub(super) async fn fetch(
         }
         Target::Origin(_) | Target::Function(_) => cached(routed, receipt, viewed, body).await,
     };
-    if let Ok(answer) = &answer {
+    if let Ok(answer) = &mut answer {
         receipt.cache = answer.cache;
+        if !matches!(answer.source, Source::Stored { .. }) {
+            // What is stored was stored without them.
+            routed
+                .route
+                .policy
+                .remove_internal_fields(&mut answer.fields);
+        }
     }
     answer
 }
@@ -84,7 +93,13 @@ async fn cached(
     let head = &viewed.head;
     let directives = RequestDirectives::parse(&head.fields);
     let has_content = !http_body::Body::is_end_stream(&body);
-    if let LookupDecision::Bypass(reason) = decide_lookup(&head.method, &directives, has_content) {
+    if let LookupDecision::Bypass(reason) = decide_lookup(&LookupFacts {
+        method: &head.method,
+        directives: &directives,
+        has_content,
+        fields: &head.fields,
+        route: &routed.route.policy,
+    }) {
         let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
         return Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await;
     }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use verge_http::cache_control::ResponseDirectives;
+use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::Vary;
 
 use super::Inner;
 use crate::collapse::SentAt;
 use crate::key::Key;
 use crate::policy::{
-    LifetimeSource, RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, StoragePlan,
-    decide_storage, updated_fields,
+    LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, Storage, StorageFacts,
+    StoragePlan, decide_storage, updated_fields,
 };
 use crate::purge::Purged;
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
@@ -26,7 +27,7 @@ pub struct Newer<'a> {
     /// Of that request.
     pub facts: RequestFacts,
     /// Of its route.
-    pub route: RoutePolicy,
+    pub route: &'a RoutePolicy,
     /// When that request was sent.
     pub sent: SentAt,
 }
@@ -52,7 +53,7 @@ impl Inner {
         let decision = decide_storage(&StorageFacts {
             // What is stored is the response to GET, whatever freshens it.
             request: RequestFacts {
-                is_get: true,
+                method: RequestMethod::Get,
                 ..newer.facts
             },
             status: response.status,
@@ -61,10 +62,19 @@ impl Inner {
             initial_age: response.initial_age,
             route: newer.route,
         });
-        let (plan, mut refused) = match decision {
+        let (mut plan, mut refused) = match decision {
             Storage::Store(plan) => (*plan, None),
             Storage::Refuse(reason) => (plan_for_one_use(&fields), Some(reason)),
         };
+        // Keys are not among the stored fields; what the newer head does not name stays.
+        match stored
+            .head()
+            .surrogate_keys()
+            .updated(newer.response.fields)
+        {
+            Ok(keys) => plan.surrogate_keys = keys,
+            Err(_) => refused = Some(RefuseReason::SurrogateKeys),
+        }
         let Some(variant_key) = plan.vary.variant_key(newer.request) else {
             // Not reached: Vary * was refused, and the plan for one use does not vary.
             return Updated::Used(Arc::clone(stored), RefuseReason::VaryAny);
@@ -73,6 +83,7 @@ impl Inner {
             plan,
             variant_key,
             made_by: stored.head().made_by().cloned(),
+            route: newer.route,
             sequence: newer.sent.sequence,
         };
         let mut head = StoredHead::new(&response, parts);
@@ -117,6 +128,8 @@ fn plan_for_one_use(fields: &HeaderMap) -> StoragePlan {
         lifetime: std::time::Duration::ZERO,
         source: LifetimeSource::Nowhere,
         directives: ResponseDirectives::parse(fields),
+        targeted: None,
         vary: Vary::of_names([]),
+        surrogate_keys: SurrogateKeys::default(),
     }
 }

@@ -119,7 +119,7 @@ fn a_response_to_head_freshens_or_removes_rfc_9111_4_3_5() {
                 response: &head,
                 request: &request,
                 facts: RequestFacts::of(&Method::HEAD, &request, false),
-                route: RoutePolicy::default(),
+                route: &RoutePolicy::default(),
                 sent,
             },
         )

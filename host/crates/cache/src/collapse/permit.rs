@@ -48,6 +48,8 @@ pub struct FillStart<'a> {
     pub plan: Box<StoragePlan>,
     /// The request's fields as Vary sees them.
     pub request: &'a HeaderMap,
+    /// Of the route.
+    pub route: &'a RoutePolicy,
     /// Names and digests of the functions that had a part in it.
     pub made_by: Option<Arc<str>>,
 }
@@ -177,6 +179,7 @@ impl FillPermit {
                 plan: *start.plan,
                 variant_key,
                 made_by: start.made_by,
+                route: start.route,
                 sequence: self.sent.sequence,
             },
         );
@@ -193,7 +196,7 @@ impl FillPermit {
         not_modified: &ResponseHead<'_>,
         request: &HeaderMap,
         facts: RequestFacts,
-        route: RoutePolicy,
+        route: &RoutePolicy,
     ) -> Freshened {
         let validators = Validators::of(not_modified.fields, not_modified.times.received_wall);
         match decide_freshening(&stale.head().validators(), &validators) {

@@ -60,6 +60,19 @@ pub fn select_related_targets(
         .collect()
 }
 
+/// Whether Content-Location names the request's own target URI, as it must for
+/// the answer to a POST to be one to a later GET (RFC 9110 9.3.3).
+#[must_use]
+pub fn names_target(target: &Target<'_>, response: &HeaderMap) -> bool {
+    let mut lines = response.get_all(header::CONTENT_LOCATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return false;
+    };
+    let named = line.to_str().ok();
+    let named = named.and_then(|reference| same_origin_path(target, reference));
+    named.is_some_and(|named| named.path == target.path && named.query.as_deref() == target.query)
+}
+
 fn same_origin_path(target: &Target<'_>, reference: &str) -> Option<RelatedTarget> {
     let reference = reference.split('#').next()?;
     let path_and_query = if reference.starts_with('/') && !reference.starts_with("//") {

@@ -7,7 +7,9 @@
 mod freshen;
 mod invalidation;
 mod lookup;
+mod reasons;
 mod reuse;
+mod route;
 mod storage;
 
 pub use freshen::{
@@ -15,11 +17,15 @@ pub use freshen::{
 };
 pub(crate) use freshen::{storable_fields, updated_fields};
 pub use invalidation::{
-    Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, select_related_targets,
+    Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, names_target,
+    select_related_targets,
 };
-pub use lookup::{BypassReason, LookupDecision, decide_lookup};
+pub use lookup::{BypassReason, LookupDecision, LookupFacts, decide_lookup};
+pub use reasons::{LifetimeSource, RefuseReason};
 pub use reuse::{Freshness, Reuse, ValidateReason, decide_reuse};
+pub use route::{
+    BypassRule, HEURISTIC_MAX, OriginDirectives, RoutePolicy, SetCookie, StatusMatch, StatusTtls,
+};
 pub use storage::{
-    LifetimeSource, RefuseReason, RequestFacts, RoutePolicy, Storage, StorageFacts, StoragePlan,
-    decide_storage,
+    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,
 };

@@ -2,19 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use verge_http::cache_control::{Qualified, ResponseDirectives};
 use verge_http::date::{self, FieldDate};
 use verge_http::status;
+use verge_http::surrogate::{SurrogateKeys, TooManyKeys};
+use verge_http::targeted::EffectiveDirectives;
 use verge_http::vary::Vary;
 
 use super::freshen::Validators;
+use super::reasons::{LifetimeSource, RefuseReason};
+use super::route::{OriginDirectives, RoutePolicy, SetCookie};
 
 /// What storing depends on of the request that a response answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The method is GET.
-    pub is_get: bool,
+    /// The method.
+    pub method: RequestMethod,
     /// The request as it was sent to the origin, or as the client sent it, had
     /// Authorization (RFC 9111 3.5).
     pub has_authorization: bool,
@@ -23,14 +27,23 @@ pub struct RequestFacts {
     /// The origin saw input that is no part of the key: what it answered is
     /// for this request alone.
     pub has_unkeyed_input: bool,
+    /// A random number of the whole range, for the route's jitter.
+    pub roll: u32,
 }
 
-/// What a route says about storing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RoutePolicy {
-    /// The freshness lifetime of responses that name none and whose status is
-    /// heuristically cacheable (RFC 9111 4.2.2); zero for none.
-    pub default_ttl: Duration,
+/// The methods that storing tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestMethod {
+    /// GET.
+    Get,
+    /// POST; its answer can be one to a later GET (RFC 9110 9.3.3).
+    Post {
+        /// Content-Location of the response names the target URI;
+        /// [`super::names_target`].
+        is_of_target: bool,
+    },
+    /// Any other.
+    Other,
 }
 
 /// All that [`decide_storage`] looks at.
@@ -47,7 +60,7 @@ pub struct StorageFacts<'a> {
     /// corrected_initial_age (RFC 9111 4.2.3).
     pub initial_age: Duration,
     /// Of the route.
-    pub route: RoutePolicy,
+    pub route: &'a RoutePolicy,
 }
 
 /// Whether a response is stored.
@@ -66,75 +79,42 @@ pub struct StoragePlan {
     pub lifetime: Duration,
     /// Where the lifetime comes from.
     pub source: LifetimeSource,
-    /// The response's directives.
+    /// The directives that hold for it: of the first targeted field, or of
+    /// Cache-Control (RFC 9213 2.2), as far as the route looks at them.
     pub directives: ResponseDirectives,
+    /// The targeted field that the directives stand in.
+    pub targeted: Option<HeaderName>,
     /// What the response varies by; never [`Vary::Any`].
     pub vary: Vary,
-}
-
-/// Where a freshness lifetime comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LifetimeSource {
-    /// s-maxage (RFC 9111 5.2.2.10).
-    SMaxage,
-    /// max-age (RFC 9111 5.2.2.1).
-    MaxAge,
-    /// Expires less Date (RFC 9111 5.3).
-    Expires,
-    /// The route's default.
-    Route,
-    /// Nowhere: stored for its validator.
-    Nowhere,
-}
-
-/// Why a response is not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RefuseReason {
-    /// The method is not GET (RFC 9111 3).
-    Method,
-    /// The request said no-store (RFC 9111 5.2.1.5).
-    RequestNoStore,
-    /// The origin saw input that is no part of the key.
-    UnkeyedInput,
-    /// An interim response (RFC 9111 3).
-    StatusInterim,
-    /// A part of a representation (RFC 9111 3.3).
-    StatusPartial,
-    /// 304 freshens what is stored, it is not stored itself (RFC 9111 4.3.3).
-    StatusNotModified,
-    /// must-understand, and the status is not understood (RFC 9111 5.2.2.3).
-    StatusNotUnderstood,
-    /// The response said no-store (RFC 9111 5.2.2.5).
-    NoStore,
-    /// The response is for one user (RFC 9111 5.2.2.7).
-    Private,
-    /// The request was authorised and the response does not allow to share it (RFC 9111 3.5).
-    Authorization,
-    /// It varies by more than the request (RFC 9111 4.1).
-    VaryAny,
-    /// It sets a cookie and does not say that it may be shared.
-    SetCookie,
-    /// It says nothing about freshness and its status is not heuristically cacheable (RFC 9111 3).
-    NotCacheable,
-    /// It could not be reused without validation, and has no validator.
-    NoValidator,
-    /// It is larger than a stored response may be.
-    ObjectTooLarge,
-    /// There is no memory for it.
-    MemoryExhausted,
-    /// Its URI was purged after the origin had been asked.
-    Purged,
+    /// The names by which it is purged.
+    pub surrogate_keys: SurrogateKeys,
 }
 
 impl RequestFacts {
-    /// The facts of a request; `has_unkeyed_input` is false.
+    /// The facts of a request; a POST's response is of another resource,
+    /// `has_unkeyed_input` is false, and `roll` is 0.
     #[must_use]
     pub fn of(method: &Method, fields: &HeaderMap, no_store: bool) -> Self {
         Self {
-            is_get: *method == Method::GET,
+            method: RequestMethod::of(method),
             has_authorization: fields.contains_key(header::AUTHORIZATION),
             no_store,
             has_unkeyed_input: false,
+            roll: 0,
+        }
+    }
+}
+
+impl RequestMethod {
+    /// The method; a POST's response is of another resource.
+    #[must_use]
+    pub fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::POST => Self::Post {
+                is_of_target: false,
+            },
+            _ => Self::Other,
         }
     }
 }
@@ -142,72 +122,156 @@ impl RequestFacts {
 /// Decides whether a shared cache may store a response (RFC 9111 3).
 #[must_use]
 pub fn decide_storage(facts: &StorageFacts<'_>) -> Storage {
-    let directives = ResponseDirectives::parse(facts.fields);
+    match plan(facts) {
+        Ok(plan) => Storage::Store(Box::new(plan)),
+        Err(reason) => Storage::Refuse(reason),
+    }
+}
+
+fn plan(facts: &StorageFacts<'_>) -> Result<StoragePlan, RefuseReason> {
+    check_request(facts.request)?;
+    let EffectiveDirectives {
+        directives,
+        targeted,
+    } = effective_directives(facts);
+    check_status(facts, &directives)?;
+    check_directives(facts, &directives)?;
     let vary = Vary::parse(facts.fields);
-    if let Some(reason) = refuse_by_request(facts.request)
-        .or_else(|| refuse_by_status(facts.status, &directives))
-        .or_else(|| refuse_by_directives(facts, &directives))
-    {
-        return Storage::Refuse(reason);
-    }
     if vary == Vary::Any {
-        return Storage::Refuse(RefuseReason::VaryAny);
+        return Err(RefuseReason::VaryAny);
     }
-    let (lifetime, source) = freshness_lifetime(facts, &directives);
+    let surrogate_keys =
+        SurrogateKeys::of(facts.fields).map_err(|TooManyKeys| RefuseReason::SurrogateKeys)?;
+    let sets_cookie = sets_cookie(facts, &directives);
+    let (named, source) = freshness_lifetime(facts, &directives, targeted.is_some(), sets_cookie);
+    if sets_cookie {
+        check_cookie(facts, &directives, named, source)?;
+    }
+    if matches!(facts.request.method, RequestMethod::Post { .. }) && !source.is_explicit() {
+        return Err(RefuseReason::Post);
+    }
     if source == LifetimeSource::Nowhere
         && !directives.public
         && !status::is_heuristically_cacheable(facts.status)
     {
-        return Storage::Refuse(RefuseReason::NotCacheable);
+        return Err(RefuseReason::NotCacheable);
     }
-    // What must be validated before its first reuse is worth storing only if it can be.
-    let is_reusable = lifetime > facts.initial_age && directives.no_cache != Qualified::Whole;
-    if !is_reusable && !Validators::of(facts.fields, facts.received_wall).is_any() {
-        return Storage::Refuse(RefuseReason::NoValidator);
+    let lifetime = facts.route.bounded(named, facts.request.roll);
+    if !is_ever_reusable(facts, &directives, lifetime)
+        && !Validators::of(facts.fields, facts.received_wall).is_any()
+    {
+        return Err(RefuseReason::NoValidator);
     }
-    Storage::Store(Box::new(StoragePlan {
+    Ok(StoragePlan {
         lifetime,
         source,
         directives,
+        targeted,
         vary,
-    }))
+        surrogate_keys,
+    })
 }
 
-fn refuse_by_request(request: RequestFacts) -> Option<RefuseReason> {
-    if !request.is_get {
-        return Some(RefuseReason::Method);
+/// The directives that the route looks at.
+fn effective_directives(facts: &StorageFacts<'_>) -> EffectiveDirectives {
+    let route = facts.route;
+    match route.origin_directives {
+        OriginDirectives::Follow | OriginDirectives::Override => {
+            EffectiveDirectives::of(facts.fields, &route.targets)
+        }
+        OriginDirectives::Ignore => {
+            let said = EffectiveDirectives::of(facts.fields, &route.targets).directives;
+            EffectiveDirectives {
+                directives: ResponseDirectives {
+                    no_store: said.no_store && !said.must_understand,
+                    private: said.private,
+                    no_transform: said.no_transform,
+                    ..ResponseDirectives::default()
+                },
+                targeted: None,
+            }
+        }
+        OriginDirectives::IgnoreAll => EffectiveDirectives::default(),
     }
-    if request.no_store {
-        return Some(RefuseReason::RequestNoStore);
-    }
-    request
-        .has_unkeyed_input
-        .then_some(RefuseReason::UnkeyedInput)
 }
 
-fn refuse_by_status(status: StatusCode, directives: &ResponseDirectives) -> Option<RefuseReason> {
-    if status.is_informational() {
-        return Some(RefuseReason::StatusInterim);
-    }
-    match status {
-        StatusCode::PARTIAL_CONTENT => Some(RefuseReason::StatusPartial),
-        StatusCode::NOT_MODIFIED => Some(RefuseReason::StatusNotModified),
-        _ => (directives.must_understand && !status::is_understood(status))
-            .then_some(RefuseReason::StatusNotUnderstood),
-    }
-}
-
-fn refuse_by_directives(
+/// Whether there can be a request that the response answers without the
+/// origin's word: fresh, within a stale window (RFC 5861), or accepted by
+/// max-stale (RFC 9111 5.2.1.2).
+fn is_ever_reusable(
     facts: &StorageFacts<'_>,
     directives: &ResponseDirectives,
-) -> Option<RefuseReason> {
+    lifetime: Duration,
+) -> bool {
+    if directives.no_cache == Qualified::Whole {
+        return false;
+    }
+    if lifetime > facts.initial_age {
+        return true;
+    }
+    let is_stale_forbidden =
+        directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
+    let windows = [
+        directives.stale_while_revalidate,
+        directives.stale_if_error,
+        facts.route.stale_while_revalidate,
+        facts.route.stale_if_error,
+    ];
+    let has_window = windows.iter().flatten().any(|window| !window.is_zero());
+    !is_stale_forbidden && (has_window || !lifetime.is_zero())
+}
+
+fn check_request(request: RequestFacts) -> Result<(), RefuseReason> {
+    match request.method {
+        RequestMethod::Get | RequestMethod::Post { is_of_target: true } => {}
+        RequestMethod::Post {
+            is_of_target: false,
+        } => return Err(RefuseReason::Post),
+        RequestMethod::Other => return Err(RefuseReason::Method),
+    }
+    if request.no_store {
+        return Err(RefuseReason::RequestNoStore);
+    }
+    if request.has_unkeyed_input {
+        return Err(RefuseReason::UnkeyedInput);
+    }
+    Ok(())
+}
+
+fn check_status(
+    facts: &StorageFacts<'_>,
+    directives: &ResponseDirectives,
+) -> Result<(), RefuseReason> {
+    let status = facts.status;
+    if status.is_informational() {
+        return Err(RefuseReason::StatusInterim);
+    }
+    if status == StatusCode::PARTIAL_CONTENT {
+        return Err(RefuseReason::StatusPartial);
+    }
+    if status == StatusCode::NOT_MODIFIED {
+        return Err(RefuseReason::StatusNotModified);
+    }
+    if status::forbids_storing(status) && facts.route.statuses.of(status).is_none() {
+        return Err(RefuseReason::StatusForbidden);
+    }
+    if directives.must_understand && !status::is_understood(status) {
+        return Err(RefuseReason::StatusNotUnderstood);
+    }
+    Ok(())
+}
+
+fn check_directives(
+    facts: &StorageFacts<'_>,
+    directives: &ResponseDirectives,
+) -> Result<(), RefuseReason> {
     // A cache that understands the status ignores no-store beside
     // must-understand (RFC 9111 5.2.2.3); other statuses were refused before.
     if directives.no_store && !directives.must_understand {
-        return Some(RefuseReason::NoStore);
+        return Err(RefuseReason::NoStore);
     }
     if directives.private == Qualified::Whole {
-        return Some(RefuseReason::Private);
+        return Err(RefuseReason::Private);
     }
     // RFC 9111 3.5.
     if facts.request.has_authorization
@@ -215,115 +279,117 @@ fn refuse_by_directives(
         && !directives.must_revalidate
         && directives.s_maxage.is_none()
     {
-        return Some(RefuseReason::Authorization);
+        return Err(RefuseReason::Authorization);
     }
-    // RFC 9111 7.3 leaves this to the origin; a cookie that was meant for one
-    // user is the costlier mistake, so an origin must say that it may be shared.
-    let withholds_cookie = excludes(&directives.private, &header::SET_COOKIE)
-        || excludes(&directives.no_cache, &header::SET_COOKIE);
-    if facts.fields.contains_key(header::SET_COOKIE)
-        && !withholds_cookie
-        && !directives.public
-        && directives.s_maxage.is_none()
-    {
-        return Some(RefuseReason::SetCookie);
-    }
-    None
+    Ok(())
 }
 
-fn excludes(directive: &Qualified, name: &http::HeaderName) -> bool {
-    matches!(directive, Qualified::Fields(names) if names.contains(name))
+/// Whether the response sets a cookie that would be stored: one that `private`
+/// or `no-cache` names is not.
+fn sets_cookie(facts: &StorageFacts<'_>, directives: &ResponseDirectives) -> bool {
+    facts.fields.contains_key(header::SET_COOKIE)
+        && !directives.private.fields().contains(&header::SET_COOKIE)
+        && !directives.no_cache.fields().contains(&header::SET_COOKIE)
 }
 
-/// The first that is given of s-maxage, max-age, Expires (RFC 9111 4.2.1),
-/// then the route's default.
+/// RFC 9111 7.3: Set-Cookie does not inhibit caching, and whoever wants that
+/// says so. Who said nothing of freshness said nothing of sharing, either: a
+/// cookie is stored only with a response that its origin called fresh or public.
+fn check_cookie(
+    facts: &StorageFacts<'_>,
+    directives: &ResponseDirectives,
+    named: Duration,
+    source: LifetimeSource,
+) -> Result<(), RefuseReason> {
+    let is_called_fresh =
+        source.is_explicit() && !named.is_zero() && directives.no_cache != Qualified::Whole;
+    if facts.route.set_cookie == SetCookie::Refuse || !(is_called_fresh || directives.public) {
+        return Err(RefuseReason::SetCookie);
+    }
+    Ok(())
+}
+
+/// The lifetime before the route bounds it, and where it comes from.
 fn freshness_lifetime(
     facts: &StorageFacts<'_>,
     directives: &ResponseDirectives,
+    is_targeted: bool,
+    sets_cookie: bool,
 ) -> (Duration, LifetimeSource) {
+    let route = facts.route;
+    let is_cacheable = directives.public || status::is_heuristically_cacheable(facts.status);
+    let explicit = match route.origin_directives {
+        OriginDirectives::Ignore | OriginDirectives::IgnoreAll => None,
+        OriginDirectives::Follow | OriginDirectives::Override => {
+            explicit_lifetime(facts, directives, is_targeted)
+        }
+    };
+    let follows = route.origin_directives != OriginDirectives::Override;
+    if let Some(explicit) = explicit
+        && (follows || sets_cookie)
+    {
+        return explicit;
+    }
+    if sets_cookie {
+        return (Duration::ZERO, LifetimeSource::Nowhere);
+    }
+    if let Some(lifetime) = route.statuses.of(facts.status) {
+        return (lifetime, LifetimeSource::RouteStatus);
+    }
+    if !route.default_ttl.is_zero() && (is_cacheable || explicit.is_some()) {
+        return (route.default_ttl, LifetimeSource::Route);
+    }
+    if let Some(explicit) = explicit {
+        return explicit;
+    }
+    match heuristic_lifetime(facts) {
+        Some(lifetime) if is_cacheable => (lifetime, LifetimeSource::Heuristic),
+        _ => (Duration::ZERO, LifetimeSource::Nowhere),
+    }
+}
+
+/// The first that is given of s-maxage, max-age, Expires (RFC 9111 4.2.1); a
+/// targeted field takes the place of Expires, too (RFC 9213 2.2).
+fn explicit_lifetime(
+    facts: &StorageFacts<'_>,
+    directives: &ResponseDirectives,
+    is_targeted: bool,
+) -> Option<(Duration, LifetimeSource)> {
     if let Some(lifetime) = directives.s_maxage {
-        return (lifetime, LifetimeSource::SMaxage);
+        return Some((lifetime, LifetimeSource::SMaxage));
     }
     if let Some(lifetime) = directives.max_age {
-        return (lifetime, LifetimeSource::MaxAge);
+        return Some((lifetime, LifetimeSource::MaxAge));
+    }
+    if is_targeted {
+        return None;
     }
     match date::field_date(facts.fields, &header::EXPIRES, facts.received_wall) {
         FieldDate::At(expires) => {
-            let date = date::field_date(facts.fields, &header::DATE, facts.received_wall)
-                .valid()
-                .unwrap_or(facts.received_wall);
-            let lifetime = expires.duration_since(date).unwrap_or_default();
-            return (lifetime, LifetimeSource::Expires);
+            let lifetime = expires.duration_since(date_of(facts)).unwrap_or_default();
+            Some((lifetime, LifetimeSource::Expires))
         }
         // An invalid Expires, "0" above all, means already expired (RFC 9111 5.3).
-        FieldDate::Invalid => return (Duration::ZERO, LifetimeSource::Expires),
-        FieldDate::Absent => {}
-    }
-    if !facts.route.default_ttl.is_zero() && status::is_heuristically_cacheable(facts.status) {
-        return (facts.route.default_ttl, LifetimeSource::Route);
-    }
-    (Duration::ZERO, LifetimeSource::Nowhere)
-}
-
-impl LifetimeSource {
-    /// The word for metrics and the access log.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::SMaxage => "s-maxage",
-            Self::MaxAge => "max-age",
-            Self::Expires => "expires",
-            Self::Route => "route",
-            Self::Nowhere => "nowhere",
-        }
+        FieldDate::Invalid => Some((Duration::ZERO, LifetimeSource::Expires)),
+        FieldDate::Absent => None,
     }
 }
 
-impl RefuseReason {
-    /// Every reason, for tables and tests.
-    pub const ALL: [Self; 17] = [
-        Self::Method,
-        Self::RequestNoStore,
-        Self::UnkeyedInput,
-        Self::StatusInterim,
-        Self::StatusPartial,
-        Self::StatusNotModified,
-        Self::StatusNotUnderstood,
-        Self::NoStore,
-        Self::Private,
-        Self::Authorization,
-        Self::VaryAny,
-        Self::SetCookie,
-        Self::NotCacheable,
-        Self::NoValidator,
-        Self::ObjectTooLarge,
-        Self::MemoryExhausted,
-        Self::Purged,
-    ];
+/// A tenth of the time for which the response had not been modified when it
+/// was made (RFC 9111 4.2.2); none if it does not say.
+fn heuristic_lifetime(facts: &StorageFacts<'_>) -> Option<Duration> {
+    const SHARE: u32 = 10;
+    let most = facts.route.heuristic_max;
+    let modified = date::field_date(facts.fields, &header::LAST_MODIFIED, facts.received_wall);
+    let unmodified = date_of(facts).duration_since(modified.valid()?).ok()?;
+    let lifetime = (unmodified / SHARE).min(most);
+    (!lifetime.is_zero()).then_some(lifetime)
+}
 
-    /// The word for metrics and the access log.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::RequestNoStore => "request-no-store",
-            Self::UnkeyedInput => "unkeyed-input",
-            Self::StatusInterim => "status-interim",
-            Self::StatusPartial => "status-partial",
-            Self::StatusNotModified => "status-not-modified",
-            Self::StatusNotUnderstood => "status-not-understood",
-            Self::NoStore => "no-store",
-            Self::Private => "private",
-            Self::Authorization => "authorization",
-            Self::VaryAny => "vary-any",
-            Self::SetCookie => "set-cookie",
-            Self::NotCacheable => "not-cacheable",
-            Self::NoValidator => "no-validator",
-            Self::ObjectTooLarge => "object-too-large",
-            Self::MemoryExhausted => "memory-exhausted",
-            Self::Purged => "purged",
-        }
-    }
+/// Date, or when the response was received if it has no valid one (RFC 9110 6.6.1).
+fn date_of(facts: &StorageFacts<'_>) -> SystemTime {
+    let date = date::field_date(facts.fields, &header::DATE, facts.received_wall);
+    date.valid().unwrap_or(facts.received_wall)
 }
 
 #[cfg(test)]
