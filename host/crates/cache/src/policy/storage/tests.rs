@@ -202,9 +202,9 @@ fn storage_follows_rfc_9111_3() {
         Row {
             method: Method::POST,
             ..Row::new(
-                "3: POST",
+                "9110 9.3.3: POST without Content-Location",
                 &[("cache-control", "max-age=60")],
-                Err(Refuse::Method),
+                Err(Refuse::Post),
             )
         },
         Row {
