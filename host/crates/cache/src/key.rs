@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 use verge_http::Scheme;
 
@@ -112,6 +113,20 @@ impl Key {
         self.encoded.len() > self.uri_len as usize
     }
 
+    /// The SHA-256 of the key's encoding: the same in every process, for what outlives one or
+    /// is shared by several.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        digest(&self.encoded)
+    }
+
+    /// The SHA-256 of the target URI's encoding alone: the same for all keys of one URI.
+    #[must_use]
+    pub fn uri_digest(&self) -> [u8; 32] {
+        let uri = self.encoded.get(..self.uri_len as usize);
+        digest(uri.unwrap_or(&self.encoded))
+    }
+
     /// The keyed hash of the whole key.
     #[must_use]
     pub fn hash_value(&self) -> u64 {
@@ -127,6 +142,16 @@ impl Key {
     pub(crate) fn len(&self) -> usize {
         self.encoded.len()
     }
+}
+
+/// Tells these digests from those of anything else; the digit goes up with the encoding.
+const DIGEST_DOMAIN: &[u8] = b"verge-key-1\0";
+
+fn digest(encoded: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(DIGEST_DOMAIN);
+    hasher.update(encoded);
+    hasher.finalize().into()
 }
 
 fn length(len: usize) -> u32 {
@@ -285,6 +310,26 @@ mod tests {
         assert_ne!(plain, parted);
         assert_eq!(plain.uri_hash(), parted.uri_hash());
         assert!(parted.has_parts() && !plain.has_parts());
+    }
+
+    #[test]
+    fn digests_are_the_same_in_every_process() {
+        let (one, other) = (KeyHasher::new(), KeyHasher::new());
+        let parts = [part("user", "7")];
+        let key = Key::new(&one, target("/a", Some("q")), &parts);
+        let again = Key::new(&other, target("/a", Some("q")), &parts);
+        assert_eq!(key.digest(), again.digest());
+        let hex: String = key.digest().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "ffe407584fff5919ff224c027a7deac849971d014417b22c60c05126e0c68542"
+        );
+        let plain = Key::new(&one, target("/a", Some("q")), &[]);
+        assert_ne!(plain.digest(), key.digest());
+        assert_eq!(plain.digest(), key.uri_digest());
+        let absent = Key::new(&one, target("/a", None), &[]);
+        let empty = Key::new(&one, target("/a", Some("")), &[]);
+        assert_ne!(absent.digest(), empty.digest());
     }
 
     #[test]

@@ -13,6 +13,9 @@
 //!    a follower [`Waiter::wait`]s;
 //! 4. the leader's content goes through [`FillWriter`], and from there to any
 //!    number of [`FillReader`]s.
+//!
+//! Beside memory there may be [`tier`]s, in which stored responses are
+//! [`record`]s: a leader asks them before the origin.
 
 pub mod age;
 mod body;
@@ -22,6 +25,7 @@ mod fields;
 mod key;
 pub mod policy;
 mod purge;
+pub mod record;
 mod response;
 mod segment;
 mod settings;
@@ -29,6 +33,7 @@ mod stats;
 pub mod store;
 #[cfg(test)]
 mod testkit;
+pub mod tier;
 
 pub use age::ResponseTimes;
 pub use body::{FillReader, FillWriter, Finished, Stopped};

@@ -41,33 +41,35 @@ pub struct ResponseHead<'a> {
 /// All of a stored response but its content.
 #[derive(Clone)]
 pub struct StoredHead {
-    status: StatusCode,
-    fields: HeaderMap,
-    date: SystemTime,
-    last_modified: Option<SystemTime>,
-    received: Instant,
-    initial_age: Duration,
-    lifetime: Duration,
-    source: LifetimeSource,
-    is_no_cache: bool,
-    is_stale_forbidden: bool,
-    is_immutable: bool,
-    vary: Vary,
-    variant_key: VariantKey,
-    surrogate_keys: SurrogateKeys,
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) date: SystemTime,
+    pub(crate) last_modified: Option<SystemTime>,
+    /// When the origin request was sent.
+    pub(crate) requested: Instant,
+    pub(crate) received: Instant,
+    pub(crate) initial_age: Duration,
+    pub(crate) lifetime: Duration,
+    pub(crate) source: LifetimeSource,
+    pub(crate) is_no_cache: bool,
+    pub(crate) is_stale_forbidden: bool,
+    pub(crate) is_immutable: bool,
+    pub(crate) vary: Vary,
+    pub(crate) variant_key: VariantKey,
+    pub(crate) surrogate_keys: SurrogateKeys,
     /// Names of the functions that had a part in it, with their digests.
-    made_by: Option<Arc<str>>,
+    pub(crate) made_by: Option<Arc<str>>,
     /// The purge sequence that was seen when its origin request was sent.
-    sequence: u64,
-    cost: u64,
+    pub(crate) sequence: u64,
+    pub(crate) cost: u64,
     /// Shared by copies of one head; `None` if it is used once and not stored.
-    reservation: Option<Arc<Reservation>>,
+    pub(crate) reservation: Option<Arc<Reservation>>,
 }
 
 /// A complete response that is found by its key.
 pub struct StoredResponse {
     head: Arc<StoredHead>,
-    segments: Arc<[Bytes]>,
+    pub(crate) segments: Arc<[Bytes]>,
     content_length: u64,
     /// The purge sequence up to which this is known not to be purged.
     checked: AtomicU64,
@@ -128,6 +130,7 @@ impl StoredHead {
             status: response.status,
             date,
             last_modified,
+            requested: response.times.requested,
             received: response.times.received,
             initial_age: response.initial_age,
             lifetime: plan.lifetime,
@@ -237,7 +240,8 @@ impl StoredHead {
     }
 
     /// The purge sequence that was seen when its origin request was sent.
-    pub(crate) fn sequence(&self) -> u64 {
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
         self.sequence
     }
 

@@ -116,6 +116,12 @@ impl Vary {
 }
 
 impl VariantKey {
+    /// A key that [`VariantKey::as_bytes`] gave; any other bytes are a key that no request has.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// The normal form: unambiguous, and equal for requests that select the
     /// same variant.
     #[must_use]

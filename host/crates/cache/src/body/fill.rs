@@ -90,21 +90,12 @@ impl Fill {
         if state.base > 0 || state.keep == Keep::Window {
             return Attach::WindowMoved;
         }
-        let reader = Some(Reader {
-            position: 0,
-            waker: None,
-        });
-        let place = match state.free.pop() {
-            Some(place) => {
-                state.readers[place] = reader;
-                place
-            }
-            None => {
-                state.readers.push(reader);
-                state.readers.len() - 1
-            }
-        };
-        Attach::Attached(place)
+        Attach::Attached(add_reader(&mut state))
+    }
+
+    /// Adds the first reader.
+    pub(crate) fn add_reader(&self) -> usize {
+        add_reader(&mut self.state.lock())
     }
 
     /// Lets the reader at `place`, which has read nothing, begin at `position`.
@@ -298,5 +289,22 @@ impl Fill {
             state.take_reader_wakers()
         };
         wake(wakers);
+    }
+}
+
+fn add_reader(state: &mut State) -> usize {
+    let reader = Some(Reader {
+        position: 0,
+        waker: None,
+    });
+    match state.free.pop() {
+        Some(place) => {
+            state.readers[place] = reader;
+            place
+        }
+        None => {
+            state.readers.push(reader);
+            state.readers.len() - 1
+        }
     }
 }

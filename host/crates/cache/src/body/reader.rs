@@ -29,16 +29,28 @@ pub struct FillReader {
 }
 
 impl FillReader {
+    /// A fill with nothing in it yet, and its first reader.
+    pub(crate) fn open(expected: Option<u64>, window: u64) -> (Arc<Fill>, Self) {
+        let fill = Arc::new(Fill::new(expected, window));
+        let place = fill.add_reader();
+        let reader = Self::at(&fill, place);
+        (fill, reader)
+    }
+
+    fn at(fill: &Arc<Fill>, place: usize) -> Self {
+        Self {
+            fill: Arc::clone(fill),
+            place,
+            position: 0,
+            until: None,
+            is_ended: false,
+        }
+    }
+
     /// A reader of `fill`, if it can read from the beginning.
     pub(crate) fn attach(fill: &Arc<Fill>) -> Result<Self, Attach> {
         match fill.attach() {
-            Attach::Attached(place) => Ok(Self {
-                fill: Arc::clone(fill),
-                place,
-                position: 0,
-                until: None,
-                is_ended: false,
-            }),
+            Attach::Attached(place) => Ok(Self::at(fill, place)),
             refused => Err(refused),
         }
     }

@@ -11,9 +11,9 @@ use verge_http::cache_control::RequestDirectives;
 use super::lead::Lead;
 use super::waiter::{Outcome, Released};
 use crate::age::ResponseTimes;
-use crate::body::{Fill, FillReader, FillWriter, FillWriterParts};
-use crate::cache::Newer;
+use crate::body::{FillReader, FillWriter, FillWriterParts};
 use crate::cache::freshen::Updated;
+use crate::cache::{Inner, Newer};
 use crate::key::Key;
 use crate::policy::{
     Freshening, RefuseReason, RequestFacts, Reuse, RoutePolicy, StoragePlan, Validators,
@@ -122,7 +122,7 @@ impl FillPermit {
 
     /// Begins to store a response. Followers whose requests it answers get it
     /// from its beginning, if it is fresh; else they are released.
-    pub fn begin(mut self, start: FillStart<'_>) -> Begun {
+    pub fn begin(self, start: FillStart<'_>) -> Begun {
         self.lead.mark_sent(self.sent.sequence);
         let expected = content_length(start.response.fields);
         let head = match self.stored_head(start, expected) {
@@ -132,12 +132,13 @@ impl FillPermit {
                 return Begun::Refused(reason);
             }
         };
+        Begun::Filling(Box::new(self.fill(head, expected)))
+    }
+
+    /// A fill under `head`; followers get it if it is fresh, and are released else.
+    pub(crate) fn fill(mut self, head: Arc<StoredHead>, expected: Option<u64>) -> Filling {
         let inner = Arc::clone(self.lead.inner());
-        let fill = Arc::new(Fill::new(expected, inner.settings.fill_window));
-        let Ok(reader) = FillReader::attach(&fill) else {
-            // Not reached: a fill without content has its beginning.
-            return Begun::Refused(RefuseReason::MemoryExhausted);
-        };
+        let (fill, reader) = FillReader::open(expected, inner.settings.fill_window);
         let is_shared = is_sharable(&head, inner.clock.now());
         if is_shared {
             self.lead
@@ -152,11 +153,21 @@ impl FillPermit {
             lead: self.lead,
             is_shared,
         });
-        Begun::Filling(Box::new(Filling {
+        Filling {
             head,
             writer,
             reader,
-        }))
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        self.lead.inner()
+    }
+
+    /// What a tier had is as old as its own purge sequence.
+    pub(crate) fn mark_found(&mut self, sequence: u64) {
+        self.sent.sequence = sequence;
+        self.lead.mark_sent(sequence);
     }
 
     fn stored_head(

@@ -1,0 +1,103 @@
+//! The tiers of a node, in the order in which they are asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use smallvec::SmallVec;
+use verge_base::Clock;
+
+use super::{Saved, Tier, TierAnswer, TierHit, TierKey, TierName};
+use crate::response::StoredResponse;
+
+/// The tiers of a node, nearest first; cheap to clone.
+#[derive(Clone)]
+pub struct Tiers {
+    clock: Clock,
+    list: Arc<[Arc<dyn Tier>]>,
+}
+
+/// What came of asking the tiers one after another.
+#[derive(Debug, Default)]
+pub struct Searched {
+    /// The first hit.
+    pub hit: Option<(TierName, Box<TierHit>)>,
+    /// Each tier that was asked.
+    pub looked: SmallVec<[Looked; 2]>,
+}
+
+/// One tier that was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// Which.
+    pub tier: TierName,
+    /// [`TierAnswer::label`].
+    pub outcome: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Tiers {
+    /// These tiers, nearest first.
+    #[must_use]
+    pub fn new(clock: Clock, list: Vec<Arc<dyn Tier>>) -> Self {
+        Self {
+            clock,
+            list: list.into(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Asks one after another, until one has a response.
+    pub async fn load(&self, key: &TierKey, request: &HeaderMap) -> Searched {
+        let mut searched = Searched::default();
+        for tier in self.list.iter() {
+            let begun = self.clock.now();
+            let answer = tier.load(key, request).await;
+            searched.looked.push(Looked {
+                tier: tier.name(),
+                outcome: answer.label(),
+                took: self.clock.now().saturating_duration_since(begun),
+            });
+            if let TierAnswer::Hit(hit) = answer {
+                searched.hit = Some((tier.name(), hit));
+                break;
+            }
+        }
+        searched
+    }
+
+    /// Gives `response` to all tiers but `except`, from which it came.
+    pub fn save(
+        &self,
+        key: &TierKey,
+        response: &Arc<StoredResponse>,
+        except: Option<TierName>,
+    ) -> SmallVec<[(TierName, Saved); 2]> {
+        let tiers = self.list.iter();
+        tiers
+            .filter(|tier| Some(tier.name()) != except)
+            .map(|tier| (tier.name(), tier.save(key, response)))
+            .collect()
+    }
+
+    /// Removes what any of them has for `key`.
+    pub fn forget(&self, key: &TierKey) {
+        for tier in self.list.iter() {
+            tier.forget(key);
+        }
+    }
+}
+
+impl fmt::Debug for Tiers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.list.iter().map(|tier| tier.name());
+        formatter.debug_list().entries(names).finish()
+    }
+}
