@@ -22,7 +22,7 @@ use verge_http::{Body, StoredBody, date};
 use crate::age::{self, ResponseTimes};
 use crate::fields::{compact, head_cost};
 use crate::policy::{
-    Freshness, LifetimeSource, RoutePolicy, StoragePlan, Validators, storable_fields,
+    Freshness, LifetimeSource, RoutePolicy, StaleWindows, StoragePlan, Validators, storable_fields,
 };
 
 /// A response as the origin, or an origin-response function, gave it.
@@ -54,6 +54,8 @@ pub struct StoredHead {
     pub(crate) is_no_cache: bool,
     pub(crate) is_stale_forbidden: bool,
     pub(crate) is_immutable: bool,
+    pub(crate) stale: StaleWindows,
+    pub(crate) refresh_at: Option<Duration>,
     pub(crate) vary: Vary,
     pub(crate) variant_key: VariantKey,
     pub(crate) surrogate_keys: SurrogateKeys,
@@ -140,6 +142,8 @@ impl StoredHead {
                 || directives.proxy_revalidate
                 || directives.s_maxage.is_some(),
             is_immutable: directives.immutable,
+            stale: plan.stale,
+            refresh_at: plan.refresh_at,
             cost: head_cost(&fields, &plan.vary, &variant_key)
                 .saturating_add(plan.surrogate_keys.cost()),
             fields,
@@ -212,6 +216,8 @@ impl StoredHead {
             is_no_cache: self.is_no_cache,
             is_stale_forbidden: self.is_stale_forbidden,
             is_immutable: self.is_immutable,
+            stale: self.stale,
+            refresh_at: self.refresh_at,
         }
     }
 

@@ -11,7 +11,7 @@ use super::Inner;
 use crate::collapse::SentAt;
 use crate::key::Key;
 use crate::policy::{
-    LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, Storage, StorageFacts,
+    LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage, StorageFacts,
     StoragePlan, decide_storage, updated_fields,
 };
 use crate::purge::Purged;
@@ -131,5 +131,7 @@ fn plan_for_one_use(fields: &HeaderMap) -> StoragePlan {
         targeted: None,
         vary: Vary::of_names([]),
         surrogate_keys: SurrogateKeys::default(),
+        stale: StaleWindows::NONE,
+        refresh_at: None,
     }
 }

@@ -19,7 +19,7 @@ use crate::collapse::{
     Seeker, SentAt, Waiter,
 };
 use crate::key::{Key, KeyHasher, KeyPart, Target};
-use crate::policy::{HeadFreshening, Reuse, decide_head_freshening, decide_reuse};
+use crate::policy::{HeadFreshening, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
@@ -270,7 +270,9 @@ impl Inner {
             return None;
         }
         let freshness = response.head().freshness(self.clock.now());
-        (decide_reuse(seeker.directives, &freshness) == Reuse::Fresh).then_some(response)
+        decide_reuse(seeker.directives, &freshness)
+            .is_sharable()
+            .then_some(response)
     }
 
     /// Reserves `bytes`, making room for them if there is none.

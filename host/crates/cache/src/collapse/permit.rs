@@ -16,7 +16,7 @@ use crate::cache::freshen::Updated;
 use crate::cache::{Inner, Newer};
 use crate::key::Key;
 use crate::policy::{
-    Freshening, RefuseReason, RequestFacts, Reuse, RoutePolicy, StoragePlan, Validators,
+    Freshening, RefuseReason, RequestFacts, RoutePolicy, StoragePlan, Validators,
     decide_freshening, decide_reuse,
 };
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
@@ -261,7 +261,7 @@ impl FillPermit {
 
 /// Whether a response answers a request that asks for nothing special, right now.
 fn is_sharable(head: &StoredHead, now: Instant) -> bool {
-    decide_reuse(&RequestDirectives::default(), &head.freshness(now)) == Reuse::Fresh
+    decide_reuse(&RequestDirectives::default(), &head.freshness(now)).is_sharable()
 }
 
 /// The Content-Length of a response, if it is one number (RFC 9110 8.6).

@@ -10,7 +10,7 @@ use verge_http::cache_control::RequestDirectives;
 
 use crate::body::{Attach, Fill, FillReader};
 use crate::cache::Inner;
-use crate::policy::{RefuseReason, Reuse, decide_reuse};
+use crate::policy::{RefuseReason, decide_reuse};
 use crate::response::{StoredHead, StoredResponse};
 use crate::store::VariantHint;
 
@@ -99,7 +99,7 @@ impl Waiter {
             return Followed::VariantDiffers(hint);
         }
         let freshness = head.freshness(self.inner.clock.now());
-        if decide_reuse(directives, &freshness) != Reuse::Fresh {
+        if !decide_reuse(directives, &freshness).is_sharable() {
             return Followed::Released(Released::Directives);
         }
         match outcome {

@@ -10,6 +10,7 @@ mod lookup;
 mod reasons;
 mod reuse;
 mod route;
+mod stale;
 mod storage;
 
 pub use freshen::{
@@ -24,7 +25,11 @@ pub use lookup::{BypassReason, LookupDecision, LookupFacts, decide_lookup};
 pub use reasons::{LifetimeSource, RefuseReason};
 pub use reuse::{Freshness, Reuse, ValidateReason, decide_reuse};
 pub use route::{
-    BypassRule, HEURISTIC_MAX, OriginDirectives, RoutePolicy, SetCookie, StatusMatch, StatusTtls,
+    BypassRule, HEURISTIC_MAX, OriginDirectives, RoutePolicy, STALE_ON_FAILURE, SetCookie,
+    StatusMatch, StatusTtls,
+};
+pub use stale::{
+    OriginError, StaleGrant, StaleOnError, StaleRefusal, StaleWindows, decide_stale_on_error,
 };
 pub use storage::{
     RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,

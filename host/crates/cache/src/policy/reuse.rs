@@ -5,6 +5,8 @@ use std::time::Duration;
 use verge_http::cache_control::{MaxStale, RequestDirectives};
 use verge_http::cache_status::Forward;
 
+use super::stale::StaleWindows;
+
 /// How fresh a stored response is at one moment, and what it forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
@@ -19,6 +21,10 @@ pub struct Freshness {
     pub is_stale_forbidden: bool,
     /// It does not change while it is fresh (RFC 8246).
     pub is_immutable: bool,
+    /// For how long it may answer stale.
+    pub stale: StaleWindows,
+    /// The age from which it is validated ahead of need, while it is fresh; `None` for never.
+    pub refresh_at: Option<Duration>,
 }
 
 /// Whether a stored response answers a request.
@@ -26,6 +32,10 @@ pub struct Freshness {
 pub enum Reuse {
     /// It does.
     Fresh,
+    /// It does, and is validated in the background: little of its freshness is left.
+    RefreshAhead,
+    /// It does although it is stale, and is validated in the background (RFC 5861 3).
+    StaleWhileRevalidate,
     /// It does although it is stale: the request's max-stale takes it (RFC 9111 5.2.1.2).
     StaleAccepted,
     /// Only after the origin has been asked.
@@ -52,6 +62,12 @@ impl Freshness {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.lifetime > self.age
+    }
+
+    /// For how long it has been stale.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        self.age.saturating_sub(self.lifetime)
     }
 
     /// Seconds of freshness that remain, negative once it is stale (RFC 9211 2.4).
@@ -81,38 +97,80 @@ pub fn decide_reuse(request: &RequestDirectives, freshness: &Freshness) -> Reuse
     // An immutable response is not validated for a reload while it is fresh,
     // unless the client insists by no-cache (RFC 8246 2.1).
     if is_fresh && freshness.is_immutable {
-        return decide_min_fresh(request, freshness, Reuse::Fresh);
+        return decide_min_fresh(request, freshness);
     }
     if request.max_age.is_some_and(|limit| freshness.age > limit) {
         return Reuse::Validate(RequestMaxAge);
     }
     if is_fresh {
-        return decide_min_fresh(request, freshness, Reuse::Fresh);
+        return decide_min_fresh(request, freshness);
     }
     if freshness.is_stale_forbidden {
         return Reuse::Validate(Stale);
     }
-    let staleness = freshness.age.saturating_sub(freshness.lifetime);
-    let is_accepted = match request.max_stale {
-        Some(MaxStale::Any) => true,
-        Some(MaxStale::Within(limit)) => staleness <= limit,
-        None => false,
+    let staleness = freshness.staleness();
+    let is_in_window = freshness
+        .stale
+        .while_revalidate
+        .is_some_and(|window| staleness <= window);
+    let accepted = match request.max_stale {
+        // A client that names how stale it takes gets nothing staler (RFC 9111 5.2.1.2).
+        Some(MaxStale::Within(limit)) if staleness > limit => None,
+        _ if is_in_window => Some(Reuse::StaleWhileRevalidate),
+        Some(_) => Some(Reuse::StaleAccepted),
+        None => None,
     };
-    if !is_accepted {
+    let Some(accepted) = accepted else {
         return Reuse::Validate(Stale);
-    }
+    };
     match request.min_fresh {
         // What is stale already cannot stay fresh for a while.
         Some(span) if !span.is_zero() => Reuse::Validate(RequestMinFresh),
-        _ => Reuse::StaleAccepted,
+        _ => accepted,
     }
 }
 
-fn decide_min_fresh(request: &RequestDirectives, freshness: &Freshness, otherwise: Reuse) -> Reuse {
+fn decide_min_fresh(request: &RequestDirectives, freshness: &Freshness) -> Reuse {
     let remaining = freshness.lifetime.saturating_sub(freshness.age);
     match request.min_fresh {
         Some(span) if span > remaining => Reuse::Validate(ValidateReason::RequestMinFresh),
-        _ => otherwise,
+        _ if freshness.refresh_at.is_some_and(|at| freshness.age >= at) => Reuse::RefreshAhead,
+        _ => Reuse::Fresh,
+    }
+}
+
+impl Reuse {
+    /// Whether the response answers now without anything that the client must have asked for:
+    /// what one request was answered with may answer another.
+    #[must_use]
+    pub const fn is_sharable(self) -> bool {
+        match self {
+            Self::Fresh | Self::RefreshAhead | Self::StaleWhileRevalidate => true,
+            Self::StaleAccepted | Self::Validate(_) => false,
+        }
+    }
+
+    /// The word for metrics and the access log.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::RefreshAhead => "refresh-ahead",
+            Self::StaleWhileRevalidate => "stale-while-revalidate",
+            Self::StaleAccepted => "max-stale",
+            Self::Validate(reason) => reason.label(),
+        }
+    }
+
+    /// The rule's source.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Fresh | Self::RefreshAhead => "RFC 9111 4.2",
+            Self::StaleWhileRevalidate => "RFC 5861 3",
+            Self::StaleAccepted => "RFC 9111 5.2.1.2",
+            Self::Validate(reason) => reason.section(),
+        }
     }
 }
 
@@ -138,6 +196,18 @@ impl ValidateReason {
         }
     }
 
+    /// The rule's source.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::Stale => "RFC 9111 4.2",
+            Self::NoCache => "RFC 9111 5.2.2.4",
+            Self::RequestNoCache => "RFC 9111 5.2.1.4",
+            Self::RequestMaxAge => "RFC 9111 5.2.1.1",
+            Self::RequestMinFresh => "RFC 9111 5.2.1.3",
+        }
+    }
+
     /// The word for Cache-Status (RFC 9211 2.2): `request` where only the
     /// request's directives stood in the way.
     #[must_use]
@@ -150,211 +220,4 @@ impl ValidateReason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn freshness(age: u64, lifetime: u64) -> Freshness {
-        Freshness {
-            age: Duration::from_secs(age),
-            lifetime: Duration::from_secs(lifetime),
-            is_no_cache: false,
-            is_stale_forbidden: false,
-            is_immutable: false,
-        }
-    }
-
-    fn seconds_of(n: u64) -> Option<Duration> {
-        Some(Duration::from_secs(n))
-    }
-
-    #[test]
-    fn reuse_follows_age_and_directives() {
-        use Reuse::{Fresh, StaleAccepted, Validate};
-        use ValidateReason::{NoCache, RequestMaxAge, RequestMinFresh, RequestNoCache, Stale};
-        let none = RequestDirectives::default;
-        let within = |n| Some(MaxStale::Within(Duration::from_secs(n)));
-        let no_cache = Freshness {
-            is_no_cache: true,
-            ..freshness(0, 10)
-        };
-        let strict = Freshness {
-            is_stale_forbidden: true,
-            ..freshness(20, 10)
-        };
-        let immutable = Freshness {
-            is_immutable: true,
-            ..freshness(5, 10)
-        };
-        let stale_immutable = Freshness {
-            is_immutable: true,
-            ..freshness(15, 10)
-        };
-        let rows: Vec<(&str, RequestDirectives, Freshness, Reuse)> = vec![
-            ("9111 4.2: fresh", none(), freshness(9, 10), Fresh),
-            (
-                "9111 4.2: age equal to lifetime is stale",
-                none(),
-                freshness(10, 10),
-                Validate(Stale),
-            ),
-            (
-                "9111 4.2: lifetime 0",
-                none(),
-                freshness(0, 0),
-                Validate(Stale),
-            ),
-            (
-                "9111 5.2.1.1: max-age satisfied",
-                RequestDirectives {
-                    max_age: seconds_of(5),
-                    ..none()
-                },
-                freshness(5, 10),
-                Fresh,
-            ),
-            (
-                "9111 5.2.1.1: max-age passed",
-                RequestDirectives {
-                    max_age: seconds_of(5),
-                    ..none()
-                },
-                freshness(6, 10),
-                Validate(RequestMaxAge),
-            ),
-            (
-                "9111 5.2.1.1: max-age=0",
-                RequestDirectives {
-                    max_age: seconds_of(0),
-                    ..none()
-                },
-                freshness(1, 10),
-                Validate(RequestMaxAge),
-            ),
-            (
-                "9111 5.2.1.2: max-stale any",
-                RequestDirectives {
-                    max_stale: Some(MaxStale::Any),
-                    ..none()
-                },
-                freshness(99, 10),
-                StaleAccepted,
-            ),
-            (
-                "9111 5.2.1.2: max-stale within",
-                RequestDirectives {
-                    max_stale: within(5),
-                    ..none()
-                },
-                freshness(15, 10),
-                StaleAccepted,
-            ),
-            (
-                "9111 5.2.1.2: max-stale passed",
-                RequestDirectives {
-                    max_stale: within(5),
-                    ..none()
-                },
-                freshness(16, 10),
-                Validate(Stale),
-            ),
-            (
-                "9111 5.2.2.2: must-revalidate beats max-stale",
-                RequestDirectives {
-                    max_stale: Some(MaxStale::Any),
-                    ..none()
-                },
-                strict,
-                Validate(Stale),
-            ),
-            (
-                "9111 5.2.1.3: min-fresh satisfied",
-                RequestDirectives {
-                    min_fresh: seconds_of(5),
-                    ..none()
-                },
-                freshness(5, 10),
-                Fresh,
-            ),
-            (
-                "9111 5.2.1.3: min-fresh not satisfied",
-                RequestDirectives {
-                    min_fresh: seconds_of(6),
-                    ..none()
-                },
-                freshness(5, 10),
-                Validate(RequestMinFresh),
-            ),
-            (
-                "9111 5.2.1.3: min-fresh beats max-stale",
-                RequestDirectives {
-                    min_fresh: seconds_of(1),
-                    max_stale: Some(MaxStale::Any),
-                    ..none()
-                },
-                freshness(15, 10),
-                Validate(RequestMinFresh),
-            ),
-            (
-                "9111 5.2.1.4: no-cache",
-                RequestDirectives {
-                    no_cache: true,
-                    ..none()
-                },
-                freshness(0, 10),
-                Validate(RequestNoCache),
-            ),
-            (
-                "9111 5.2.2.4: no-cache of the response",
-                none(),
-                no_cache,
-                Validate(NoCache),
-            ),
-            (
-                "9111 5.2.2.4: beats max-stale",
-                RequestDirectives {
-                    max_stale: Some(MaxStale::Any),
-                    ..none()
-                },
-                no_cache,
-                Validate(NoCache),
-            ),
-            (
-                "8246 2.1: reload of an immutable response",
-                RequestDirectives {
-                    max_age: seconds_of(0),
-                    ..none()
-                },
-                immutable,
-                Fresh,
-            ),
-            (
-                "8246 2.1: forced reload",
-                RequestDirectives {
-                    no_cache: true,
-                    ..none()
-                },
-                immutable,
-                Validate(RequestNoCache),
-            ),
-            (
-                "8246 2: no longer fresh",
-                RequestDirectives {
-                    max_age: seconds_of(20),
-                    ..none()
-                },
-                stale_immutable,
-                Validate(Stale),
-            ),
-        ];
-        for (name, request, freshness, expected) in rows {
-            assert_eq!(decide_reuse(&request, &freshness), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn ttl_is_negative_once_stale_and_never_overflows() {
-        assert_eq!(freshness(3, 10).ttl(), 7);
-        assert_eq!(freshness(13, 10).ttl(), -3);
-        assert_eq!(freshness(u64::MAX, 0).ttl(), -i64::MAX);
-    }
-}
+mod tests;

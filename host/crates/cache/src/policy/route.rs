@@ -11,6 +11,9 @@ use http::header::{self, HeaderMap, HeaderName};
 /// The longest heuristic freshness lifetime unless a route says otherwise.
 pub const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How stale a response may answer when its origin fails, unless a route says otherwise.
+pub const STALE_ON_FAILURE: Duration = Duration::from_secs(60 * 60);
+
 /// What a route says about storing and reusing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePolicy {
@@ -33,6 +36,9 @@ pub struct RoutePolicy {
     pub stale_while_revalidate: Option<Duration>,
     /// For responses that name no stale-if-error (RFC 5861 4).
     pub stale_if_error: Option<Duration>,
+    /// How stale a response may answer when its origin fails and nobody said anything about
+    /// it (RFC 9111 4.2.4); zero for not at all.
+    pub stale_on_failure: Duration,
     /// What becomes of the origin's directives.
     pub origin_directives: OriginDirectives,
     /// What becomes of responses with Set-Cookie.
@@ -105,6 +111,7 @@ impl Default for RoutePolicy {
             refresh_ahead: 0,
             stale_while_revalidate: None,
             stale_if_error: None,
+            stale_on_failure: STALE_ON_FAILURE,
             origin_directives: OriginDirectives::default(),
             set_cookie: SetCookie::default(),
             targets: vec![

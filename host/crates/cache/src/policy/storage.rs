@@ -13,6 +13,7 @@ use verge_http::vary::Vary;
 use super::freshen::Validators;
 use super::reasons::{LifetimeSource, RefuseReason};
 use super::route::{OriginDirectives, RoutePolicy, SetCookie};
+use super::stale::{StaleWindows, refresh_at};
 
 /// What storing depends on of the request that a response answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,10 @@ pub struct StoragePlan {
     pub vary: Vary,
     /// The names by which it is purged.
     pub surrogate_keys: SurrogateKeys,
+    /// For how long it may answer stale.
+    pub stale: StaleWindows,
+    /// The age from which it is validated ahead of need; `None` for never.
+    pub refresh_at: Option<Duration>,
 }
 
 impl RequestFacts {
@@ -163,6 +168,8 @@ fn plan(facts: &StorageFacts<'_>) -> Result<StoragePlan, RefuseReason> {
         return Err(RefuseReason::NoValidator);
     }
     Ok(StoragePlan {
+        stale: StaleWindows::of(&directives, facts.route),
+        refresh_at: refresh_at(lifetime, facts.route.refresh_ahead),
         lifetime,
         source,
         directives,

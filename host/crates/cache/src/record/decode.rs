@@ -12,6 +12,7 @@ use super::{
     TEXT_NONE, VERSION, Walls, checksum, source_of,
 };
 use crate::fields::{compact, head_cost};
+use crate::policy::StaleWindows;
 use crate::response::StoredHead;
 
 /// The moment at which a record is read.
@@ -66,6 +67,13 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
     let lifetime = reader.duration()?;
     let date = reader.time()?;
     let last_modified = reader.optional_time()?;
+    let stale = StaleWindows {
+        while_revalidate: reader.optional_duration()?,
+        if_error: reader.optional_duration()?,
+        ..StaleWindows::NONE
+    };
+    let refresh_at = reader.optional_duration()?;
+    let on_failure = reader.duration()?;
     let made_by = reader.optional_text()?;
     let vary = reader.vary()?;
     let variant_key = VariantKey::from_bytes(reader.text()?);
@@ -92,6 +100,11 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
         is_no_cache: is_set(Flag::NoCache),
         is_stale_forbidden: is_set(Flag::StaleForbidden),
         is_immutable: is_set(Flag::Immutable),
+        stale: StaleWindows {
+            on_failure,
+            ..stale
+        },
+        refresh_at,
         vary,
         variant_key,
         surrogate_keys,
@@ -157,6 +170,13 @@ impl<'a> Reader<'a> {
 
     fn duration(&mut self) -> Result<Duration, RecordError> {
         self.number().map(Duration::from_micros)
+    }
+
+    fn optional_duration(&mut self) -> Result<Option<Duration>, RecordError> {
+        Ok(match self.number()? {
+            NONE => None,
+            micros => Some(Duration::from_micros(micros)),
+        })
     }
 
     fn time(&mut self) -> Result<SystemTime, RecordError> {

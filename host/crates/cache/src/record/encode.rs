@@ -36,6 +36,8 @@ pub fn encode(
         is_no_cache,
         is_stale_forbidden,
         is_immutable,
+        stale,
+        refresh_at,
         vary,
         variant_key,
         surrogate_keys,
@@ -64,6 +66,10 @@ pub fn encode(
         Some(time) => writer.time(*time),
         None => writer.number(NONE),
     }
+    for window in [stale.while_revalidate, stale.if_error, *refresh_at] {
+        writer.optional_duration(window);
+    }
+    writer.duration(stale.on_failure);
     writer.optional_text(made_by.as_deref())?;
     writer.count(vary.names().len())?;
     for name in vary.names() {
@@ -94,6 +100,13 @@ impl Writer {
     fn duration(&mut self, value: Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(NONE - 1);
         self.number(micros.min(NONE - 1));
+    }
+
+    fn optional_duration(&mut self, value: Option<Duration>) {
+        match value {
+            Some(value) => self.duration(value),
+            None => self.number(NONE),
+        }
     }
 
     /// What lies before 1970 counts as 1970.
