@@ -48,6 +48,10 @@ pub struct NodeState {
     pub connections: Permits,
     /// Requests in flight, as a limit.
     pub requests: Permits,
+    /// Fetches that may go on without their client, as a limit.
+    pub detached_fetches: Permits,
+    /// Validations in the background, as a limit.
+    pub background_validations: Permits,
     /// The one switch of all listeners.
     pub drain: Drain,
     /// TLS for all listeners, if there are certificates.
@@ -80,7 +84,11 @@ impl NodeState {
         self.connections.set_limit(next.config.limits.connections);
         self.listener_settings
             .store(Arc::new(listener_settings(&next.config)));
-        self.requests.set_limit(next.config.limits.requests);
+        let limits = &next.config.limits;
+        self.requests.set_limit(limits.requests);
+        self.detached_fetches.set_limit(limits.detached_fetches);
+        self.background_validations
+            .set_limit(limits.background_validations);
         self.generation.store(Arc::new(next));
     }
 }

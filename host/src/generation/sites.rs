@@ -99,6 +99,7 @@ fn build_route(
         cached: settings.cache,
         policy: Arc::new(RoutePolicy {
             default_ttl: config.cache.default_ttl,
+            stale_on_failure: config.cache.stale_on_failure,
             ..RoutePolicy::default()
         }),
     })

@@ -62,6 +62,8 @@ impl AdminSource for NodeSource {
             limits: vec![
                 LimitSample::from(&state.connections),
                 LimitSample::from(&state.requests),
+                LimitSample::from(&state.detached_fetches),
+                LimitSample::from(&state.background_validations),
                 LimitSample::from(state.foundation.engine.slots()),
             ],
             pools: pools.collect(),

@@ -120,6 +120,11 @@ fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, S
         telemetry: Telemetry::new(metrics, access_log),
         connections: Permits::new("connections", config.limits.connections),
         requests: Permits::new("requests", config.limits.requests),
+        detached_fetches: Permits::new("detached-fetches", config.limits.detached_fetches),
+        background_validations: Permits::new(
+            "background-validations",
+            config.limits.background_validations,
+        ),
         drain: Drain::new(),
         tls,
         listener_settings: Arc::new(ArcSwap::from_pointee(listener_settings(config))),

@@ -205,6 +205,7 @@ impl http_body::Body for ExchangeBody {
                     exchange.receipt.failure.get_or_insert(*failure);
                     if let (Failure::Origin { .. }, Some(origin)) =
                         (failure, &exchange.receipt.origin)
+                        && !origin.is_filling
                     {
                         origin.origin.record_late_failure(failure.label());
                     }

@@ -241,6 +241,9 @@ pub struct OriginReceipt {
     pub status: Option<StatusCode>,
     /// Why the exchange failed, if it did.
     pub failure: Option<Failure>,
+    /// Whether a fill reads the content: then the fill counts what goes wrong with it, whoever
+    /// is still there to see.
+    pub is_filling: bool,
 }
 
 impl OriginReceipt {
@@ -258,6 +261,7 @@ impl OriginReceipt {
             retries: 0,
             status: None,
             failure: None,
+            is_filling: false,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The fields of stored responses: how they are kept, what they cost, and
 //! which are sent to validate. Which fields are stored is the policy's to say.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use verge_http::vary::{VariantKey, Vary};
 
-use crate::response::StoredHead;
+use crate::response::{StoredHead, StoredResponse};
 
 /// What a stored response costs beside key, fields and content: the structs,
 /// the map's own entry, and the share of the map that is empty.
@@ -32,6 +34,33 @@ pub fn validation_fields(stored: &StoredHead) -> SmallVec<[(HeaderName, HeaderVa
         fields.push((header::IF_MODIFIED_SINCE, date.clone()));
     }
     fields
+}
+
+/// Most bytes of the entity tags that are sent to let the origin select a variant.
+const TAGS_BYTES_MAX: usize = 1024;
+
+/// The entity tags of `variants` as If-None-Match, the first ones if they are many
+/// (RFC 9111 4.3.1); `None` if there is none.
+#[must_use]
+pub fn listed_tags(variants: &[Arc<StoredResponse>]) -> Option<HeaderValue> {
+    let mut list: Vec<u8> = Vec::new();
+    for variant in variants {
+        let head = variant.head();
+        let Some(tag) = head.fields().get(header::ETAG) else {
+            continue;
+        };
+        if head.validators().entity_tag.is_none() || list.len() + tag.len() > TAGS_BYTES_MAX {
+            continue;
+        }
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(tag.as_bytes());
+    }
+    // Each was a valid value.
+    (!list.is_empty())
+        .then(|| HeaderValue::from_bytes(&list).ok())
+        .flatten()
 }
 
 /// Bytes to reserve for a head.

@@ -39,10 +39,10 @@ pub use age::ResponseTimes;
 pub use body::{FillReader, FillWriter, Finished, Stopped};
 pub use cache::{Cache, Lookup, MissReason, Newer};
 pub use collapse::{
-    AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, Released,
-    Seeker, SentAt, Waiter,
+    AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, NotModified,
+    Released, Seeker, SentAt, Waiter,
 };
-pub use fields::validation_fields;
+pub use fields::{listed_tags, validation_fields};
 pub use key::{Key, KeyHasher, KeyPart, Target};
 pub use response::{ResponseHead, StoredHead, StoredResponse};
 pub use settings::CacheSettings;

@@ -19,6 +19,12 @@ section! {
         /// Requests that are in flight at once; 1 to 1000000, default 10000. One more is
         /// answered with 503 and Retry-After.
         pub requests: usize = 10_000, Count(1..=1_000_000);
+        /// Fetches that go on when their client has left, because others wait for them or the
+        /// cache is being filled; 1 to 1000000, default 10000. One more ends with its client.
+        pub detached_fetches: usize = 10_000, Count(1..=1_000_000);
+        /// Stored responses that are validated in the background at once; 0 (none) to
+        /// 100000, default 256. One more is validated when it is asked for the next time.
+        pub background_validations: usize = 256, Count(0..=100_000);
         /// Requests on one HTTP/1.1 connection, and streams in all on one of HTTP/2;
         /// 1 to 1000000000, default 10000. Then the connection is closed in good order.
         pub requests_per_connection: u64 = 10_000, Count(1..=1_000_000_000);

@@ -75,6 +75,10 @@ section! {
         /// Time that a collapsed request waits for the leader's head; then it asks the
         /// origin itself. 10ms to 5m, default 10s.
         pub collapse_wait: Duration = Duration::from_secs(10), time("10ms", "5m");
+        /// How stale a response may answer when its origin cannot be reached or answers
+        /// 5xx, and neither the response nor the client says otherwise (RFC 9111 4.2.4);
+        /// 0s (never) to 365d, default 1h.
+        pub stale_on_failure: Duration = Duration::from_secs(3600), time("0s", "365d");
     }
 }
 

@@ -7,12 +7,15 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use verge_cache::policy::{RefuseReason, RequestFacts, Storage, StorageFacts, decide_storage};
-use verge_cache::{
-    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, ResponseHead, ResponseTimes,
-    SentAt, StoredHead, StoredResponse, validation_fields,
+use verge_base::Permit;
+use verge_cache::policy::{
+    OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts, decide_storage,
 };
-use verge_http::cache_control::ResponseDirectives;
+use verge_cache::{
+    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, NotModified, ResponseHead,
+    ResponseTimes, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
+};
+use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
 use verge_http::vary::Vary;
 use verge_http::{Body, Failure, forwarded};
 
@@ -22,6 +25,7 @@ use super::super::triggers::{RequestMarks, SeenInput, ViewedRequest};
 use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
 use super::pump::pump;
+use super::stale;
 use crate::telemetry::FillReceipt;
 
 /// What a fetch came to.
@@ -36,6 +40,12 @@ pub(super) enum FillOutcome {
     Freshened {
         stored: Arc<StoredResponse>,
         is_stored: bool,
+        withheld: Withheld,
+    },
+    /// The origin failed, and the stored response answers in its place.
+    Stale {
+        stored: Arc<StoredResponse>,
+        grant: StaleGrant,
     },
     /// The response is for this request alone.
     Passed {
@@ -55,8 +65,11 @@ pub(super) struct FillJob {
     routed: Routed,
     head: TrustedHead,
     marks: RequestMarks,
-    no_store: bool,
+    directives: RequestDirectives,
     stale: Option<Arc<StoredResponse>>,
+    variants: Vec<Arc<StoredResponse>>,
+    /// Its place among the fetches that go on without their client.
+    place: Option<Permit>,
 }
 
 /// What one try of a fetch came to.
@@ -72,9 +85,34 @@ impl FillJob {
             routed: routed.clone(),
             head: viewed.head.clone(),
             marks: viewed.marks.clone(),
-            no_store: search.directives.no_store,
+            directives: search.directives,
             stale: search.stale,
+            variants: search.variants,
+            place: None,
         }
+    }
+
+    /// A validation that no client waits for.
+    pub(super) fn in_background(
+        routed: &Routed,
+        head: TrustedHead,
+        marks: &RequestMarks,
+        stale: Arc<StoredResponse>,
+    ) -> Self {
+        Self {
+            routed: routed.clone(),
+            head,
+            marks: marks.clone(),
+            directives: RequestDirectives::default(),
+            stale: Some(stale),
+            variants: Vec::new(),
+            place: None,
+        }
+    }
+
+    /// From now on it goes on without its client, and holds `place` until its content is stored.
+    pub(super) fn detach(&mut self, place: Permit) {
+        self.place = Some(place);
     }
 
     /// Asks the origin, and begins to store what comes.
@@ -92,7 +130,7 @@ impl FillJob {
                 Tried::Done(outcome) => return (outcome, notes),
                 Tried::Again(returned) => {
                     permit = returned;
-                    self.stale = None;
+                    self.forget_stored();
                     earlier = Some(notes);
                 }
             }
@@ -102,7 +140,7 @@ impl FillJob {
     /// The same, given up before a response has come when the client is gone and nobody else
     /// waits: `None`, and what follows is released.
     pub(super) async fn run_while_wanted(
-        self,
+        mut self,
         mut permit: FillPermit,
         client_gone: impl Future<Output = ()>,
     ) -> Option<(FillOutcome, ForwardNotes)> {
@@ -122,16 +160,19 @@ impl FillJob {
         match tried {
             Tried::Done(outcome) => Some((outcome, notes)),
             Tried::Again(permit) => {
-                let again = Self {
-                    stale: None,
-                    ..self
-                };
-                let (outcome, later) = again.run(permit).await;
+                self.forget_stored();
+                let (outcome, later) = self.run(permit).await;
                 let earlier = std::mem::replace(&mut notes, later);
                 notes.follow(earlier);
                 Some((outcome, notes))
             }
         }
+    }
+
+    /// The next try is without preconditions.
+    fn forget_stored(&mut self) {
+        self.stale = None;
+        self.variants.clear();
     }
 
     async fn forward(&self) -> (Forwarded, ArrivalTimes) {
@@ -140,7 +181,7 @@ impl FillJob {
     }
 
     fn settle(
-        &self,
+        &mut self,
         permit: FillPermit,
         sent: SentAt,
         (forwarded, times): (Forwarded, ArrivalTimes),
@@ -154,17 +195,34 @@ impl FillJob {
         let response = match response {
             Ok(response) => response,
             Err(failure) => {
+                let stale = self.stale_after(OriginError::Failed(failure));
                 permit.fail(failure);
-                return (Tried::Done(FillOutcome::Failed(failure)), notes);
+                let outcome = stale.unwrap_or(FillOutcome::Failed(failure));
+                return (Tried::Done(outcome), notes);
             }
         };
-        let tried = match &self.stale {
-            Some(stale) if response.status() == StatusCode::NOT_MODIFIED => {
-                self.freshen(permit, stale, &response, times, &notes)
-            }
-            _ => Tried::Done(self.store(permit, response, times, &notes)),
+        let error = OriginError::of_status(response.status());
+        if let Some(stale) = error.and_then(|error| self.stale_after(error)) {
+            permit.fail_with_status(response.status());
+            return (Tried::Done(stale), notes);
+        }
+        let asked = self.stale.is_some() || !self.variants.is_empty();
+        let tried = if asked && response.status() == StatusCode::NOT_MODIFIED {
+            self.freshen(permit, &response, times, &notes)
+        } else {
+            Tried::Done(self.store(permit, response, times, &notes))
         };
         (tried, notes)
+    }
+
+    /// The stored response that was to be validated, if it answers in the place of `error`.
+    fn stale_after(&self, error: OriginError) -> Option<FillOutcome> {
+        let stored = self.stale.as_ref()?;
+        let grant = stale::grant(&self.routed, stored, &self.directives, error)?;
+        Some(FillOutcome::Stale {
+            stored: Arc::clone(stored),
+            grant,
+        })
     }
 
     /// The request for all of the response, whatever part the client asked for, with the
@@ -185,50 +243,59 @@ impl FillJob {
             for (name, value) in validation_fields(stale.head()) {
                 head.fields.insert(name, value);
             }
+        } else if let Some(tags) = listed_tags(&self.variants) {
+            head.fields.insert(IF_NONE_MATCH, tags);
         }
         head
     }
 
     fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
-        let mut facts = RequestFacts::of(&self.head.method, &self.head.fields, self.no_store);
+        let mut facts = RequestFacts::of(
+            &self.head.method,
+            &self.head.fields,
+            self.directives.no_store,
+        );
         facts.has_authorization |= notes.has_authorization;
         facts.roll = jitter_roll(&self.routed);
         facts.has_unkeyed_input = depends_on_unkeyed(&self.marks, &notes.seen, response);
         facts
     }
 
+    /// What was asked with the validators of stored responses is answered with 304.
     fn freshen(
         &self,
         permit: FillPermit,
-        stale: &Arc<StoredResponse>,
         not_modified: &Response<Body>,
         times: ResponseTimes,
         notes: &ForwardNotes,
     ) -> Tried {
         let fields = not_modified.headers();
         let head = ResponseHead::new(not_modified.status(), fields, times);
-        let facts = self.facts(fields, notes);
-        match permit.freshen(
-            stale,
-            &head,
-            &self.head.fields,
-            facts,
-            &self.routed.route.policy,
-        ) {
-            Freshened::Stored(stored) => Tried::Done(FillOutcome::Freshened {
-                stored,
-                is_stored: true,
-            }),
-            Freshened::Used(stored, _) => Tried::Done(FillOutcome::Freshened {
-                stored,
-                is_stored: false,
-            }),
-            Freshened::OtherRepresentation(permit) => Tried::Again(permit),
-        }
+        let answer = NotModified {
+            response: &head,
+            request: &self.head.fields,
+            facts: self.facts(fields, notes),
+            route: &self.routed.route.policy,
+        };
+        let freshened = match &self.stale {
+            Some(stale) => permit.freshen(stale, &answer),
+            None => permit.adopt(&self.variants, &answer),
+        };
+        let (stored, is_stored) = match freshened {
+            Freshened::Stored(stored) => (stored, true),
+            Freshened::Used(stored, _) => (stored, false),
+            Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
+        };
+        let withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
+        Tried::Done(FillOutcome::Freshened {
+            stored,
+            is_stored,
+            withheld,
+        })
     }
 
     fn store(
-        &self,
+        &mut self,
         permit: FillPermit,
         response: Response<Body>,
         times: ResponseTimes,
@@ -260,7 +327,7 @@ impl FillJob {
                 });
                 match begun {
                     Begun::Filling(filling) => {
-                        self.pump(body, filling.writer);
+                        self.pump(body, filling.writer, notes);
                         return FillOutcome::Filling {
                             head: filling.head,
                             reader: filling.reader,
@@ -288,12 +355,22 @@ impl FillJob {
     }
 
     /// Stores the content on a task of its own, as fast as the origin and memory allow.
-    fn pump(&self, body: Body, writer: FillWriter) {
+    fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
+        let origin = notes
+            .origin
+            .as_ref()
+            .map(|receipt| Arc::clone(&receipt.origin));
+        let place = self.place.take();
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
             let pumped = pump(body, writer).await;
+            if let (Some(failure @ Failure::Origin { .. }), Some(origin)) =
+                (&pumped.failure, &origin)
+            {
+                origin.record_late_failure(failure.label());
+            }
             node.telemetry.metrics().record_fill(&FillReceipt {
                 id,
                 total: node.clock.now().saturating_duration_since(begun),
@@ -301,7 +378,7 @@ impl FillJob {
                 outcome: pumped.outcome,
                 failure: pumped.failure,
             });
-            drop(guard);
+            drop((guard, place));
         });
     }
 }

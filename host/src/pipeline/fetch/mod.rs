@@ -4,6 +4,7 @@
 //! response may be used, and whether a new one may be stored, is decided by
 //! `verge_cache::policy`.
 
+mod background;
 mod fill;
 mod fixed;
 mod forward;
@@ -11,6 +12,7 @@ mod head;
 mod key;
 mod pass;
 mod pump;
+mod stale;
 
 use std::sync::Arc;
 
@@ -20,12 +22,12 @@ use verge_cache::policy::{
     LookupDecision, LookupFacts, RefuseReason, Reuse, decide_lookup, decide_reuse,
 };
 use verge_cache::{
-    FillPermit, Followed, Join, Key, Lookup, MissReason, Released, Seeker, StoredHead,
-    StoredResponse, VariantHint,
+    FillPermit, Followed, Join, Key, Lookup, MissReason, Seeker, StoredHead, StoredResponse,
+    VariantHint,
 };
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
-use verge_http::failure::{ClientFault, Side};
+use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
 
 use super::answer::{Answer, Source};
@@ -81,6 +83,8 @@ struct Search {
     directives: RequestDirectives,
     /// A stored response that has to be validated first.
     stale: Option<Arc<StoredResponse>>,
+    /// Other variants, one of which the origin may select by its entity tag (RFC 9111 4.3.1).
+    variants: Vec<Arc<StoredResponse>>,
     facts: CacheReceipt,
 }
 
@@ -139,10 +143,18 @@ fn look_up(
     let now = clock.now();
     let (mut facts, stale) = match found {
         Lookup::Selected(stored) => {
-            match decide_reuse(&directives, &stored.head().freshness(now)) {
-                Reuse::Fresh | Reuse::StaleAccepted => {
-                    let mut facts = CacheReceipt::new(Outcome::Hit);
-                    facts.lookup = now.saturating_duration_since(begun);
+            let reuse = decide_reuse(&directives, &stored.head().freshness(now));
+            let mut facts = CacheReceipt::new(Outcome::Hit);
+            facts.lookup = now.saturating_duration_since(begun);
+            match reuse {
+                Reuse::Fresh => return Ok(from_stored(routed, &stored, facts)),
+                Reuse::StaleAccepted => {
+                    facts.detail = Some(reuse.label());
+                    return Ok(from_stored(routed, &stored, facts));
+                }
+                Reuse::RefreshAhead | Reuse::StaleWhileRevalidate => {
+                    facts.detail = Some(reuse.label());
+                    background::validate(routed, viewed, key, &stored);
                     return Ok(from_stored(routed, &stored, facts));
                 }
                 Reuse::Validate(reason) => {
@@ -159,10 +171,15 @@ fn look_up(
         }
     };
     facts.lookup = now.saturating_duration_since(begun);
+    let variants = match facts.outcome {
+        Outcome::Forward(Forward::VaryMiss) => routed.node.cache.tagged_variants(&key),
+        _ => Vec::new(),
+    };
     Err(Box::new(Search {
         key,
         directives,
         stale,
+        variants,
         facts,
     }))
 }
@@ -211,12 +228,18 @@ async fn join(
                 return Ok(from_stored(routed, &stored, search.facts));
             }
             Ok(Followed::VariantDiffers(other)) => hint = Some(other),
-            // What failed on the leader's side of the origin may be its own request's doing.
-            Ok(Followed::Released(Released::Failed(failure)))
-                if matches!(failure.side(), Side::Origin) =>
-            {
-                receipt.cache = Some(search.facts);
-                return Err(failure);
+            Ok(Followed::Released(released)) if stale::error_of(released).is_some() => {
+                match stale::after_release(routed, &search, released) {
+                    Some(Ok(answer)) => return Ok(answer),
+                    Some(Err(failure)) => {
+                        receipt.cache = Some(search.facts);
+                        return Err(failure);
+                    }
+                    None => {
+                        search.facts.detail = Some(released.label());
+                        break;
+                    }
+                }
             }
             Ok(Followed::Released(released)) => {
                 search.facts.detail = Some(released.label());
@@ -249,7 +272,13 @@ async fn lead(
     permit: FillPermit,
 ) -> Result<Answer, Failure> {
     let facts = search.facts;
-    let job = FillJob::new(routed, viewed, search);
+    let mut job = FillJob::new(routed, viewed, search);
+    let Some(place) = routed.node.detached_fetches.try_acquire() else {
+        // It ends with its client then, and who follows is released.
+        let outcome = job.run(permit).await;
+        return settle(routed, receipt, viewed, facts, outcome).await;
+    };
+    job.detach(place);
     let (mut told, outcome) = tokio::sync::oneshot::channel();
     let guard = routed.node.drain.guard();
     tokio::spawn(async move {
@@ -309,12 +338,25 @@ async fn settle(
             withheld,
         } => {
             facts.stored = true;
+            if let Some(origin) = &mut receipt.origin {
+                origin.is_filling = true;
+            }
             let mut answer = from_fill(routed, &head, Body::stream(reader), facts);
             answer.fields.extend(withheld);
             Ok(answer)
         }
-        FillOutcome::Freshened { stored, is_stored } => {
+        FillOutcome::Freshened {
+            stored,
+            is_stored,
+            withheld,
+        } => {
             facts.stored = is_stored;
+            let mut answer = from_stored(routed, &stored, facts);
+            answer.fields.extend(withheld);
+            Ok(answer)
+        }
+        FillOutcome::Stale { stored, grant } => {
+            facts.detail = Some(grant.label());
             Ok(from_stored(routed, &stored, facts))
         }
         FillOutcome::Passed {

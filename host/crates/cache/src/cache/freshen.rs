@@ -40,13 +40,23 @@ pub(crate) enum Updated {
     Used(Arc<StoredResponse>, RefuseReason),
 }
 
+/// What happens to the stored response as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Former {
+    /// The updated one stands in its place.
+    Replaced,
+    /// It goes on answering the requests that select it; the updated one answers others.
+    Kept,
+}
+
 impl Inner {
-    /// Puts `stored`, updated by `newer`, in its own place.
+    /// Stores `stored` as it is updated by `newer`.
     pub(crate) fn freshen(
         &self,
         key: &Key,
         stored: &Arc<StoredResponse>,
         newer: &Newer<'_>,
+        former: Former,
     ) -> Updated {
         let fields = updated_fields(stored.head().fields(), newer.response.fields);
         let response = ResponseHead::new(stored.head().status(), &fields, newer.response.times);
@@ -95,9 +105,11 @@ impl Inner {
         }
         let freshened = Arc::new(stored.freshened(head));
         match refused {
-            None => self.replace(key, stored, freshened),
+            None => self.replace(key, stored, freshened, former),
             Some(reason) => {
-                self.store.remove_response(key, stored);
+                if former == Former::Replaced {
+                    self.store.remove_response(key, stored);
+                }
                 Updated::Used(freshened, reason)
             }
         }
@@ -108,6 +120,7 @@ impl Inner {
         key: &Key,
         stored: &Arc<StoredResponse>,
         freshened: Arc<StoredResponse>,
+        former: Former,
     ) -> Updated {
         let sequence = freshened.head().sequence();
         let is_stored = self.store.insert(key, &freshened, &|| {
@@ -117,7 +130,9 @@ impl Inner {
             return Updated::Used(freshened, RefuseReason::Purged);
         }
         // Already gone, unless the 304 changed what the response varies by.
-        self.store.remove_response(key, stored);
+        if former == Former::Replaced {
+            self.store.remove_response(key, stored);
+        }
         self.stats.stored();
         Updated::Stored(freshened)
     }

@@ -26,7 +26,7 @@ use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
 use crate::store::{MemoryStore, Selection, Store};
 pub use freshen::Newer;
-use freshen::Updated;
+use freshen::{Former, Updated};
 
 /// How often room is made for one reservation before it is refused.
 const RESERVE_ATTEMPTS: usize = 3;
@@ -100,6 +100,18 @@ impl Cache {
         self.0.lookup(key, fields)
     }
 
+    /// The variants of `key` that have an entity tag, by which the origin may select one for a
+    /// request that matches none (RFC 9111 4.3.1).
+    #[must_use]
+    pub fn tagged_variants(&self, key: &Key) -> Vec<Arc<StoredResponse>> {
+        let mut variants = self.0.store.variants(key);
+        variants.retain(|stored| {
+            stored.head().validators().entity_tag.is_some()
+                && self.0.decide_purged(key, stored) == Purged::No
+        });
+        variants
+    }
+
     /// Joins the requests that need a response for the same key.
     ///
     /// A leader that finds that the response has been stored since the caller
@@ -137,6 +149,24 @@ impl Cache {
         }
     }
 
+    /// Leads a fetch that no request waits for, if nobody else fetches the same and the last
+    /// outcome could be shared.
+    pub fn lead_in_background(&self, seeker: &Seeker<'_>) -> Option<FillPermit> {
+        let inner = &self.0;
+        let key = inner.flight_key(seeker);
+        let Entered::New(flight) = inner.flights.enter(&key, inner.clock.now(), |_| false) else {
+            return None;
+        };
+        let lead = Lead::new(Arc::clone(inner), key, Some(flight));
+        match inner.arrived(seeker) {
+            Some(response) => {
+                lead.share(Outcome::Stored(response));
+                None
+            }
+            None => Some(FillPermit::new(lead)),
+        }
+    }
+
     /// A permit for a request that waited in vain, or must not wait: it asks
     /// the origin for itself, and its answer may be stored.
     pub fn alone(&self, seeker: &Seeker<'_>) -> FillPermit {
@@ -169,7 +199,7 @@ impl Cache {
             newer.response.times.received_wall,
         );
         match decision {
-            HeadFreshening::Update => match self.0.freshen(key, stored, newer) {
+            HeadFreshening::Update => match self.0.freshen(key, stored, newer, Former::Replaced) {
                 Updated::Stored(_) | Updated::Used(..) => {}
             },
             HeadFreshening::Invalidate => self.0.store.remove_response(key, stored),

@@ -14,7 +14,7 @@ mod waiter;
 
 pub(crate) use flights::{Entered, FlightKey, Flights, FlightsSettings};
 pub(crate) use lead::Lead;
-pub use permit::{Begun, FillPermit, FillStart, Filling, Freshened, SentAt};
+pub use permit::{Begun, FillPermit, FillStart, Filling, Freshened, NotModified, SentAt};
 pub(crate) use waiter::Outcome;
 pub use waiter::{Followed, Released, Waiter};
 

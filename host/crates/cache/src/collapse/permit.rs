@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use verge_http::Failure;
 use verge_http::cache_control::RequestDirectives;
 
@@ -12,12 +12,12 @@ use super::lead::Lead;
 use super::waiter::{Outcome, Released};
 use crate::age::ResponseTimes;
 use crate::body::{FillReader, FillWriter, FillWriterParts};
-use crate::cache::freshen::Updated;
+use crate::cache::freshen::{Former, Updated};
 use crate::cache::{Inner, Newer};
 use crate::key::Key;
 use crate::policy::{
     Freshening, RefuseReason, RequestFacts, RoutePolicy, StoragePlan, Validators,
-    decide_freshening, decide_reuse,
+    decide_freshening, decide_reuse, select_validated,
 };
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
 
@@ -73,6 +73,25 @@ pub struct Filling {
     pub writer: FillWriter,
     /// Gives the content to the client that asked.
     pub reader: FillReader,
+}
+
+/// A 304 to a request with the validators of what is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct NotModified<'a> {
+    /// Its head.
+    pub response: &'a ResponseHead<'a>,
+    /// The fields of the client's request, as Vary sees them.
+    pub request: &'a HeaderMap,
+    /// Of that request.
+    pub facts: RequestFacts,
+    /// Of its route.
+    pub route: &'a RoutePolicy,
+}
+
+impl NotModified<'_> {
+    fn validators(&self) -> Validators<'_> {
+        Validators::of(self.response.fields, self.response.times.received_wall)
+    }
 }
 
 /// What came of a 304.
@@ -200,28 +219,44 @@ impl FillPermit {
     }
 
     /// Freshens `stale`, with whose validators the origin was asked, by its
-    /// 304 (RFC 9111 4.3.4). `request` are the fields as Vary sees them.
-    pub fn freshen(
-        self,
-        stale: &Arc<StoredResponse>,
-        not_modified: &ResponseHead<'_>,
-        request: &HeaderMap,
-        facts: RequestFacts,
-        route: &RoutePolicy,
-    ) -> Freshened {
-        let validators = Validators::of(not_modified.fields, not_modified.times.received_wall);
-        match decide_freshening(&stale.head().validators(), &validators) {
-            Freshening::Update => {}
-            Freshening::OtherRepresentation => return Freshened::OtherRepresentation(self),
+    /// 304 (RFC 9111 4.3.4).
+    pub fn freshen(self, stale: &Arc<StoredResponse>, answer: &NotModified<'_>) -> Freshened {
+        match decide_freshening(&stale.head().validators(), &answer.validators()) {
+            Freshening::Update => self.update(stale, answer, Former::Replaced),
+            Freshening::OtherRepresentation => Freshened::OtherRepresentation(self),
         }
+    }
+
+    /// Takes the one of `variants`, with whose entity tags the origin was asked, that its 304
+    /// selects for a request that none of them matches: its content answers this request, too
+    /// (RFC 9111 4.3.1, 4.3.4).
+    pub fn adopt(self, variants: &[Arc<StoredResponse>], answer: &NotModified<'_>) -> Freshened {
+        let known = variants.iter().map(|stored| stored.head().validators());
+        let selected = select_validated(known, &answer.validators());
+        match selected.and_then(|index| variants.get(index)) {
+            Some(variant) => self.update(variant, answer, Former::Kept),
+            None => Freshened::OtherRepresentation(self),
+        }
+    }
+
+    fn update(
+        self,
+        stored: &Arc<StoredResponse>,
+        answer: &NotModified<'_>,
+        former: Former,
+    ) -> Freshened {
         let newer = Newer {
-            response: not_modified,
-            request,
-            facts,
-            route,
+            response: answer.response,
+            request: answer.request,
+            facts: answer.facts,
+            route: answer.route,
             sent: self.sent,
         };
-        match self.lead.inner().freshen(self.key(), stale, &newer) {
+        let updated = self
+            .lead
+            .inner()
+            .freshen(self.key(), stored, &newer, former);
+        match updated {
             Updated::Stored(response) => {
                 if is_sharable(response.head(), self.lead.inner().clock.now()) {
                     self.lead.unmark();
@@ -249,6 +284,14 @@ impl FillPermit {
     pub fn fail(mut self, failure: Failure) {
         self.lead
             .share(Outcome::Released(Released::Failed(failure)));
+        self.lead.leave();
+    }
+
+    /// The origin answered with an error status, and the leader takes what is stored instead:
+    /// those that wait decide for themselves, and the next request leads again.
+    pub fn fail_with_status(mut self, status: StatusCode) {
+        self.lead
+            .share(Outcome::Released(Released::ErrorStatus(status)));
         self.lead.leave();
     }
 

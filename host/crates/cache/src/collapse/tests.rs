@@ -364,7 +364,13 @@ fn freshen(
     let head = ResponseHead::new(StatusCode::NOT_MODIFIED, &fields, permit.received_now());
     let request = map(&[]);
     let facts = RequestFacts::of(&Method::GET, &request, false);
-    permit.freshen(seen, &head, &request, facts, &RoutePolicy::default())
+    let answer = NotModified {
+        response: &head,
+        request: &request,
+        facts,
+        route: &RoutePolicy::default(),
+    };
+    permit.freshen(seen, &answer)
 }
 
 #[test]

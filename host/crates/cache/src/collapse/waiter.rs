@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use verge_http::Failure;
 use verge_http::cache_control::RequestDirectives;
@@ -41,6 +41,8 @@ pub enum Released {
     WindowMoved,
     /// The fetch failed; all that waited may be answered alike.
     Failed(Failure),
+    /// The origin answered with an error in whose place the leader took what is stored.
+    ErrorStatus(StatusCode),
     /// The leader went away.
     Abandoned,
 }
@@ -126,6 +128,7 @@ impl Released {
             Self::Directives => "directives",
             Self::WindowMoved => "window-moved",
             Self::Failed(failure) => failure.label(),
+            Self::ErrorStatus(_) => "origin-error",
             Self::Abandoned => "abandoned",
         }
     }

@@ -93,6 +93,29 @@ pub fn decide_freshening(stored: &Validators<'_>, not_modified: &Validators<'_>)
     }
 }
 
+/// Which of several stored responses a 304 is about whose request named the entity tags of all
+/// of them (RFC 9111 4.3.4): the one with its strong validator, else the one with its weak one,
+/// else the only one there is.
+#[must_use]
+pub fn select_validated<'a>(
+    stored: impl ExactSizeIterator<Item = Validators<'a>> + Clone,
+    not_modified: &Validators<'_>,
+) -> Option<usize> {
+    let Some(tag) = not_modified.entity_tag else {
+        return (stored.len() == 1).then_some(0);
+    };
+    let matches = |is_same: &dyn Fn(EntityTag<'_>) -> bool| {
+        stored
+            .clone()
+            .position(|validators| validators.entity_tag.is_some_and(is_same))
+    };
+    if tag.is_weak() {
+        matches(&|known| known.weak_eq(tag))
+    } else {
+        matches(&|known| known.strong_eq(tag))
+    }
+}
+
 /// Decides what a response to HEAD means for a stored response to GET (RFC 9111 4.3.5).
 #[must_use]
 pub fn decide_head_freshening(
@@ -225,6 +248,34 @@ mod tests {
                     &Validators::of(&stored, UNIX_EPOCH),
                     &Validators::of(&new, UNIX_EPOCH)
                 ),
+                expected,
+                "{stored:?} {new:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_304_selects_by_strong_then_weak_then_only_one_rfc_9111_4_3_4() {
+        let rows: [(&[&str], &str, Option<usize>); 8] = [
+            (&["\"a\"", "\"b\""], "\"b\"", Some(1)),
+            (&["\"a\"", "W/\"b\""], "\"b\"", None),
+            (&["\"a\"", "W/\"b\""], "W/\"b\"", Some(1)),
+            (&["\"a\"", "\"b\""], "W/\"b\"", Some(1)),
+            (&["\"a\"", "\"b\""], "\"c\"", None),
+            (&["\"a\"", "\"b\""], "", None),
+            (&["\"a\""], "", Some(0)),
+            (&[], "\"a\"", None),
+        ];
+        for (stored, new, expected) in rows {
+            let stored: Vec<_> = stored.iter().map(|tag| map(&[("etag", tag)])).collect();
+            let stored = stored
+                .iter()
+                .map(|fields| Validators::of(fields, UNIX_EPOCH));
+            let new = map(&[("etag", new)]);
+            let new = Validators::of(&new, UNIX_EPOCH);
+            let stored: Vec<_> = stored.collect();
+            assert_eq!(
+                select_validated(stored.iter().copied(), &new),
                 expected,
                 "{stored:?} {new:?}"
             );

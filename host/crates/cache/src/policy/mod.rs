@@ -15,6 +15,7 @@ mod storage;
 
 pub use freshen::{
     Freshening, HeadFreshening, Validators, decide_freshening, decide_head_freshening,
+    select_validated,
 };
 pub(crate) use freshen::{storable_fields, updated_fields};
 pub use invalidation::{

@@ -65,8 +65,8 @@ pub enum StaleRefusal {
     Forbidden,
     /// no-cache of the request (RFC 9111 5.2.1.4).
     RequestNoCache,
-    /// max-age, min-fresh or max-stale of the request (RFC 9111 5.2.1).
-    RequestDirectives,
+    /// max-stale of the request (RFC 9111 5.2.1.2).
+    RequestMaxStale,
     /// It has been stale for too long.
     WindowPassed,
 }
@@ -155,8 +155,8 @@ pub fn decide_stale_on_error(
             return Serve(StaleGrant::RequestIfError);
         }
     }
-    if wants_fresher(request, freshness) {
-        return PassError(StaleRefusal::RequestDirectives);
+    if is_too_stale(request, freshness) {
+        return PassError(StaleRefusal::RequestMaxStale);
     }
     // A named window that has passed is the origin's word about how long; the
     // node's own bound is for responses that name none.
@@ -168,15 +168,15 @@ pub fn decide_stale_on_error(
     }
 }
 
-/// Whether the request's own directives speak against the response as it is.
-fn wants_fresher(request: &RequestDirectives, freshness: &Freshness) -> bool {
-    let is_too_stale = match request.max_stale {
+/// Whether the client named how stale a response it takes, and this is staler.
+///
+/// max-age and min-fresh say what the client prefers (RFC 9111 5.2.1.1, 5.2.1.3); with the origin
+/// gone, a reload is better answered with what there is than with an error.
+fn is_too_stale(request: &RequestDirectives, freshness: &Freshness) -> bool {
+    match request.max_stale {
         Some(MaxStale::Within(limit)) => freshness.staleness() > limit,
         Some(MaxStale::Any) | None => false,
-    };
-    is_too_stale
-        || request.max_age.is_some_and(|limit| freshness.age > limit)
-        || request.min_fresh.is_some_and(|span| !span.is_zero())
+    }
 }
 
 impl StaleGrant {
@@ -210,7 +210,7 @@ impl StaleRefusal {
         Self::NoCache,
         Self::Forbidden,
         Self::RequestNoCache,
-        Self::RequestDirectives,
+        Self::RequestMaxStale,
         Self::WindowPassed,
     ];
 
@@ -222,7 +222,7 @@ impl StaleRefusal {
             Self::NoCache => "no-cache",
             Self::Forbidden => "stale-forbidden",
             Self::RequestNoCache => "request-no-cache",
-            Self::RequestDirectives => "request-directives",
+            Self::RequestMaxStale => "request-max-stale",
             Self::WindowPassed => "stale-window-passed",
         }
     }
@@ -235,7 +235,7 @@ impl StaleRefusal {
             Self::NoCache => "RFC 9111 5.2.2.4",
             Self::Forbidden => "RFC 9111 4.2.4",
             Self::RequestNoCache => "RFC 9111 5.2.1.4",
-            Self::RequestDirectives => "RFC 9111 5.2.1",
+            Self::RequestMaxStale => "RFC 9111 5.2.1.2",
             Self::WindowPassed => "RFC 5861 4",
         }
     }

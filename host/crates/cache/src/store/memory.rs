@@ -193,6 +193,10 @@ impl Store for MemoryStore {
             .map_or(Selection::UriMiss, |variants| variants.select(request))
     }
 
+    fn variants(&self, key: &Key) -> Vec<Arc<StoredResponse>> {
+        Self::variants(self, key).map_or_else(Vec::new, |variants| variants.all())
+    }
+
     fn hint(&self, key: &Key, request: &HeaderMap) -> VariantHint {
         self.variants(key).map_or(VariantHint::UNKNOWN, |variants| {
             variants.hint(&self.hasher, request)

@@ -49,6 +49,9 @@ pub trait Store: Send + Sync + 'static {
     /// is not judged by it.
     fn peek(&self, key: &Key, request: &HeaderMap) -> Selection;
 
+    /// All that is stored under `key`, the most recent first, as if nobody had asked.
+    fn variants(&self, key: &Key) -> Vec<Arc<StoredResponse>>;
+
     /// The variant of `key` that `request` would select, judged by what is
     /// stored under the key.
     fn hint(&self, key: &Key, request: &HeaderMap) -> VariantHint;

@@ -105,6 +105,11 @@ impl Variants {
             })
     }
 
+    /// All of them, the most recent first.
+    pub(crate) fn all(&self) -> Vec<Arc<StoredResponse>> {
+        self.list.to_vec()
+    }
+
     /// The hint for `request`, by the response stored last that varies.
     pub(crate) fn hint(&self, hasher: &KeyHasher, request: &HeaderMap) -> VariantHint {
         self.list

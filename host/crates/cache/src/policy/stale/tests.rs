@@ -123,7 +123,7 @@ fn what_the_response_says_decides_first() {
 fn what_the_request_says_counts() {
     use StaleGrant::{Disconnected, IfError, RequestIfError};
     use StaleOnError::{PassError, Serve};
-    use StaleRefusal::{RequestDirectives as Directives, RequestNoCache};
+    use StaleRefusal::{RequestMaxStale, RequestNoCache};
     let seconds = |n| Some(Duration::from_secs(n));
     let no_cache = RequestDirectives {
         no_cache: true,
@@ -147,11 +147,11 @@ fn what_the_request_says_counts() {
     };
     let rows = [
         (no_cache, stale(5), PassError(RequestNoCache)),
-        (max_age.clone(), stale(5), PassError(Directives)),
+        (max_age.clone(), stale(5), Serve(Disconnected)),
         (max_age, with_window(5, 60), Serve(IfError)),
-        (min_fresh, stale(5), PassError(Directives)),
+        (min_fresh, stale(5), Serve(Disconnected)),
         (if_error, stale(500), Serve(RequestIfError)),
-        (max_stale(4), stale(5), PassError(Directives)),
+        (max_stale(4), stale(5), PassError(RequestMaxStale)),
         (max_stale(5), stale(5), Serve(Disconnected)),
     ];
     for (request, freshness, expected) in rows {

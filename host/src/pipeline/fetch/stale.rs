@@ -1,0 +1,63 @@
+//! What is stored, in the place of an origin's error.
+//!
+//! Whether that is allowed is `verge_cache::policy::decide_stale_on_error`'s to say.
+
+use std::sync::Arc;
+
+use verge_cache::policy::{OriginError, StaleGrant, StaleOnError, decide_stale_on_error};
+use verge_cache::{Released, StoredResponse};
+use verge_http::Failure;
+use verge_http::cache_control::RequestDirectives;
+use verge_http::failure::Side;
+
+use super::super::answer::Answer;
+use super::super::routed::Routed;
+use super::{Search, from_stored};
+
+/// Who allows `stored` to answer after `error`; `None` if nobody does.
+pub(super) fn grant(
+    routed: &Routed,
+    stored: &Arc<StoredResponse>,
+    directives: &RequestDirectives,
+    error: OriginError,
+) -> Option<StaleGrant> {
+    let freshness = stored.head().freshness(routed.node.clock.now());
+    match decide_stale_on_error(error, &freshness, directives) {
+        StaleOnError::Serve(grant) => Some(grant),
+        StaleOnError::PassError(_) => None,
+    }
+}
+
+/// The origin's error that a leader met. What failed on the leader's side of the origin may be
+/// its own request's doing, and is none.
+pub(super) fn error_of(released: Released) -> Option<OriginError> {
+    match released {
+        Released::Failed(failure) if failure.side() == Side::Origin => {
+            Some(OriginError::Failed(failure))
+        }
+        Released::ErrorStatus(status) => Some(OriginError::Status(status)),
+        _ => None,
+    }
+}
+
+/// What a follower is answered with after its leader met an error of the origin: what is
+/// stored, the same failure, or `None` for a try of its own.
+pub(super) fn after_release(
+    routed: &Routed,
+    search: &Search,
+    released: Released,
+) -> Option<Result<Answer, Failure>> {
+    let error = error_of(released)?;
+    if let Some(stored) = &search.stale
+        && let Some(grant) = grant(routed, stored, &search.directives, error)
+    {
+        let mut facts = search.facts;
+        facts.collapsed = true;
+        facts.detail = Some(grant.label());
+        return Some(Ok(from_stored(routed, stored, facts)));
+    }
+    match error {
+        OriginError::Failed(failure) => Some(Err(failure)),
+        OriginError::Status(_) => None,
+    }
+}
