@@ -16,6 +16,7 @@ mod rfc9111 {
     pub(crate) mod kit;
     mod request;
     mod selection;
+    mod stale;
     mod storing;
     mod validation;
 
@@ -29,6 +30,7 @@ mod rfc9111 {
         all.extend(validation::cases());
         all.extend(conditions::cases());
         all.extend(invalidation::cases());
+        all.extend(stale::cases());
         all
     }
 

@@ -1,6 +1,5 @@
 //! An origin that answers as a test tells it, and remembers what it was asked.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -100,7 +99,7 @@ async fn serve(
     log: Arc<Mutex<Vec<Recorded>>>,
     connection: usize,
     request: Request<Incoming>,
-) -> Result<OriginResponse, Infallible> {
+) -> Result<OriginResponse, CutShort> {
     let (head, body) = request.into_parts();
     let Ok(collected) = body.collect().await else {
         return Ok(respond(400, &[], ""));
@@ -114,7 +113,11 @@ async fn serve(
         connection,
     };
     log.lock().push(recorded.clone());
-    Ok(handler(recorded).await)
+    let response = handler(recorded).await;
+    if response.extensions().get::<HangUp>().is_some() {
+        return Err(CutShort);
+    }
+    Ok(response)
 }
 
 /// A response with these fields and this content.
@@ -122,6 +125,17 @@ pub fn respond(status: u16, fields: &[(&str, &str)], body: impl Into<Bytes>) -> 
     let body = Full::new(body.into()).map_err(|never| match never {});
     head(status, fields).body(body.boxed_unsync()).unwrap()
 }
+
+/// No response: the connection is closed.
+pub fn hang_up() -> OriginResponse {
+    let mut response = respond(500, &[], "");
+    response.extensions_mut().insert(HangUp);
+    response
+}
+
+/// Marks [`hang_up`].
+#[derive(Clone)]
+struct HangUp;
 
 /// A response whose content the test sends piece by piece: `None` ends it well,
 /// dropping the sender without it cuts it short.

@@ -9,7 +9,73 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = requests();
     cases.extend(freshening());
     cases.extend(other_outcomes());
+    cases.extend(variants());
     cases
+}
+
+/// RFC 9111 4.3.1, 4.3.4: a request that no variant matches.
+fn variants() -> Vec<Case> {
+    const EN: Fields = &[("accept-language", "en")];
+    const DE: Fields = &[("accept-language", "de")];
+    const FR: Fields = &[("accept-language", "fr")];
+    const A: Fields = &[
+        ("cache-control", "max-age=60"),
+        ("vary", "accept-language"),
+        ("etag", "\"a\""),
+    ];
+    const B: Fields = &[
+        ("cache-control", "max-age=60"),
+        ("vary", "accept-language"),
+        ("etag", "\"b\""),
+        ("date", "@10"),
+    ];
+    const UNTAGGED: Fields = &[("cache-control", "max-age=60"), ("vary", "accept-language")];
+    let two = |name| {
+        case("9111 4.3.1", name)
+            .get(EN)
+            .answer_body(200, A, "a")
+            .get(DE)
+            .answer_body(200, B, "b")
+    };
+    vec![
+        two("the origin selects one by its entity tag")
+            .get(FR)
+            .answer(304, A)
+            .status(200)
+            .body("a")
+            .cache("fwd=vary-miss fwd-status=304 stored")
+            .asked_with("if-none-match", "\"b\", \"a\"")
+            .gives("etag", "\"a\"")
+            .get(FR)
+            .hit()
+            .body("a")
+            .get(EN)
+            .hit()
+            .body("a")
+            .get(DE)
+            .hit()
+            .body("b"),
+        two("the client's own condition is not sent, and is applied to what was selected")
+            .get(&[("accept-language", "fr"), ("if-none-match", "\"a\"")])
+            .answer(304, A)
+            .cache("fwd=vary-miss stored")
+            .asked_with("if-none-match", "\"b\", \"a\""),
+        two("a 304 that names none of them: asked again for all")
+            .get(FR)
+            .answer(304, &[("etag", "\"c\"")])
+            .answer_body(200, UNTAGGED, "c")
+            .asked_without("if-none-match")
+            .cache("fwd=vary-miss fwd-status=200 stored"),
+        case(
+            "9111 4.3.1",
+            "nothing is asked with where nothing has a tag",
+        )
+        .get(EN)
+        .answer(200, UNTAGGED)
+        .get(FR)
+        .answer(200, UNTAGGED)
+        .asked_without("if-none-match"),
+    ]
 }
 
 /// RFC 9111 4.3.1.
@@ -231,7 +297,7 @@ fn other_outcomes() -> Vec<Case> {
             "a failure is passed on and what is stored stays",
         )
         .get(&[])
-        .answer(200, STALE)
+        .answer(200, &[("cache-control", "max-age=0, must-revalidate"), TAG])
         .get(&[])
         .answer_body(503, &[], "sorry")
         .cache("fwd=stale fwd-status=503 !stored")
