@@ -11,8 +11,8 @@ use super::Inner;
 use crate::collapse::SentAt;
 use crate::key::Key;
 use crate::policy::{
-    LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage, StorageFacts,
-    StoragePlan, decide_storage, updated_fields,
+    LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage,
+    StorageFacts, StoragePlan, decide_storage, updated_fields,
 };
 use crate::purge::Purged;
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
