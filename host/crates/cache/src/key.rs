@@ -62,6 +62,11 @@ impl KeyHasher {
         Self(ahash::RandomState::new())
     }
 
+    /// A hasher with the same secret, for what comes in pieces.
+    pub(crate) fn hasher(&self) -> ahash::AHasher {
+        self.0.build_hasher()
+    }
+
     /// The keyed hash of `bytes`.
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         self.0.hash_one(bytes)
@@ -136,6 +141,22 @@ impl Key {
     /// The keyed hash of the target URI alone: the same for all keys of one URI.
     pub(crate) fn uri_hash(&self) -> u64 {
         self.uri_hash
+    }
+
+    /// The target URI.
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        let mut rest: &[u8] = &self.encoded;
+        let scheme = match take(&mut rest) {
+            Some("http") => Scheme::Http,
+            _ => Scheme::Https,
+        };
+        Target {
+            scheme,
+            authority: take(&mut rest).unwrap_or_default(),
+            path: take(&mut rest).unwrap_or_default(),
+            query: take(&mut rest),
+        }
     }
 
     /// Bytes that the key takes.

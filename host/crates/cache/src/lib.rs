@@ -37,13 +37,17 @@ pub mod tier;
 
 pub use age::ResponseTimes;
 pub use body::{FillReader, FillWriter, Finished, Stopped};
-pub use cache::{Cache, Lookup, MissReason, Newer};
+pub use cache::{Cache, Lookup, MissReason, Newer, PurgeListener, SweepCursor, Swept};
 pub use collapse::{
     AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, NotModified,
     Released, Seeker, SentAt, Waiter,
 };
 pub use fields::{listed_tags, validation_fields};
 pub use key::{Key, KeyHasher, KeyPart, Target};
+pub use purge::{
+    Hardness, PREFIX_SEGMENTS_MAX, PURGE_RECORDS_MAX, PURGE_WIRE_MAX, Purge, PurgeCause, PurgeId,
+    PurgeScope, PurgeTarget, Purged, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind, WireInvalid,
+};
 pub use response::{ResponseHead, StoredHead, StoredResponse};
 pub use settings::CacheSettings;
 pub use stats::CacheStats;

@@ -61,6 +61,8 @@ pub struct StoredHead {
     pub(crate) surrogate_keys: SurrogateKeys,
     /// Names of the functions that had a part in it, with their digests.
     pub(crate) made_by: Option<Arc<str>>,
+    /// The configured name of its site.
+    pub(crate) site: Option<Arc<str>>,
     /// The purge sequence that was seen when its origin request was sent.
     pub(crate) sequence: u64,
     pub(crate) cost: u64,
@@ -73,9 +75,14 @@ pub struct StoredResponse {
     head: Arc<StoredHead>,
     pub(crate) segments: Arc<[Bytes]>,
     content_length: u64,
-    /// The purge sequence up to which this is known not to be purged.
+    /// The purge sequence up to which it was looked whether this is purged.
     checked: AtomicU64,
+    /// The age, in milliseconds, at which a soft purge ended its lifetime.
+    soft_purged: AtomicU64,
 }
+
+/// The age at which the lifetime of what was not purged ends.
+const NOT_PURGED: u64 = u64::MAX;
 
 impl<'a> ResponseHead<'a> {
     /// A response of which `times` are known; its age is worked out from its
@@ -151,6 +158,7 @@ impl StoredHead {
             variant_key,
             surrogate_keys: plan.surrogate_keys,
             made_by,
+            site: route.site.clone(),
             sequence,
             reservation: None,
         }
@@ -245,6 +253,12 @@ impl StoredHead {
         self.made_by.as_ref()
     }
 
+    /// The configured name of the site that it belongs to.
+    #[must_use]
+    pub fn site(&self) -> Option<&Arc<str>> {
+        self.site.as_ref()
+    }
+
     /// The purge sequence that was seen when its origin request was sent.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -287,6 +301,7 @@ impl StoredResponse {
         };
         Self {
             checked: AtomicU64::new(head.sequence),
+            soft_purged: AtomicU64::new(NOT_PURGED),
             head,
             segments,
             content_length,
@@ -297,6 +312,7 @@ impl StoredResponse {
     pub(crate) fn freshened(&self, head: StoredHead) -> Self {
         Self {
             checked: AtomicU64::new(head.sequence),
+            soft_purged: AtomicU64::new(NOT_PURGED),
             head: Arc::new(head),
             segments: Arc::clone(&self.segments),
             content_length: self.content_length,
@@ -352,6 +368,33 @@ impl StoredResponse {
 
     pub(crate) fn set_checked(&self, sequence: u64) {
         self.checked.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// How fresh it is at `now`: a soft purge ended its lifetime, so that all
+    /// that holds for stale responses holds for it.
+    #[must_use]
+    pub fn freshness(&self, now: Instant) -> Freshness {
+        let freshness = self.head.freshness(now);
+        match self.soft_purged.load(Ordering::Acquire) {
+            NOT_PURGED => freshness,
+            age => Freshness {
+                lifetime: freshness.lifetime.min(Duration::from_millis(age)),
+                ..freshness
+            },
+        }
+    }
+
+    /// Whether a soft purge ended its lifetime.
+    #[must_use]
+    pub fn is_soft_purged(&self) -> bool {
+        self.soft_purged.load(Ordering::Acquire) != NOT_PURGED
+    }
+
+    /// Ends its lifetime at `age`, or earlier if it was purged before.
+    pub(crate) fn soft_purge(&self, age: Duration) {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX - 1);
+        self.soft_purged
+            .fetch_min(age.min(NOT_PURGED - 1), Ordering::AcqRel);
     }
 }
 

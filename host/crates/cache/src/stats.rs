@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::cache::Swept;
+use crate::purge::ScopeKind;
+
 /// Counters of the cache; each is one relaxed addition, off the hit path.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
@@ -11,7 +14,9 @@ pub(crate) struct Stats {
     stored: AtomicU64,
     ledger_refusals: AtomicU64,
     collapsed: AtomicU64,
-    purges: AtomicU64,
+    purges: [AtomicU64; ScopeKind::ALL.len()],
+    swept_removed: AtomicU64,
+    swept_softened: AtomicU64,
 }
 
 /// What the cache holds and has done, at one moment.
@@ -44,6 +49,12 @@ pub struct CacheStats {
     pub uncollapsible: u64,
     /// Purges and invalidations since the start.
     pub purges: u64,
+    /// The same by [`ScopeKind::index`].
+    pub purges_by_scope: [u64; ScopeKind::ALL.len()],
+    /// Stored responses that sweeps removed because they had been purged, since the start.
+    pub swept_removed: u64,
+    /// Stored responses that sweeps found to be purged softly, since the start.
+    pub swept_softened: u64,
 }
 
 impl Stats {
@@ -72,12 +83,23 @@ impl Stats {
         self.collapsed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn purged(&self) {
-        self.purges.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn purged(&self, kind: ScopeKind) {
+        if let Some(purges) = self.purges.get(kind.index()) {
+            purges.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn swept(&self, swept: &Swept) {
+        self.swept_removed
+            .fetch_add(swept.removed, Ordering::Relaxed);
+        self.swept_softened
+            .fetch_add(swept.softened, Ordering::Relaxed);
     }
 
     /// The counters; what others count is left at 0.
     pub(crate) fn snapshot(&self) -> CacheStats {
+        let purges_by_scope =
+            std::array::from_fn(|kind| self.purges.get(kind).map_or(0, load));
         CacheStats {
             fills_in_progress: self.fills_in_progress.load(Ordering::Relaxed),
             fills: self.fills.load(Ordering::Relaxed),
@@ -85,8 +107,15 @@ impl Stats {
             stored: self.stored.load(Ordering::Relaxed),
             ledger_refusals: self.ledger_refusals.load(Ordering::Relaxed),
             collapsed: self.collapsed.load(Ordering::Relaxed),
-            purges: self.purges.load(Ordering::Relaxed),
+            purges: purges_by_scope.iter().sum(),
+            purges_by_scope,
+            swept_removed: load(&self.swept_removed),
+            swept_softened: load(&self.swept_softened),
             ..CacheStats::default()
         }
     }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }

@@ -13,7 +13,6 @@ use verge_http::failure::{NodeFault, OriginFault};
 use super::fill::{Fill, Room};
 use crate::collapse::Lead;
 use crate::policy::RefuseReason;
-use crate::purge::Purged;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
 
@@ -229,10 +228,9 @@ impl FillWriter {
         let key = self.lead.key();
         let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
         let response = Arc::new(response);
-        let sequence = self.head.sequence();
-        let is_stored = inner.store.insert(key, &response, &|| {
-            inner.purges.decide_arriving(key, sequence) == Purged::No
-        });
+        let is_stored = inner
+            .store
+            .insert(key, &response, &|| inner.admits(key, &response));
         if !is_stored {
             return Finished::Passed(RefuseReason::Purged);
         }

@@ -14,7 +14,6 @@ use crate::policy::{
     LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage,
     StorageFacts, StoragePlan, decide_storage, updated_fields,
 };
-use crate::purge::Purged;
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
 
 /// A newer head for a stored response: a 304, or the response to HEAD.
@@ -122,10 +121,9 @@ impl Inner {
         freshened: Arc<StoredResponse>,
         former: Former,
     ) -> Updated {
-        let sequence = freshened.head().sequence();
-        let is_stored = self.store.insert(key, &freshened, &|| {
-            self.purges.decide_arriving(key, sequence) == Purged::No
-        });
+        let is_stored = self
+            .store
+            .insert(key, &freshened, &|| self.admits(key, &freshened));
         if !is_stored {
             return Updated::Used(freshened, RefuseReason::Purged);
         }

@@ -5,6 +5,7 @@
 //! the caller pumps content into a [`crate::FillWriter`].
 
 pub(crate) mod freshen;
+mod purging;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use crate::stats::{CacheStats, Stats};
 use crate::store::{MemoryStore, Selection, Store};
 pub use freshen::Newer;
 use freshen::{Former, Updated};
+pub use purging::{PurgeListener, SweepCursor, Swept};
+use purging::Listeners;
 
 /// How often room is made for one reservation before it is refused.
 const RESERVE_ATTEMPTS: usize = 3;
@@ -43,6 +46,9 @@ pub(crate) struct Inner {
     pub(crate) ledger: Ledger,
     pub(crate) store: Box<dyn Store>,
     pub(crate) purges: Purges,
+    listeners: Listeners,
+    /// The name of this node in the names of purges.
+    node_id: u64,
     pub(crate) flights: Flights,
     pub(crate) stats: Stats,
 }
@@ -78,7 +84,9 @@ impl Cache {
             hasher,
             ledger: Ledger::new(settings.memory),
             store: Box::new(store),
-            purges: Purges::new(),
+            purges: Purges::new(hasher.clone()),
+            listeners: Listeners::default(),
+            node_id: hasher.hash(b"node"),
             flights: Flights::new(FlightsSettings {
                 marked_for: settings.uncollapsible_for,
                 marked_max: settings.uncollapsible_max,
@@ -123,9 +131,10 @@ impl Cache {
         let key = inner.flight_key(seeker);
         let entered = inner.flights.enter(&key, now, |flight| {
             // A request that comes after a purge must not get what was sent for before.
-            flight
-                .sent_sequence()
-                .is_some_and(|sent| inner.purges.decide_arriving(seeker.key, sent) == Purged::Yes)
+            let head = flight.head();
+            flight.sent_sequence().is_some_and(|sent| {
+                inner.decide_arriving(seeker.key, head.as_deref(), sent) != Purged::No
+            })
         });
         match entered {
             Entered::Marked => Join::Alone(self.permit_alone(key), AloneReason::Marker),
@@ -208,19 +217,6 @@ impl Cache {
         decision
     }
 
-    /// Invalidates all that is stored, or on its way, for the URI of `key`,
-    /// with whatever declared parts (RFC 9111 4.4).
-    pub fn invalidate(&self, key: &Key) {
-        self.0.purges.purge_uri(key);
-        self.0.store.remove(key);
-        self.0.stats.purged();
-    }
-
-    /// Invalidates the URI of `target`.
-    pub fn invalidate_target(&self, target: Target<'_>) {
-        self.invalidate(&self.key(target, &[]));
-    }
-
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &CacheSettings {
@@ -256,29 +252,17 @@ impl Inner {
     /// What was found, unless it is purged.
     fn judged(&self, key: &Key, selection: Selection) -> Lookup {
         match selection {
-            Selection::Selected(response) => match self.decide_purged(key, &response) {
-                Purged::No => Lookup::Selected(response),
-                Purged::Yes => {
+            Selection::Selected(response) => {
+                if self.is_purged(key, &response) {
                     self.store.remove_response(key, &response);
                     Lookup::Miss(MissReason::UriMiss)
+                } else {
+                    Lookup::Selected(response)
                 }
-            },
+            }
             Selection::VaryMiss => Lookup::Miss(MissReason::VaryMiss),
             Selection::UriMiss => Lookup::Miss(MissReason::UriMiss),
         }
-    }
-
-    /// Looks at purges only if there was one since the last look.
-    fn decide_purged(&self, key: &Key, response: &StoredResponse) -> Purged {
-        let sequence = self.purges.sequence();
-        if response.checked() >= sequence {
-            return Purged::No;
-        }
-        let decided = self.purges.decide_stored(key, response.head().sequence());
-        if decided == Purged::No {
-            response.set_checked(sequence);
-        }
-        decided
     }
 
     fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
@@ -299,7 +283,7 @@ impl Inner {
         if is_known {
             return None;
         }
-        let freshness = response.head().freshness(self.clock.now());
+        let freshness = response.freshness(self.clock.now());
         decide_reuse(seeker.directives, &freshness)
             .is_sharable()
             .then_some(response)

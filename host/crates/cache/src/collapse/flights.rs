@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::waiter::Outcome;
 use crate::key::{Key, PrecomputedHash};
+use crate::response::StoredHead;
 use crate::store::VariantHint;
 
 /// Shards of the map; a power of two.
@@ -113,6 +114,15 @@ impl Flight {
     /// The origin request is sent, with `sequence` as the last purge.
     pub(crate) fn mark_sent(&self, sequence: u64) {
         self.sequence.store(sequence, Ordering::Release);
+    }
+
+    /// The head of its response, once it has arrived.
+    pub(crate) fn head(&self) -> Option<Arc<StoredHead>> {
+        match &*self.outcome.borrow() {
+            Outcome::Filling(head, _) => Some(Arc::clone(head)),
+            Outcome::Stored(response) => Some(Arc::clone(response.head())),
+            Outcome::Pending | Outcome::Released(_) => None,
+        }
     }
 
     /// The purge sequence seen when its origin request was sent, if it was.

@@ -3,6 +3,7 @@
 //! The default is RFC 9111 and nothing else: every field that differs from it
 //! is an operator's decision.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -17,6 +18,8 @@ pub const STALE_ON_FAILURE: Duration = Duration::from_secs(60 * 60);
 /// What a route says about storing and reusing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePolicy {
+    /// The configured name of the site, by which its responses are purged.
+    pub site: Option<Arc<str>>,
     /// The freshness lifetime of responses that name none and whose status is
     /// heuristically cacheable (RFC 9111 4.2.2), in place of a heuristic one;
     /// zero for none.
@@ -103,6 +106,7 @@ pub enum BypassRule {
 impl Default for RoutePolicy {
     fn default() -> Self {
         Self {
+            site: None,
             default_ttl: Duration::ZERO,
             max_ttl: None,
             heuristic_max: HEURISTIC_MAX,

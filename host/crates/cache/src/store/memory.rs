@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::recency::RecencyMap;
 use super::variants::{VariantHint, Variants};
-use super::{Selection, Store, StoreUsage};
+use super::{Selection, Store, StoreCursor, StoreUsage};
 use crate::key::{Key, KeyHasher, PrecomputedHash};
 use crate::response::StoredResponse;
 
@@ -252,6 +252,15 @@ impl Store for MemoryStore {
         if freed < bytes {
             self.evict_large(bytes - freed, 0);
         }
+    }
+
+    fn walk(&self, cursor: &mut StoreCursor, _most: usize) -> Vec<(Key, Arc<StoredResponse>)> {
+        cursor.end();
+        let slots = self.small.iter();
+        slots
+            .filter_map(|(key, slot)| slot.variants.load_full().map(|all| (key, all)))
+            .flat_map(|(key, all)| all.responses().map(|r| (Key::clone(&key), r)).collect::<Vec<_>>())
+            .collect()
     }
 
     fn usage(&self) -> StoreUsage {

@@ -40,6 +40,27 @@ pub struct StoreUsage {
     pub evictions: u64,
 }
 
+/// Where a walk through a store stands; a new one begins at the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCursor {
+    /// The store's own count of places.
+    pub(crate) place: usize,
+    is_at_end: bool,
+}
+
+impl StoreCursor {
+    /// There is nothing more.
+    pub(crate) fn end(&mut self) {
+        self.is_at_end = true;
+    }
+
+    /// Whether all has been walked through.
+    #[must_use]
+    pub fn is_at_end(self) -> bool {
+        self.is_at_end
+    }
+}
+
 /// Where stored responses are kept.
 pub trait Store: Send + Sync + 'static {
     /// What `key` and the request's fields select.
@@ -74,6 +95,11 @@ pub trait Store: Send + Sync + 'static {
     /// Drops stored responses so that about `bytes` bytes come free. They come
     /// free when the last reader is done.
     fn make_room(&self, bytes: u64);
+
+    /// The next stored responses behind `cursor`, at least `most` where there
+    /// are as many, and moves the cursor; no use. What is put in, or moved,
+    /// meanwhile may be left out.
+    fn walk(&self, cursor: &mut StoreCursor, most: usize) -> Vec<(Key, Arc<StoredResponse>)>;
 
     /// What it holds now.
     fn usage(&self) -> StoreUsage;

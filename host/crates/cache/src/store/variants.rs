@@ -95,6 +95,11 @@ impl Variants {
         self.list.iter().any(|stored| Arc::ptr_eq(stored, response))
     }
 
+    /// All of them.
+    pub(crate) fn responses(&self) -> impl Iterator<Item = Arc<StoredResponse>> {
+        self.list.iter().cloned()
+    }
+
     /// The response that `request` selects.
     pub(crate) fn select(&self, request: &HeaderMap) -> Selection {
         self.list

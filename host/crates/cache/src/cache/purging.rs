@@ -1,0 +1,280 @@
+//! The cache's side of purges: taking them, telling others of them, asking
+//! about a response, and freeing what they purged in the background.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use verge_http::surrogate::SurrogateKey;
+
+use super::{Cache, Inner};
+use crate::key::{Key, Target};
+use crate::purge::{
+    Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Subject,
+    Verdict,
+};
+use crate::response::{StoredHead, StoredResponse};
+use crate::store::StoreCursor;
+
+/// Hears of every purge that this node was asked for. It must not wait.
+pub type PurgeListener = Arc<dyn Fn(&Purge) + Send + Sync>;
+
+/// Those that hear of purges.
+#[derive(Default)]
+pub(super) struct Listeners(ArcSwap<Vec<PurgeListener>>);
+
+/// Where a sweep stands; a new one begins at the beginning.
+#[derive(Clone, Debug, Default)]
+pub struct SweepCursor {
+    store: StoreCursor,
+    /// The last purge when the sweep began; none between sweeps.
+    began_at: Option<u64>,
+    /// The last purge up to which all that is stored was looked at.
+    swept: u64,
+}
+
+/// What one step of a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Stored responses that were looked at.
+    pub seen: u64,
+    /// Those that had been purged hard, and are freed now.
+    pub removed: u64,
+    /// Those that had been purged softly, and are stale now.
+    pub softened: u64,
+    /// Nothing is left to be looked at until the next purge.
+    pub is_done: bool,
+}
+
+impl Cache {
+    /// Purges `scope` on this node and tells the listeners. Takes the same time
+    /// whatever the cache holds. The purge's name carries its number.
+    pub fn purge(&self, scope: PurgeScope, hardness: Hardness) -> Purge {
+        self.purge_for(scope, hardness, PurgeCause::Operator)
+    }
+
+    /// Purges what another node, or a log, tells of: from now on, and for what
+    /// is stored elsewhere as from [`Purge::at`]. Listeners do not hear of it.
+    /// Returns the purge's number on this node.
+    pub fn purge_remote(&self, purge: &Purge) -> u64 {
+        self.0.take(&purge.scope, purge.hardness, purge.at)
+    }
+
+    /// Has `listener` hear of every purge and invalidation that this node was
+    /// asked for, those of other nodes excluded.
+    pub fn on_purge(&self, listener: PurgeListener) {
+        self.0.listeners.0.rcu(|known| {
+            let mut all = Vec::clone(known);
+            all.push(Arc::clone(&listener));
+            all
+        });
+    }
+
+    /// The number of this node in [`PurgeId`], drawn when it started.
+    #[must_use]
+    pub fn node_id(&self) -> u64 {
+        self.0.node_id
+    }
+
+    /// The number of the last purge.
+    #[must_use]
+    pub fn purge_sequence(&self) -> u64 {
+        self.0.purges.sequence()
+    }
+
+    /// Whether a response that was asked for at `since` and is kept outside of
+    /// this process, with a time and no number, has been purged since.
+    #[must_use]
+    pub fn decide_purged_since(&self, key: &Key, head: &StoredHead, since: SystemTime) -> Purged {
+        let subject = Subject {
+            key,
+            head: Some(head),
+            is_stored: false,
+        };
+        self.0.purges.decide_since(subject, since).purged
+    }
+
+    /// Invalidates all that is stored, or on its way, for the URI of `key`,
+    /// with whatever declared parts (RFC 9111 4.4).
+    pub fn invalidate(&self, key: &Key) {
+        let at = self.0.clock.wall();
+        let number = self.0.purges.purge_uri(key, Hardness::Hard, at);
+        self.0.store.remove(key);
+        self.0.stats.purged(ScopeKind::Uri);
+        // Only a listener is worth the copies.
+        if !self.0.listeners.0.load().is_empty() {
+            let scope = PurgeScope::Uri(PurgeTarget::of(key.target()));
+            let cause = PurgeCause::Invalidation;
+            self.tell(scope, Hardness::Hard, cause, at, number);
+        }
+    }
+
+    /// Invalidates the URI of `target`.
+    pub fn invalidate_target(&self, target: Target<'_>) {
+        self.invalidate(&self.key(target, &[]));
+    }
+
+    /// Invalidates all of the origin of `target` that is in one of `groups` (RFC 9875 3).
+    pub fn invalidate_groups(&self, target: Target<'_>, groups: &[SurrogateKey]) {
+        for group in groups {
+            let scope = PurgeScope::Group(PurgeTarget::of(target), group.clone());
+            self.purge_for(scope, Hardness::Hard, PurgeCause::Invalidation);
+        }
+    }
+
+    /// Looks at the next stored responses, at least `most` of them if there are
+    /// as many, frees those that were purged and marks those that are stale, so
+    /// that purged bytes do not wait for a lookup.
+    pub fn sweep(&self, cursor: &mut SweepCursor, most: usize) -> Swept {
+        let inner = &self.0;
+        let mut swept = Swept::default();
+        let sequence = inner.purges.sequence();
+        if cursor.began_at.is_none() {
+            if cursor.swept == sequence {
+                swept.is_done = true;
+                return swept;
+            }
+            cursor.began_at = Some(sequence);
+        }
+        let found = inner.store.walk(&mut cursor.store, most);
+        for (key, response) in &found {
+            swept.seen += 1;
+            let was_soft = response.is_soft_purged();
+            if inner.is_purged(key, response) {
+                inner.store.remove_response(key, response);
+                swept.removed += 1;
+            } else if response.is_soft_purged() && !was_soft {
+                swept.softened += 1;
+            }
+        }
+        if cursor.store.is_at_end() {
+            cursor.store = StoreCursor::default();
+            cursor.swept = cursor.began_at.take().unwrap_or(sequence);
+            swept.is_done = cursor.swept == inner.purges.sequence();
+        }
+        inner.stats.swept(&swept);
+        swept
+    }
+
+    fn purge_for(&self, scope: PurgeScope, hardness: Hardness, cause: PurgeCause) -> Purge {
+        let at = self.0.clock.wall();
+        let number = self.0.take(&scope, hardness, at);
+        self.tell(scope, hardness, cause, at, number)
+    }
+
+    fn tell(
+        &self,
+        scope: PurgeScope,
+        hardness: Hardness,
+        cause: PurgeCause,
+        at: SystemTime,
+        number: u64,
+    ) -> Purge {
+        let node = self.0.node_id;
+        let purge = Purge {
+            id: PurgeId { node, number },
+            scope,
+            hardness,
+            cause,
+            at: whole_millis(at),
+        };
+        for listener in self.0.listeners.0.load().iter() {
+            listener(&purge);
+        }
+        purge
+    }
+}
+
+impl Inner {
+    /// Takes a purge, and returns its number.
+    fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
+        let number = self.purges.purge(scope, hardness, at);
+        if let (PurgeScope::Uri(target), Hardness::Hard) = (scope, hardness) {
+            // So that the bytes come free at once, and the record may be forgotten.
+            self.store
+                .remove(&Key::new(&self.hasher, target.target(), &[]));
+        }
+        self.stats.purged(scope.kind());
+        number
+    }
+
+    /// Whether a stored response is gone; a soft purge makes it stale here.
+    /// Looks at purges only if there was one since the last look.
+    pub(super) fn is_purged(&self, key: &Key, response: &StoredResponse) -> bool {
+        let seen = response.checked();
+        if seen >= self.purges.sequence() {
+            return false;
+        }
+        let subject = Subject {
+            key,
+            head: Some(response.head()),
+            is_stored: true,
+        };
+        self.settle(response, self.purges.decide(subject, seen))
+    }
+
+    /// Whether a response that is about to be stored under `key` may be: it may
+    /// not if it was purged since it was asked for.
+    pub(crate) fn admits(&self, key: &Key, response: &StoredResponse) -> bool {
+        let seen = response.head().sequence();
+        if seen == self.purges.sequence() {
+            return true;
+        }
+        let subject = Subject {
+            key,
+            head: Some(response.head()),
+            is_stored: false,
+        };
+        !self.settle(response, self.purges.decide(subject, seen))
+    }
+
+    /// Whether a response on its way, asked for at `sent`, has been purged
+    /// since. Of one whose head is not known yet only the target is.
+    pub(crate) fn decide_arriving(
+        &self,
+        key: &Key,
+        head: Option<&StoredHead>,
+        sent: u64,
+    ) -> Purged {
+        if sent == self.purges.sequence() {
+            return Purged::No;
+        }
+        let subject = Subject {
+            key,
+            head,
+            is_stored: false,
+        };
+        self.purges.decide(subject, sent).purged
+    }
+
+    /// Notes on `response` what was found, and returns whether it is gone.
+    fn settle(&self, response: &StoredResponse, verdict: Verdict) -> bool {
+        match verdict.purged {
+            Purged::Hard => return true,
+            Purged::Soft(at) => response.soft_purge(self.age_at(response.head(), at)),
+            Purged::No => {}
+        }
+        response.set_checked(verdict.sequence);
+        false
+    }
+
+    /// The age that a response had at a moment of the past.
+    fn age_at(&self, head: &StoredHead, at: SystemTime) -> Duration {
+        let since = self.clock.wall().duration_since(at).unwrap_or_default();
+        head.age(self.clock.now()).saturating_sub(since)
+    }
+}
+
+/// What encoding keeps of a time.
+fn whole_millis(at: SystemTime) -> SystemTime {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} listeners", self.0.load().len())
+    }
+}

@@ -1,0 +1,330 @@
+//! The records of purges: a table for each kind of scope, bounded together.
+//!
+//! Whether a stored response is purged is found by hash lookups: its URI, each
+//! border of its path, each surrogate key, its site, each function; never by
+//! going through the records. What had to be forgotten leaves a floor behind
+//! and counts as if it had been about everything older, so that forgetting
+//! never lets a purged response back.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+
+use super::scope::{PREFIX_SEGMENTS_MAX, PurgeScope, ScopeKind};
+use super::wire::millis;
+use super::{Hardness, Purged};
+use crate::key::{Key, KeyHasher, PrecomputedHash, Target};
+use crate::response::StoredHead;
+
+/// Most purges that are remembered one by one.
+pub const PURGE_RECORDS_MAX: usize = 65_536;
+
+/// See the module.
+pub(crate) struct Purges {
+    /// The number of the last purge; 0 before the first.
+    sequence: AtomicU64,
+    hasher: KeyHasher,
+    records: RwLock<Records>,
+    records_max: usize,
+}
+
+#[derive(Default)]
+struct Records {
+    /// By [`ScopeKind::index`], what was purged by the hash of its scope. Two
+    /// scopes of one hash purge each other, which costs a fetch and nothing else.
+    tables: [HashMap<u64, Last, PrecomputedHash>; ScopeKind::ALL.len()],
+    /// The same in order, so that the oldest can be forgotten.
+    order: VecDeque<(ScopeKind, u64, u64)>,
+    /// What was forgotten of hard purges of one URI: they took all that has no
+    /// declared parts out of the store at once.
+    uri_floor: Last,
+    /// All else that was forgotten.
+    floor: Last,
+}
+
+/// The last purges of one scope.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    hard: Mark,
+    soft: Mark,
+}
+
+/// One purge: its number, 0 for none, and its time in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    number: u64,
+    at: u64,
+}
+
+/// The response that is asked about.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) key: &'a Key,
+    /// What is not known of a response on its way is not looked at.
+    pub(crate) head: Option<&'a StoredHead>,
+    /// Whether it stands in the store, from which URIs are removed at once.
+    pub(crate) is_stored: bool,
+}
+
+/// What [`Purges::decide`] found, and up to which purge it looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) purged: Purged,
+    pub(crate) sequence: u64,
+}
+
+impl Purges {
+    pub(crate) fn new(hasher: KeyHasher) -> Self {
+        Self::with_records_max(hasher, PURGE_RECORDS_MAX)
+    }
+
+    pub(crate) fn with_records_max(hasher: KeyHasher, records_max: usize) -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            hasher,
+            records: RwLock::new(Records::default()),
+            records_max,
+        }
+    }
+
+    /// The number of the last purge.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Purges `scope`, as if at `at`, and returns the purge's number.
+    pub(crate) fn purge(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
+        let hash = self.scope_hash(scope);
+        self.purge_hash(scope.kind(), hash, hardness, at)
+    }
+
+    /// The same for the URI of `key`, without a scope.
+    pub(crate) fn purge_uri(&self, key: &Key, hardness: Hardness, at: SystemTime) -> u64 {
+        self.purge_hash(ScopeKind::Uri, key.uri_hash(), hardness, at)
+    }
+
+    fn purge_hash(&self, kind: ScopeKind, hash: u64, hardness: Hardness, at: SystemTime) -> u64 {
+        let mut records = self.records.write();
+        let number = self.sequence.load(Ordering::Relaxed).saturating_add(1);
+        let mark = Mark {
+            number,
+            at: millis(at),
+        };
+        if let Some(table) = records.tables.get_mut(kind.index()) {
+            table.entry(hash).or_default().set(hardness, mark);
+        }
+        records.order.push_back((kind, hash, number));
+        records.forget(self.records_max);
+        // Published after the record stands: whoever sees the number finds the record.
+        self.sequence.store(number, Ordering::Release);
+        number
+    }
+
+    /// What was purged later than `seen` and concerns `subject`.
+    pub(crate) fn decide(&self, subject: Subject<'_>, seen: u64) -> Verdict {
+        self.decide_by(subject, |mark| mark.number > seen)
+    }
+
+    /// What was purged at `since` or later and concerns `subject`: for what was
+    /// stored elsewhere, with a time and no number.
+    pub(crate) fn decide_since(&self, subject: Subject<'_>, since: SystemTime) -> Verdict {
+        let since = millis(since);
+        self.decide_by(subject, |mark| mark.number > 0 && mark.at >= since)
+    }
+
+    fn decide_by(&self, subject: Subject<'_>, counts: impl Fn(&Mark) -> bool) -> Verdict {
+        let (mut is_hard, mut soft_at) = (false, None::<u64>);
+        let records = self.records.read();
+        self.each_record(&records, subject, |last| {
+            is_hard |= counts(&last.hard);
+            if counts(&last.soft) {
+                soft_at = Some(soft_at.map_or(last.soft.at, |at| at.min(last.soft.at)));
+            }
+        });
+        let purged = match soft_at {
+            _ if is_hard => Purged::Hard,
+            Some(at) => Purged::Soft(time(at)),
+            None => Purged::No,
+        };
+        Verdict {
+            purged,
+            // Read under the lock: all records up to this number were looked at.
+            sequence: self.sequence.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Shows every record that concerns `subject`: a bounded number of lookups.
+    fn each_record(&self, records: &Records, subject: Subject<'_>, mut see: impl FnMut(&Last)) {
+        let Subject {
+            key,
+            head,
+            is_stored,
+        } = subject;
+        see(&records.floor);
+        if !is_stored || key.has_parts() {
+            see(&records.uri_floor);
+        }
+        let mut look = |kind: ScopeKind, hash: u64| {
+            if let Some(last) = records.tables.get(kind.index()).and_then(|t| t.get(&hash)) {
+                see(last);
+            }
+        };
+        look(ScopeKind::Everything, 0);
+        look(ScopeKind::Uri, key.uri_hash());
+        let target = key.target();
+        if records.has(ScopeKind::Prefix) {
+            self.each_border(target, |hash| look(ScopeKind::Prefix, hash));
+        }
+        let Some(head) = head else {
+            return;
+        };
+        if records.has(ScopeKind::SurrogateKey) {
+            for key in head.surrogate_keys().iter() {
+                look(ScopeKind::SurrogateKey, key.hash_value());
+            }
+        }
+        if records.has(ScopeKind::Group) {
+            let origin = self.origin_hash(target);
+            for group in head.surrogate_keys().groups() {
+                look(ScopeKind::Group, group_hash(origin, group.hash_value()));
+            }
+        }
+        if let Some(site) = head.site().filter(|_| records.has(ScopeKind::Site)) {
+            look(ScopeKind::Site, self.hasher.hash(site.as_bytes()));
+        }
+        if let Some(made_by) = head
+            .made_by()
+            .filter(|_| records.has(ScopeKind::Function))
+        {
+            let names = made_by.split(' ').flat_map(|used| used.split('@'));
+            for name in names {
+                look(ScopeKind::Function, self.hasher.hash(name.as_bytes()));
+            }
+        }
+    }
+
+    fn scope_hash(&self, scope: &PurgeScope) -> u64 {
+        match scope {
+            PurgeScope::Uri(target) => Key::new(&self.hasher, target.target(), &[]).uri_hash(),
+            PurgeScope::Prefix(target) => {
+                let mut last = 0;
+                self.each_border(target.target(), |hash| last = hash);
+                last
+            }
+            PurgeScope::SurrogateKey(key) => key.hash_value(),
+            PurgeScope::Group(target, group) => {
+                group_hash(self.origin_hash(target.target()), group.hash_value())
+            }
+            PurgeScope::Site(text) | PurgeScope::Function(text) => {
+                self.hasher.hash(text.as_bytes())
+            }
+            PurgeScope::Everything => 0,
+        }
+    }
+
+    fn origin_hash(&self, target: Target<'_>) -> u64 {
+        self.origin_hasher(target).finish()
+    }
+
+    fn origin_hasher(&self, target: Target<'_>) -> ahash::AHasher {
+        let mut hasher = self.hasher.hasher();
+        hasher.write(target.scheme.as_str().as_bytes());
+        hasher.write(target.authority.as_bytes());
+        hasher
+    }
+
+    /// The hashes of all prefixes of a path that end at a border: behind each
+    /// slash, and behind each segment; the whole path is the last.
+    fn each_border(&self, target: Target<'_>, mut see: impl FnMut(u64)) {
+        let mut hasher = self.origin_hasher(target);
+        let segments = target.path.split('/').skip(1).take(PREFIX_SEGMENTS_MAX);
+        for segment in segments {
+            hasher.write(b"/");
+            see(hasher.clone().finish());
+            if !segment.is_empty() {
+                hasher.write(segment.as_bytes());
+                see(hasher.clone().finish());
+            }
+        }
+    }
+}
+
+impl Records {
+    fn has(&self, kind: ScopeKind) -> bool {
+        self.tables
+            .get(kind.index())
+            .is_some_and(|table| !table.is_empty())
+    }
+
+    /// Forgets the oldest records above `max`.
+    fn forget(&mut self, max: usize) {
+        while self.order.len() > max {
+            let Some((kind, hash, number)) = self.order.pop_front() else {
+                return;
+            };
+            let Some(table) = self.tables.get_mut(kind.index()) else {
+                return;
+            };
+            // A scope that was purged again is still told of by a later place in the order.
+            let Some(last) = table.get(&hash).copied() else {
+                continue;
+            };
+            if last.number() != number {
+                continue;
+            }
+            table.remove(&hash);
+            if kind == ScopeKind::Uri {
+                self.uri_floor.raise(Last {
+                    soft: Mark::default(),
+                    ..last
+                });
+                self.floor.raise(Last {
+                    hard: Mark::default(),
+                    ..last
+                });
+            } else {
+                self.floor.raise(last);
+            }
+        }
+    }
+}
+
+impl Last {
+    fn set(&mut self, hardness: Hardness, mark: Mark) {
+        match hardness {
+            Hardness::Hard => self.hard.raise(mark),
+            Hardness::Soft => self.soft.raise(mark),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.hard.number.max(self.soft.number)
+    }
+
+    fn raise(&mut self, other: Self) {
+        self.hard.raise(other.hard);
+        self.soft.raise(other.soft);
+    }
+}
+
+impl Mark {
+    /// The later of the two by number and by time, each for itself: a purge of
+    /// another node may come late.
+    fn raise(&mut self, other: Self) {
+        self.number = self.number.max(other.number);
+        self.at = self.at.max(other.at);
+    }
+}
+
+fn group_hash(origin: u64, group: u64) -> u64 {
+    origin.rotate_left(1) ^ group
+}
+
+fn time(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(millis))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
