@@ -98,6 +98,7 @@ fn build_route(
         viewer_response: uses("viewer_response", ViewerResponse, &triggers.viewer_response)?,
         cached: settings.cache,
         policy: Arc::new(RoutePolicy {
+            site: Some(site.name().into()),
             default_ttl: config.cache.default_ttl,
             stale_on_failure: config.cache.stale_on_failure,
             ..RoutePolicy::default()

@@ -253,6 +253,11 @@ impl StoredHead {
         self.made_by.as_ref()
     }
 
+    /// Its lifetime ends at `age` at the latest.
+    pub(crate) fn end_lifetime(&mut self, age: Duration) {
+        self.lifetime = self.lifetime.min(age);
+    }
+
     /// The configured name of the site that it belongs to.
     #[must_use]
     pub fn site(&self) -> Option<&Arc<str>> {

@@ -98,8 +98,7 @@ impl Stats {
 
     /// The counters; what others count is left at 0.
     pub(crate) fn snapshot(&self) -> CacheStats {
-        let purges_by_scope =
-            std::array::from_fn(|kind| self.purges.get(kind).map_or(0, load));
+        let purges_by_scope = std::array::from_fn(|kind| self.purges.get(kind).map_or(0, load));
         CacheStats {
             fills_in_progress: self.fills_in_progress.load(Ordering::Relaxed),
             fills: self.fills.load(Ordering::Relaxed),

@@ -146,16 +146,26 @@ impl Kit {
         request: &[(&str, &str)],
         fields: &HeaderMap,
     ) -> Begun {
+        self.begin_for(permit, request, fields, &RoutePolicy::default(), None)
+    }
+
+    pub(crate) fn begin_for(
+        &self,
+        permit: FillPermit,
+        request: &[(&str, &str)],
+        fields: &HeaderMap,
+        route: &RoutePolicy,
+        made_by: Option<&str>,
+    ) -> Begun {
         let request = map(request);
         let head = ResponseHead::new(StatusCode::OK, fields, permit.received_now());
-        let route = RoutePolicy::default();
         let decision = decide_storage(&StorageFacts {
             request: RequestFacts::of(&Method::GET, &request, false),
             status: head.status,
             fields,
             received_wall: head.times.received_wall,
             initial_age: head.initial_age,
-            route: &route,
+            route,
         });
         let plan = match decision {
             Storage::Store(plan) => plan,
@@ -165,8 +175,8 @@ impl Kit {
             response: head,
             plan,
             request: &request,
-            route: &route,
-            made_by: None,
+            route,
+            made_by: made_by.map(Into::into),
         })
     }
 
@@ -242,4 +252,33 @@ pub(crate) fn content(body: Body) -> Vec<u8> {
 /// `len` bytes of which each tells its place.
 pub(crate) fn pattern(len: usize) -> Bytes {
     (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+/// What purges look at.
+pub(crate) struct Entry<'a> {
+    pub(crate) site: &'a str,
+    pub(crate) tags: &'a str,
+    pub(crate) groups: &'a str,
+    pub(crate) made_by: Option<&'a str>,
+}
+
+/// The head of a stored response that is like `entry`.
+pub(crate) fn head_of(entry: &Entry<'_>) -> StoredHead {
+    let kit = kit();
+    let route = RoutePolicy {
+        site: Some(entry.site.into()),
+        ..RoutePolicy::default()
+    };
+    let fields = map(&[
+        ("cache-control", "max-age=60"),
+        ("surrogate-key", entry.tags),
+        ("cache-groups", entry.groups),
+    ]);
+    let key = kit.key("/");
+    let permit = kit.lead(&key, &[]);
+    let filling = kit.begin_for(permit, &[], &fields, &route, entry.made_by);
+    match filling {
+        Begun::Filling(filling) => StoredHead::clone(&filling.head),
+        Begun::Refused(reason) => panic!("refused: {reason:?}"),
+    }
 }

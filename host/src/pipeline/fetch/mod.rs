@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::Method;
 use http::header::RANGE;
 use verge_cache::policy::{
-    LookupDecision, LookupFacts, RefuseReason, Reuse, decide_lookup, decide_reuse,
+    Freshness, LookupDecision, LookupFacts, RefuseReason, Reuse, decide_lookup, decide_reuse,
 };
 use verge_cache::{
     FillPermit, Followed, Join, Key, Lookup, MissReason, Seeker, StoredHead, StoredResponse,
@@ -143,7 +143,7 @@ fn look_up(
     let now = clock.now();
     let (mut facts, stale) = match found {
         Lookup::Selected(stored) => {
-            let reuse = decide_reuse(&directives, &stored.head().freshness(now));
+            let reuse = decide_reuse(&directives, &stored.freshness(now));
             let mut facts = CacheReceipt::new(Outcome::Hit);
             facts.lookup = now.saturating_duration_since(begun);
             match reuse {
@@ -162,7 +162,11 @@ fn look_up(
                     (facts, Some(stored))
                 }
             }
-        }
+            Reuse::Validate(reason) => {
+                let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+                (facts, Some(stored))
+            }
+        },
         Lookup::Miss(MissReason::UriMiss) => {
             (CacheReceipt::forwarded(Forward::UriMiss, None), None)
         }
@@ -228,6 +232,7 @@ async fn join(
                 return Ok(from_stored(routed, &stored, search.facts));
             }
             Ok(Followed::VariantDiffers(other)) => hint = Some(other),
+            Ok(Followed::Purged) => {}
             Ok(Followed::Released(released)) if stale::error_of(released).is_some() => {
                 match stale::after_release(routed, &search, released) {
                     Some(Ok(answer)) => return Ok(answer),
@@ -384,11 +389,15 @@ async fn settle(
 }
 
 fn from_stored(routed: &Routed, stored: &StoredResponse, facts: CacheReceipt) -> Answer {
-    from_fill(routed, stored.head(), stored.body(), facts)
+    let freshness = stored.freshness(routed.node.clock.now());
+    answer(stored.head(), freshness, stored.body(), facts)
 }
 
-fn from_fill(routed: &Routed, head: &StoredHead, body: Body, mut facts: CacheReceipt) -> Answer {
-    let freshness = head.freshness(routed.node.clock.now());
+fn from_fill(routed: &Routed, head: &StoredHead, body: Body, facts: CacheReceipt) -> Answer {
+    answer(head, head.freshness(routed.node.clock.now()), body, facts)
+}
+
+fn answer(head: &StoredHead, freshness: Freshness, body: Body, mut facts: CacheReceipt) -> Answer {
     facts.ttl_seconds = Some(freshness.ttl());
     Answer {
         status: head.status(),

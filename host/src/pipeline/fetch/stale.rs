@@ -21,7 +21,7 @@ pub(super) fn grant(
     directives: &RequestDirectives,
     error: OriginError,
 ) -> Option<StaleGrant> {
-    let freshness = stored.head().freshness(routed.node.clock.now());
+    let freshness = stored.freshness(routed.node.clock.now());
     match decide_stale_on_error(error, &freshness, directives) {
         StaleOnError::Serve(grant) => Some(grant),
         StaleOnError::PassError(_) => None,

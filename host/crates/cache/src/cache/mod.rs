@@ -22,14 +22,15 @@ use crate::collapse::{
 use crate::key::{Key, KeyHasher, KeyPart, Target};
 use crate::policy::{HeadFreshening, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
+use crate::record::Walls;
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
 use crate::store::{MemoryStore, Selection, Store};
 pub use freshen::Newer;
 use freshen::{Former, Updated};
-pub use purging::{PurgeListener, SweepCursor, Swept};
 use purging::Listeners;
+pub use purging::{PurgeListener, SweepCursor, Swept};
 
 /// How often room is made for one reservation before it is refused.
 const RESERVE_ATTEMPTS: usize = 3;
@@ -42,6 +43,8 @@ pub struct Cache(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) settings: CacheSettings,
     pub(crate) clock: Clock,
+    /// The wall times of purges.
+    walls: Walls,
     pub(crate) hasher: KeyHasher,
     pub(crate) ledger: Ledger,
     pub(crate) store: Box<dyn Store>,
@@ -80,13 +83,14 @@ impl Cache {
         let hasher = KeyHasher::new();
         let store = MemoryStore::new(settings.memory_settings(), hasher.clone());
         Self(Arc::new(Inner {
+            walls: Walls::new(clock.clone()),
             clock,
+            purges: Purges::new(hasher.clone()),
+            node_id: hasher.hash(b"node"),
             hasher,
             ledger: Ledger::new(settings.memory),
             store: Box::new(store),
-            purges: Purges::new(hasher.clone()),
             listeners: Listeners::default(),
-            node_id: hasher.hash(b"node"),
             flights: Flights::new(FlightsSettings {
                 marked_for: settings.uncollapsible_for,
                 marked_max: settings.uncollapsible_max,
@@ -143,7 +147,11 @@ impl Cache {
                     return Join::Alone(self.permit_alone(key), AloneReason::Directives);
                 }
                 inner.stats.collapsed();
-                Join::Follower(Waiter::new(Arc::clone(inner), flight.outcome.subscribe()))
+                Join::Follower(Waiter::new(
+                    Arc::clone(inner),
+                    seeker.key,
+                    flight.outcome.subscribe(),
+                ))
             }
             Entered::New(flight) => {
                 let lead = Lead::new(Arc::clone(inner), key, Some(flight));

@@ -14,6 +14,7 @@ use crate::purge::{
     Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Subject,
     Verdict,
 };
+use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
 use crate::store::StoreCursor;
 
@@ -98,7 +99,7 @@ impl Cache {
     /// Invalidates all that is stored, or on its way, for the URI of `key`,
     /// with whatever declared parts (RFC 9111 4.4).
     pub fn invalidate(&self, key: &Key) {
-        let at = self.0.clock.wall();
+        let at = self.0.walls.now();
         let number = self.0.purges.purge_uri(key, Hardness::Hard, at);
         self.0.store.remove(key);
         self.0.stats.purged(ScopeKind::Uri);
@@ -158,7 +159,7 @@ impl Cache {
     }
 
     fn purge_for(&self, scope: PurgeScope, hardness: Hardness, cause: PurgeCause) -> Purge {
-        let at = self.0.clock.wall();
+        let at = self.0.walls.now();
         let number = self.0.take(&scope, hardness, at);
         self.tell(scope, hardness, cause, at, number)
     }
@@ -248,6 +249,27 @@ impl Inner {
         self.purges.decide(subject, sent).purged
     }
 
+    /// The head of what was kept elsewhere, unless it was purged since it was
+    /// asked for, by number or by time; a soft purge ends its lifetime.
+    pub(crate) fn unpurged(&self, key: &Key, recorded: Recorded) -> Option<StoredHead> {
+        let mut head = recorded.head;
+        let by_number = self.decide_arriving(key, Some(&head), head.sequence());
+        let subject = Subject {
+            key,
+            head: Some(&head),
+            is_stored: false,
+        };
+        let by_time = self.purges.decide_since(subject, recorded.sent_wall);
+        for purged in [by_number, by_time.purged] {
+            match purged {
+                Purged::Hard => return None,
+                Purged::Soft(at) => head.end_lifetime(self.age_at(&head, at)),
+                Purged::No => {}
+            }
+        }
+        Some(head)
+    }
+
     /// Notes on `response` what was found, and returns whether it is gone.
     fn settle(&self, response: &StoredResponse, verdict: Verdict) -> bool {
         match verdict.purged {
@@ -261,14 +283,16 @@ impl Inner {
 
     /// The age that a response had at a moment of the past.
     fn age_at(&self, head: &StoredHead, at: SystemTime) -> Duration {
-        let since = self.clock.wall().duration_since(at).unwrap_or_default();
+        let since = self.walls.now().duration_since(at).unwrap_or_default();
         head.age(self.clock.now()).saturating_sub(since)
     }
 }
 
 /// What encoding keeps of a time.
 fn whole_millis(at: SystemTime) -> SystemTime {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }

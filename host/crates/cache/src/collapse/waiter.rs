@@ -10,7 +10,9 @@ use verge_http::cache_control::RequestDirectives;
 
 use crate::body::{Attach, Fill, FillReader};
 use crate::cache::Inner;
+use crate::key::Key;
 use crate::policy::{RefuseReason, decide_reuse};
+use crate::purge::Purged;
 use crate::response::{StoredHead, StoredResponse};
 use crate::store::VariantHint;
 
@@ -62,6 +64,9 @@ pub enum Followed {
     /// The response is of another variant than this request selects: it may
     /// join once more with this hint.
     VariantDiffers(VariantHint),
+    /// The response was purged before this request came, which only its head
+    /// told: the request joins once more.
+    Purged,
     /// It asks the origin for itself; see [`crate::Cache::alone`].
     Released(Released),
 }
@@ -71,11 +76,19 @@ pub enum Followed {
 pub struct Waiter {
     inner: Arc<Inner>,
     outcome: watch::Receiver<Outcome>,
+    key: Key,
+    /// The last purge when this request began to follow.
+    joined: u64,
 }
 
 impl Waiter {
-    pub(crate) fn new(inner: Arc<Inner>, outcome: watch::Receiver<Outcome>) -> Self {
-        Self { inner, outcome }
+    pub(crate) fn new(inner: Arc<Inner>, key: &Key, outcome: watch::Receiver<Outcome>) -> Self {
+        Self {
+            joined: inner.purges.sequence(),
+            inner,
+            outcome,
+            key: key.clone(),
+        }
     }
 
     /// Waits for the leader, however long that takes: the caller sets a bound.
@@ -86,16 +99,25 @@ impl Waiter {
             .outcome
             .wait_for(|outcome| !matches!(outcome, Outcome::Pending))
             .await;
-        let outcome = match waited {
-            Ok(outcome) => outcome.clone(),
-            Err(_) => Outcome::Released(Released::Abandoned),
-        };
+        let outcome = waited.map_or(Outcome::Released(Released::Abandoned), |o| o.clone());
+        self.followed(outcome, fields, directives)
+    }
+
+    fn followed(
+        &self,
+        outcome: Outcome,
+        fields: &HeaderMap,
+        directives: &RequestDirectives,
+    ) -> Followed {
         let head = match &outcome {
             Outcome::Pending => return Followed::Released(Released::Abandoned),
             Outcome::Released(released) => return Followed::Released(*released),
             Outcome::Filling(head, _) => Arc::clone(head),
             Outcome::Stored(response) => Arc::clone(response.head()),
         };
+        if self.is_purged(&head) {
+            return Followed::Purged;
+        }
         if !head.is_selected_by(fields) {
             let hint = VariantHint::of(&self.inner.hasher, head.vary(), fields);
             return Followed::VariantDiffers(hint);
@@ -115,6 +137,14 @@ impl Waiter {
             },
             Outcome::Pending | Outcome::Released(_) => Followed::Released(Released::Abandoned),
         }
+    }
+}
+
+impl Waiter {
+    /// Whether the response was asked for before a purge that this request came after.
+    fn is_purged(&self, head: &StoredHead) -> bool {
+        let sent = head.sequence();
+        sent < self.joined && self.inner.decide_arriving(&self.key, Some(head), sent) != Purged::No
     }
 }
 

@@ -195,10 +195,7 @@ impl Purges {
         if let Some(site) = head.site().filter(|_| records.has(ScopeKind::Site)) {
             look(ScopeKind::Site, self.hasher.hash(site.as_bytes()));
         }
-        if let Some(made_by) = head
-            .made_by()
-            .filter(|_| records.has(ScopeKind::Function))
-        {
+        if let Some(made_by) = head.made_by().filter(|_| records.has(ScopeKind::Function)) {
             let names = made_by.split(' ').flat_map(|used| used.split('@'));
             for name in names {
                 look(ScopeKind::Function, self.hasher.hash(name.as_bytes()));
@@ -328,3 +325,6 @@ fn time(millis: u64) -> SystemTime {
         .checked_add(Duration::from_millis(millis))
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
     let refresh_at = reader.optional_duration()?;
     let on_failure = reader.duration()?;
     let made_by = reader.optional_text()?;
+    let site = reader.optional_text()?;
     let vary = reader.vary()?;
     let variant_key = VariantKey::from_bytes(reader.text()?);
     let (tags, groups) = (reader.keys()?, reader.keys()?);
@@ -109,6 +110,7 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
         variant_key,
         surrogate_keys,
         made_by,
+        site,
         sequence,
         reservation: None,
     };

@@ -42,6 +42,7 @@ pub fn encode(
         variant_key,
         surrogate_keys,
         made_by,
+        site,
         sequence,
         cost: _,
         reservation: _,
@@ -71,6 +72,7 @@ pub fn encode(
     }
     writer.duration(stale.on_failure);
     writer.optional_text(made_by.as_deref())?;
+    writer.optional_text(site.as_deref())?;
     writer.count(vary.names().len())?;
     for name in vary.names() {
         writer.text(name.as_str().as_bytes())?;

@@ -46,6 +46,7 @@ fn assert_same(one: &StoredHead, other: &StoredHead) {
     assert!(one.is_same_variant(other));
     assert_eq!(one.surrogate_keys(), other.surrogate_keys());
     assert_eq!(one.made_by(), other.made_by());
+    assert_eq!(one.site(), other.site());
     assert_eq!(one.sequence(), other.sequence());
     assert_eq!(one.validators(), other.validators());
 }

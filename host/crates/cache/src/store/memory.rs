@@ -259,7 +259,11 @@ impl Store for MemoryStore {
         let slots = self.small.iter();
         slots
             .filter_map(|(key, slot)| slot.variants.load_full().map(|all| (key, all)))
-            .flat_map(|(key, all)| all.responses().map(|r| (Key::clone(&key), r)).collect::<Vec<_>>())
+            .flat_map(|(key, all)| {
+                all.responses()
+                    .map(|r| (Key::clone(&key), r))
+                    .collect::<Vec<_>>()
+            })
             .collect()
     }
 

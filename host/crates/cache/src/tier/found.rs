@@ -6,10 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use verge_http::Body;
 
-use crate::cache::Inner;
 use crate::collapse::{FillPermit, Filling};
-use crate::key::Key;
-use crate::purge::Purged;
 use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
@@ -76,10 +73,9 @@ impl FillPermit {
         if written != content_length {
             return Err(Unusable::Failed);
         }
-        let sequence = head.sequence;
         let response = Arc::new(StoredResponse::new(head, segments.into()));
         let is_stored = inner.store.insert(self.key(), &response, &|| {
-            is_current(inner, self.key(), sequence)
+            inner.admits(self.key(), &response)
         });
         if is_stored {
             Ok(response)
@@ -95,17 +91,12 @@ impl FillPermit {
         if content_length > inner.settings.max_object {
             return Err(Unusable::ObjectTooLarge);
         }
-        if !is_current(inner, self.key(), recorded.head.sequence) {
-            return Err(Unusable::Purged);
-        }
-        let cost = recorded.head.cost.saturating_add(self.key().len() as u64);
+        let head = inner
+            .unpurged(self.key(), recorded)
+            .ok_or(Unusable::Purged)?;
+        let cost = head.cost.saturating_add(self.key().len() as u64);
         let reservation = inner.reserve(cost).ok_or(Unusable::MemoryExhausted)?;
-        let head = recorded.head.with_reservation(reservation);
+        let head = head.with_reservation(reservation);
         Ok((Arc::new(head), content_length))
     }
-}
-
-/// Whether nothing has purged what was sent for at `sequence`.
-fn is_current(inner: &Inner, key: &Key, sequence: u64) -> bool {
-    inner.purges.decide_arriving(key, sequence) == Purged::No
 }
