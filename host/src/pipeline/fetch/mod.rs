@@ -162,11 +162,7 @@ fn look_up(
                     (facts, Some(stored))
                 }
             }
-            Reuse::Validate(reason) => {
-                let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-                (facts, Some(stored))
-            }
-        },
+        }
         Lookup::Miss(MissReason::UriMiss) => {
             (CacheReceipt::forwarded(Forward::UriMiss, None), None)
         }

@@ -118,8 +118,7 @@ impl Cache {
     pub fn tagged_variants(&self, key: &Key) -> Vec<Arc<StoredResponse>> {
         let mut variants = self.0.store.variants(key);
         variants.retain(|stored| {
-            stored.head().validators().entity_tag.is_some()
-                && self.0.decide_purged(key, stored) == Purged::No
+            stored.head().validators().entity_tag.is_some() && !self.0.is_purged(key, stored)
         });
         variants
     }
