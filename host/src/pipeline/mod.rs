@@ -8,6 +8,8 @@ mod failure_response;
 mod fetch;
 mod finish;
 pub mod head;
+mod parts_body;
+mod ranges;
 mod routed;
 pub mod routing;
 pub mod sanitize;
@@ -74,6 +76,11 @@ async fn answer(
     let functions = &route.viewer_response;
     let replaced = triggers::viewer_response(&routed, functions, receipts, &viewed, &mut answer);
     let replaced = replaced.await?;
-    conditions::settle_range(&viewed.head, &mut answer, replaced, now)?;
+    let ranges = ranges::RangeFacts {
+        is_replaced: replaced,
+        now,
+        random: &exchange.node.random,
+    };
+    ranges::settle_range(&viewed.head, &mut answer, ranges)?;
     Ok(answer)
 }

@@ -17,6 +17,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod framing;
 pub mod head_scan;
+pub mod multipart;
 pub mod proxy_status;
 pub mod range;
 pub mod status;

@@ -1,8 +1,9 @@
 //! Range requests (RFC 9110 14): which parts of the content a request asks
 //! for, and the Content-Range that goes with them.
 //!
-//! A Range field is always optional to honour, so whatever is malformed, too
-//! much or overlapping gets the whole content (RFC 9110 14.2).
+//! A Range field is always optional to honour, so whatever is malformed or too
+//! much gets the whole content (RFC 9110 14.2). Two ranges that overlap become
+//! one; more than two are an attack.
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -13,6 +14,9 @@ use crate::syntax::{list_members, parse_digits, trim_ows};
 
 /// Most ranges that one request may ask for.
 pub const RANGES_MAX: usize = 16;
+
+/// Most ranges of one request that may overlap each other (RFC 9110 14.2).
+const OVERLAPPING_MAX: usize = 2;
 
 /// A part of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,12 @@ impl ByteRange {
     const fn overlaps(self, other: Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
+
+    /// Whether all of `other` lies within it.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
 }
 
 /// Why the whole content is sent.
@@ -49,7 +59,7 @@ pub enum WholeReason {
     Malformed,
     /// There are more than [`RANGES_MAX`] ranges.
     TooMany,
-    /// Ranges overlap (RFC 9110 17.15).
+    /// More than two ranges overlap (RFC 9110 14.2, 17.15).
     Overlapping,
     /// The content is empty, of which no part can be named.
     ContentEmpty,
@@ -104,6 +114,21 @@ pub fn select_ranges(
     }
 }
 
+/// The one range that a request asks for, before the total is known; `None` if
+/// there is no Range, or one that is ignored, or several.
+#[must_use]
+pub fn single_range(method: &Method, request: &HeaderMap) -> Option<RangeSpec> {
+    let mut lines = request.get_all(RANGE).iter();
+    let value = lines.next().filter(|_| *method == Method::GET)?;
+    if lines.next().is_some() {
+        return None;
+    }
+    match parse(value.as_bytes()).ok()?.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
+
 /// Reads a Range field value. Numbers that are too large saturate.
 ///
 /// # Errors
@@ -141,39 +166,63 @@ fn parse_spec(spec: &[u8]) -> Option<RangeSpec> {
     }
 }
 
-fn select(specs: &[RangeSpec], total: u64) -> RangeSelection {
-    let mut ranges: SmallVec<[ByteRange; 4]> = SmallVec::new();
-    for spec in specs {
-        let range = match *spec {
-            RangeSpec::Suffix(length) if length > 0 && total == 0 => {
-                return RangeSelection::Whole(WholeReason::ContentEmpty);
-            }
-            RangeSpec::Suffix(length) if length > 0 => Some((total.saturating_sub(length), total)),
-            RangeSpec::Suffix(_) => None,
-            RangeSpec::From(first) => Some((first, total)),
-            RangeSpec::Bounded(first, last) => Some((first, last.saturating_add(1).min(total))),
+impl RangeSpec {
+    /// The part of content of `total` bytes that it names; `None` if there is nothing of it.
+    #[must_use]
+    pub fn within(self, total: u64) -> Option<ByteRange> {
+        let (first, end) = match self {
+            Self::Suffix(length) => (total.saturating_sub(length), total),
+            Self::From(first) => (first, total),
+            Self::Bounded(first, last) => (first, last.saturating_add(1).min(total)),
         };
-        if let Some((first, end)) = range.filter(|(first, end)| first < end) {
-            let last = end - 1;
-            ranges.push(ByteRange { first, last });
-        }
+        let last = end.checked_sub(1)?;
+        (first <= last).then_some(ByteRange { first, last })
     }
+}
+
+fn select(specs: &[RangeSpec], total: u64) -> RangeSelection {
+    let is_suffix = |spec: &RangeSpec| matches!(spec, RangeSpec::Suffix(length) if *length > 0);
+    if total == 0 && specs.iter().any(is_suffix) {
+        return RangeSelection::Whole(WholeReason::ContentEmpty);
+    }
+    let ranges: SmallVec<[ByteRange; 4]> = specs
+        .iter()
+        .filter_map(|spec| spec.within(total))
+        .collect();
+    let Some(ranges) = coalesce(ranges) else {
+        return RangeSelection::Whole(WholeReason::Overlapping);
+    };
     match ranges.as_slice() {
         [] => RangeSelection::Unsatisfiable,
         [only] => RangeSelection::Single(*only),
-        several => {
-            // At most RANGES_MAX of them, so comparing all pairs costs little.
-            let overlap = several.iter().enumerate().any(|(at, range)| {
-                let mut others = several.iter().skip(at + 1);
-                others.any(|other| range.overlaps(*other))
-            });
-            if overlap {
-                RangeSelection::Whole(WholeReason::Overlapping)
-            } else {
-                RangeSelection::Multiple(ranges)
-            }
+        _ => RangeSelection::Multiple(ranges),
+    }
+}
+
+/// Makes one range of two that overlap, in the place of the first (RFC 9110
+/// 15.3.7.2); `None` if more overlap. At most [`RANGES_MAX`] ranges come here,
+/// so comparing all pairs costs little.
+fn coalesce(mut ranges: SmallVec<[ByteRange; 4]>) -> Option<SmallVec<[ByteRange; 4]>> {
+    let overlapping: SmallVec<[usize; RANGES_MAX]> = (0..ranges.len())
+        .filter(|at| {
+            let mut others = ranges.iter().enumerate();
+            let one = ranges.get(*at);
+            others.any(|(other, range)| {
+                other != *at && one.is_some_and(|one| one.overlaps(*range))
+            })
+        })
+        .collect();
+    if overlapping.len() > OVERLAPPING_MAX {
+        return None;
+    }
+    if let [first, second] = overlapping.as_slice() {
+        let absorbed = ranges.remove(*second);
+        if let Some(range) = ranges.get_mut(*first) {
+            range.first = range.first.min(absorbed.first);
+            range.last = range.last.max(absorbed.last);
         }
     }
+    Some(ranges)
 }
 
 /// `bytes first-last/total` (RFC 9110 14.4).
@@ -187,6 +236,28 @@ pub fn content_range(range: ByteRange, total: u64) -> HeaderValue {
     value.raw(number.format(range.last));
     value.raw("/");
     value.raw(number.format(total));
+    value.finish()
+}
+
+/// The Range field value that asks for `range` (RFC 9110 14.2).
+#[must_use]
+pub fn range_value(range: ByteRange) -> HeaderValue {
+    let mut number = itoa::Buffer::new();
+    let mut value = Writer::default();
+    value.raw("bytes=");
+    value.raw(number.format(range.first));
+    value.raw("-");
+    value.raw(number.format(range.last));
+    value.finish()
+}
+
+/// The Range field value that asks for all from `first` on.
+#[must_use]
+pub fn range_value_from(first: u64) -> HeaderValue {
+    let mut value = Writer::default();
+    value.raw("bytes=");
+    value.raw(itoa::Buffer::new().format(first));
+    value.raw("-");
     value.finish()
 }
 
@@ -239,193 +310,4 @@ fn parse_position(digits: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::fields;
-
-    fn selected(value: &str, total: u64) -> RangeSelection {
-        select_ranges(&Method::GET, &fields(&[("range", value)]), true, total)
-    }
-
-    fn range(first: u64, last: u64) -> ByteRange {
-        ByteRange { first, last }
-    }
-
-    #[test]
-    fn single_ranges_are_selected_as_rfc_9110_14_1_2_says() {
-        let unsatisfiable = RangeSelection::Unsatisfiable;
-        for (value, expected) in [
-            ("bytes=0-0", RangeSelection::Single(range(0, 0))),
-            ("bytes=0-499", RangeSelection::Single(range(0, 499))),
-            ("bytes=500-999", RangeSelection::Single(range(500, 999))),
-            ("bytes=500-5000", RangeSelection::Single(range(500, 999))),
-            ("bytes=999-", RangeSelection::Single(range(999, 999))),
-            ("bytes=-500", RangeSelection::Single(range(500, 999))),
-            ("bytes=-5000", RangeSelection::Single(range(0, 999))),
-            ("BYTES=0-0", RangeSelection::Single(range(0, 0))),
-            ("bytes= 0-0 ,", RangeSelection::Single(range(0, 0))),
-            ("bytes=0-0,5000-", RangeSelection::Single(range(0, 0))),
-            (
-                "bytes=0-99999999999999999999999",
-                RangeSelection::Single(range(0, 999)),
-            ),
-            ("bytes=1000-", unsatisfiable.clone()),
-            ("bytes=99999999999999999999999-", unsatisfiable.clone()),
-            ("bytes=-0", unsatisfiable.clone()),
-            ("bytes=-0,1000-", unsatisfiable),
-        ] {
-            assert_eq!(selected(value, 1000), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn several_ranges_keep_their_order_and_must_not_overlap() {
-        let several = |list: &[(u64, u64)]| {
-            RangeSelection::Multiple(list.iter().map(|(a, b)| range(*a, *b)).collect())
-        };
-        let overlapping = RangeSelection::Whole(WholeReason::Overlapping);
-        for (value, expected) in [
-            ("bytes=0-0,-1", several(&[(0, 0), (999, 999)])),
-            ("bytes=500-600, 0-99", several(&[(500, 600), (0, 99)])),
-            ("bytes=0-99,100-199", several(&[(0, 99), (100, 199)])),
-            ("bytes=0-99,99-199", overlapping.clone()),
-            ("bytes=0-,0-", overlapping.clone()),
-            ("bytes=5-6,0-999", overlapping),
-        ] {
-            assert_eq!(selected(value, 1000), expected, "{value}");
-        }
-        let many = |count: usize| {
-            let list: Vec<_> = (0..count).map(|n| format!("{}-{}", n * 2, n * 2)).collect();
-            selected(&format!("bytes={}", list.join(",")), 1000)
-        };
-        assert!(matches!(many(RANGES_MAX), RangeSelection::Multiple(_)));
-        assert_eq!(
-            many(RANGES_MAX + 1),
-            RangeSelection::Whole(WholeReason::TooMany)
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_honoured_gets_the_whole_content() {
-        for (value, reason) in [
-            ("items=0-5", WholeReason::UnitUnknown),
-            ("bytes =0-5", WholeReason::UnitUnknown),
-            ("bytes", WholeReason::Malformed),
-            ("bytes=", WholeReason::Malformed),
-            ("bytes=,", WholeReason::Malformed),
-            ("bytes=-", WholeReason::Malformed),
-            ("bytes=5", WholeReason::Malformed),
-            ("bytes=5-4", WholeReason::Malformed),
-            ("bytes=a-b", WholeReason::Malformed),
-            ("bytes=0 - 5", WholeReason::Malformed),
-            ("bytes=0-5-9", WholeReason::Malformed),
-            ("bytes=+0-5", WholeReason::Malformed),
-            ("bytes=--5", WholeReason::Malformed),
-            ("bytes=0-1,x", WholeReason::Malformed),
-            ("bytes=0x0-5", WholeReason::Malformed),
-        ] {
-            assert_eq!(
-                selected(value, 1000),
-                RangeSelection::Whole(reason),
-                "{value}"
-            );
-        }
-    }
-
-    #[test]
-    fn empty_content_has_no_parts() {
-        assert_eq!(selected("bytes=0-", 0), RangeSelection::Unsatisfiable);
-        assert_eq!(
-            selected("bytes=-5", 0),
-            RangeSelection::Whole(WholeReason::ContentEmpty)
-        );
-    }
-
-    #[test]
-    fn range_is_for_get_and_for_the_right_validator() {
-        let whole = RangeSelection::Whole;
-        let asked = fields(&[("range", "bytes=0-0")]);
-        let get = Method::GET;
-        let found = select_ranges(&Method::HEAD, &asked, true, 9);
-        assert_eq!(found, whole(WholeReason::NotAsked));
-        let found = select_ranges(&get, &fields(&[]), true, 9);
-        assert_eq!(found, whole(WholeReason::NotAsked));
-        let found = select_ranges(&get, &asked, false, 9);
-        assert_eq!(found, whole(WholeReason::IfRangeDiffers));
-        let twice = fields(&[("range", "bytes=0-0"), ("range", "bytes=0-0")]);
-        let found = select_ranges(&get, &twice, true, 9);
-        assert_eq!(found, whole(WholeReason::Malformed));
-    }
-
-    #[test]
-    fn content_range_is_read_strictly() {
-        let part = |first, last, total| Some(ContentRange::Part(range(first, last), total));
-        for (value, expected) in [
-            ("bytes 0-4/10", part(0, 4, Some(10))),
-            ("Bytes 0-9/10", part(0, 9, Some(10))),
-            ("bytes 0-4/*", part(0, 4, None)),
-            ("bytes */10", Some(ContentRange::Unsatisfied(10))),
-            ("bytes 0-10/10", None),
-            ("bytes 5-4/10", None),
-            ("bytes */*", None),
-            ("bytes 0-4", None),
-            ("bytes=0-4/10", None),
-            ("items 0-4/10", None),
-            ("bytes 0-4/99999999999999999999", None),
-            ("bytes -4/10", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_content_range(value.as_bytes()), expected, "{value}");
-        }
-        assert_eq!(content_range_unsatisfied(7), "bytes */7");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(
-            bytes in proptest::collection::vec(any::<u8>(), 0..60),
-            total in any::<u64>(),
-        ) {
-            let _ = parse_content_range(&bytes);
-            if let Ok(specs) = parse(&bytes) {
-                let _ = select(&specs, total);
-            }
-        }
-
-        #[test]
-        fn what_is_selected_lies_within_the_content(
-            specs in "bytes=([0-9]{0,3}-[0-9]{0,3},?){1,5}",
-            total in 0_u64..500,
-        ) {
-            let ranges = match selected(&specs, total) {
-                RangeSelection::Single(range) => vec![range],
-                RangeSelection::Multiple(ranges) => {
-                    prop_assert!(ranges.len() > 1);
-                    ranges.to_vec()
-                }
-                RangeSelection::Whole(_) | RangeSelection::Unsatisfiable => vec![],
-            };
-            let sum: u64 = ranges.iter().map(|range| range.len()).sum();
-            prop_assert!(sum <= total);
-            for range in ranges {
-                prop_assert!(range.first <= range.last && range.last < total);
-            }
-        }
-
-        #[test]
-        fn content_range_round_trips(first in 0_u64..1 << 60, len in 1_u64..1 << 60, more in 0_u64..1 << 60) {
-            let range = range(first, first + len - 1);
-            let total = first + len + more;
-            let value = content_range(range, total);
-            prop_assert_eq!(
-                parse_content_range(value.as_bytes()),
-                Some(ContentRange::Part(range, Some(total)))
-            );
-            // Asking for just that part gives it.
-            let asked = format!("bytes={}-{}", range.first, range.last);
-            prop_assert_eq!(selected(&asked, total), RangeSelection::Single(range));
-        }
-    }
-}
+mod tests;
