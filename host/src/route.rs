@@ -52,6 +52,24 @@ pub struct Route {
     pub cached: bool,
     /// What may be stored, and for how long.
     pub policy: Arc<RoutePolicy>,
+    /// What is asked of the origin for a part of what is not stored.
+    pub ranges: RangePolicy,
+}
+
+/// What is asked of the origin for a part of what is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangePolicy {
+    /// The part; parts are stored and combined.
+    Pieces,
+    /// All of it.
+    Whole,
+    /// Aligned slices.
+    Slices {
+        /// Bytes of a slice; at least 1.
+        size: u64,
+    },
+    /// The part, which is not stored.
+    Pass,
 }
 
 /// What answers a route's requests.

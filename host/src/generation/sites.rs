@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
-use verge_config::{Config, Problem};
+use verge_config::{Config, Problem, Ranges};
 
 use crate::pipeline::routing::Sites;
-use crate::route::{FunctionEntry, FunctionUse, OriginEntry, Route, Site, Target};
+use crate::route::{FunctionEntry, FunctionUse, OriginEntry, RangePolicy, Route, Site, Target};
 use crate::telemetry::{Metrics, RouteLabel, SiteMetrics};
 
 /// What routes refer to.
@@ -103,6 +103,14 @@ fn build_route(
             stale_on_failure: config.cache.stale_on_failure,
             ..RoutePolicy::default()
         }),
+        ranges: match settings.ranges {
+            Ranges::Pieces => RangePolicy::Pieces,
+            Ranges::Whole => RangePolicy::Whole,
+            Ranges::Slices => RangePolicy::Slices {
+                size: settings.slice.max(1),
+            },
+            Ranges::Pass => RangePolicy::Pass,
+        },
     })
 }
 

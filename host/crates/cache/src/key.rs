@@ -112,6 +112,21 @@ impl Key {
         }
     }
 
+    /// This key with one more part, which the cache itself adds: a key of its own for the
+    /// same URI. Such parts stand behind all others.
+    #[must_use]
+    pub(crate) fn with_part(&self, hasher: &KeyHasher, name: &str, value: &[u8]) -> Self {
+        let mut encoded: SmallVec<[u8; KEY_INLINE]> = SmallVec::from_slice(&self.encoded);
+        push(&mut encoded, name.as_bytes());
+        push(&mut encoded, value);
+        Self {
+            hash: hasher.hash(&encoded),
+            uri_hash: self.uri_hash,
+            uri_len: self.uri_len,
+            encoded: Arc::from(encoded.as_slice()),
+        }
+    }
+
     /// Whether functions declared parts, or changed fields, of this key's request.
     #[must_use]
     pub fn has_parts(&self) -> bool {

@@ -23,6 +23,7 @@ mod cache;
 mod collapse;
 mod fields;
 mod key;
+pub mod partial;
 pub mod policy;
 mod purge;
 pub mod record;

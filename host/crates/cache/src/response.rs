@@ -15,12 +15,14 @@ use http::{HeaderMap, StatusCode};
 use verge_base::Reservation;
 use verge_http::cache_control::Qualified;
 use verge_http::conditional::EntityTag;
+use verge_http::range::ByteRange;
 use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::{VariantKey, Vary};
 use verge_http::{Body, StoredBody, date};
 
 use crate::age::{self, ResponseTimes};
 use crate::fields::{compact, head_cost};
+use crate::partial::Pieces;
 use crate::policy::{
     Freshness, LifetimeSource, RoutePolicy, StaleWindows, StoragePlan, Validators, storable_fields,
 };
@@ -70,11 +72,13 @@ pub struct StoredHead {
     pub(crate) reservation: Option<Arc<Reservation>>,
 }
 
-/// A complete response that is found by its key.
+/// A response that is found by its key: a complete one, or pieces of one.
 pub struct StoredResponse {
     head: Arc<StoredHead>,
     pub(crate) segments: Arc<[Bytes]>,
     content_length: u64,
+    /// Which pieces `segments` are; `None` if all of the content is there.
+    pieces: Option<Box<Pieces>>,
     /// The purge sequence up to which it was looked whether this is purged.
     checked: AtomicU64,
     /// The age, in milliseconds, at which a soft purge ended its lifetime.
@@ -285,6 +289,15 @@ impl StoredHead {
         self
     }
 
+    /// The head of the whole response of which this is the head of a part.
+    pub(crate) fn of_whole(&self, fields: HeaderMap) -> Self {
+        Self {
+            status: StatusCode::OK,
+            fields,
+            ..self.clone()
+        }
+    }
+
     /// The same head with the Content-Length that turned out in the end.
     fn with_content_length(&self, length: u64) -> Self {
         let mut head = self.clone();
@@ -310,6 +323,22 @@ impl StoredResponse {
             head,
             segments,
             content_length,
+            pieces: None,
+        }
+    }
+
+    /// An incomplete response with the content of `pieces`, one after the other.
+    pub(crate) fn incomplete(
+        head: Arc<StoredHead>,
+        segments: Arc<[Bytes]>,
+        pieces: Pieces,
+    ) -> Self {
+        Self {
+            checked: AtomicU64::new(head.sequence),
+            content_length: segments.iter().map(|s| s.len() as u64).sum(),
+            head,
+            segments,
+            pieces: Some(Box::new(pieces)),
         }
     }
 
@@ -321,6 +350,7 @@ impl StoredResponse {
             head: Arc::new(head),
             segments: Arc::clone(&self.segments),
             content_length: self.content_length,
+            pieces: self.pieces.clone(),
         }
     }
 
@@ -330,7 +360,33 @@ impl StoredResponse {
         &self.head
     }
 
-    /// Bytes of content.
+    /// Which pieces of the content are there; `None` if all is.
+    #[must_use]
+    pub fn pieces(&self) -> Option<&Pieces> {
+        self.pieces.as_deref()
+    }
+
+    /// The content that is there, piece after piece.
+    pub(crate) fn segments(&self) -> &[Bytes] {
+        &self.segments
+    }
+
+    /// The bytes of `range` of the whole content, if all of them are there.
+    #[must_use]
+    pub fn part(&self, range: ByteRange) -> Option<Body> {
+        let start = match &self.pieces {
+            None => (range.last < self.content_length).then_some(range.first)?,
+            Some(pieces) => {
+                let extents = pieces.extents();
+                extents
+                    .contains(range)
+                    .then(|| extents.rank(range.first))?
+            }
+        };
+        Some(self.slice(start, range.len()))
+    }
+
+    /// Bytes of content that are stored.
     #[must_use]
     pub fn content_length(&self) -> u64 {
         self.content_length

@@ -98,6 +98,21 @@ pub enum Target {
     Static(StaticAnswer),
 }
 
+/// `ranges` of a route: what is asked of the origin when a client asks for a part of what is
+/// not stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ranges {
+    /// The part. Parts are stored, combined and completed.
+    #[default]
+    Pieces,
+    /// All of it; the client gets its part as it arrives.
+    Whole,
+    /// Aligned slices, each stored by itself; all of it is fetched in slices, too.
+    Slices,
+    /// The part, which is not stored.
+    Pass,
+}
+
 /// `[[site.route]]`: a rule, and what answers the requests that match it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,6 +131,10 @@ pub struct Route {
     pub triggers: Triggers,
     /// Whether responses may be stored and reused; default `on`.
     pub cache: bool,
+    /// How parts are asked for; default `pieces`.
+    pub ranges: Ranges,
+    /// Bytes of a slice; default 1 MiB.
+    pub slice: u64,
 }
 
 impl Route {

@@ -3,13 +3,13 @@
 use crate::function::ON_FAILURE;
 use crate::host::{is_host, is_host_name};
 use crate::kinds::{
-    ANY_TEXT, Choice, Count, FIELD_NAME, FIELD_VALUE, Flag, Kind, Text, found, is_field_value,
+    ANY_TEXT, Choice, Count, FIELD_NAME, FIELD_VALUE, Flag, Kind, Size, Text, found, is_field_value,
     is_token,
 };
 use crate::names::Names;
 use crate::route_paths::{PATH, RoutePaths};
 use crate::site::{
-    FieldCondition, FieldMatch, FunctionUse, Redirect, Route, Site, SiteName, StaticAnswer, Target,
+    FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer, Target,
     Triggers,
 };
 use crate::table::Table;
@@ -86,6 +86,16 @@ const METHOD: Text = Text {
 
 const CACHE: Choice<bool> = Choice(&[("on", Ok(true)), ("off", Ok(false))]);
 
+const RANGES: Choice<Ranges> = Choice(&[
+    ("pieces", Ok(Ranges::Pieces)),
+    ("whole", Ok(Ranges::Whole)),
+    ("slices", Ok(Ranges::Slices)),
+    ("pass", Ok(Ranges::Pass)),
+]);
+
+/// Bytes of a slice. Smaller ones cost more in requests than they save.
+const SLICE: Size<u64> = Size(64 * 1024..=64 * 1024 * 1024);
+
 fn read_route(
     table: &Table<'_, '_>,
     targets: &Targets<'_>,
@@ -106,6 +116,8 @@ fn read_route(
         viewer_response: read_uses(table, "viewer_response", targets.functions),
     };
     let cache = table.or("cache", &CACHE, true);
+    let ranges = table.or("ranges", &RANGES, Ranges::default());
+    let slice = table.or("slice", &SLICE, 1024 * 1024);
     let target = read_target(table, targets);
     Some(Route {
         path: path?,
@@ -114,6 +126,8 @@ fn read_route(
         target: target?,
         triggers,
         cache,
+        ranges,
+        slice,
     })
 }
 

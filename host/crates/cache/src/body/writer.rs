@@ -6,12 +6,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use verge_http::Failure;
-use verge_http::failure::{NodeFault, OriginFault};
+use verge_http::failure::{NodeFault, OriginFault, Side};
+use verge_http::range::ByteRange;
 
 use super::fill::{Fill, Room};
 use crate::collapse::Lead;
+use crate::key::Key;
+use crate::partial::{FillTarget, Part, PiecePlace, if_range_value};
 use crate::policy::RefuseReason;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
@@ -31,6 +34,7 @@ pub struct FillWriter {
     lead: Lead,
     /// Others may share the response: it was fresh when it arrived.
     is_shared: bool,
+    target: FillTarget,
     keeping: Keeping,
     written: u64,
     small_pieces: usize,
@@ -70,6 +74,7 @@ pub(crate) struct FillWriterParts {
     pub(crate) head: Arc<StoredHead>,
     pub(crate) lead: Lead,
     pub(crate) is_shared: bool,
+    pub(crate) target: FillTarget,
 }
 
 impl FillWriter {
@@ -79,6 +84,7 @@ impl FillWriter {
             head,
             lead,
             is_shared,
+            target,
         } = parts;
         lead.inner().stats.fill_began();
         Self {
@@ -86,6 +92,7 @@ impl FillWriter {
             head,
             lead,
             is_shared,
+            target,
             keeping: Keeping::All,
             written: 0,
             small_pieces: 0,
@@ -207,6 +214,7 @@ impl FillWriter {
         let expected = self.fill.expected();
         if expected.is_some_and(|expected| self.written < expected) {
             let failure = Failure::responding(OriginFault::ResponseIncomplete);
+            self.keep_beginning();
             self.fail(failure);
             return Err(failure);
         }
@@ -225,15 +233,25 @@ impl FillWriter {
 
     fn store(&self) -> Finished {
         let inner = self.lead.inner();
-        let key = self.lead.key();
-        let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
-        let response = Arc::new(response);
-        let is_stored = inner
-            .store
-            .insert(key, &response, &|| inner.admits(key, &response));
-        if !is_stored {
+        let stored = match &self.target {
+            FillTarget::Own => self.store_as(self.lead.key()),
+            FillTarget::Whole(key) => self.store_as(key),
+            FillTarget::Piece {
+                whole,
+                request,
+                part,
+            } => {
+                let place = PiecePlace {
+                    whole,
+                    part: *part,
+                    request: Some(request),
+                };
+                inner.keep_piece(&place, &self.head, self.fill.segments())
+            }
+        };
+        let Some(response) = stored else {
             return Finished::Passed(RefuseReason::Purged);
-        }
+        };
         inner.stats.stored();
         if self.is_shared {
             self.lead.unmark();
@@ -241,9 +259,59 @@ impl FillWriter {
         Finished::Stored(response)
     }
 
+    /// Stores the whole response under `key`, unless that was purged meanwhile.
+    fn store_as(&self, key: &Key) -> Option<Arc<StoredResponse>> {
+        let inner = self.lead.inner();
+        let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
+        let response = Arc::new(response);
+        let sequence = self.head.sequence();
+        let is_stored = inner.store.insert(key, &response, &|| {
+            inner.purges.decide_arriving(key, sequence) == Purged::No
+        });
+        inner.whole_stored(key);
+        is_stored.then_some(response)
+    }
+
+    /// Keeps what has arrived of a 200 whose length is known as an incomplete
+    /// response, if the rest can be asked for (RFC 9111 3.3).
+    fn keep_beginning(&self) {
+        let whole = match &self.target {
+            FillTarget::Own => self.lead.key(),
+            FillTarget::Whole(key) => key,
+            FillTarget::Piece { .. } => return,
+        };
+        let inner = self.lead.inner();
+        let is_kept = self.keeping == Keeping::All && self.head.status() == StatusCode::OK;
+        let (Some(last), Some(total)) = (self.written.checked_sub(1), self.fill.expected()) else {
+            return;
+        };
+        let now = inner.clock.wall();
+        if !is_kept || last >= total || if_range_value(self.head.fields(), now).is_none() {
+            return;
+        }
+        let part = Part {
+            range: ByteRange { first: 0, last },
+            total: Some(total),
+        };
+        let place = PiecePlace {
+            whole,
+            part,
+            request: None,
+        };
+        if inner
+            .keep_piece(&place, &self.head, self.fill.segments())
+            .is_some()
+        {
+            inner.stats.stored();
+        }
+    }
+
     /// The content will never be complete: readers get what has arrived, then
-    /// `failure`, and nothing is stored.
+    /// `failure`, and no complete response is stored.
     pub fn abort(mut self, failure: Failure) {
+        if failure.side() == Side::Origin {
+            self.keep_beginning();
+        }
         self.fail(failure);
     }
 

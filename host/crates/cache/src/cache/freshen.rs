@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use verge_http::cache_control::ResponseDirectives;
 use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::Vary;
@@ -65,7 +65,11 @@ impl Inner {
                 method: RequestMethod::Get,
                 ..newer.facts
             },
-            status: response.status,
+            // A part is stored by the rules for the whole (RFC 9111 3).
+            status: match response.status {
+                StatusCode::PARTIAL_CONTENT => StatusCode::OK,
+                other => other,
+            },
             fields: &fields,
             received_wall: response.times.received_wall,
             initial_age: response.initial_age,

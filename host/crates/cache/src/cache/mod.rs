@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use parking_lot::Mutex;
 use verge_base::{Clock, Ledger, Reservation};
 use verge_http::cache_status::Forward;
 
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     node_id: u64,
     pub(crate) flights: Flights,
     pub(crate) stats: Stats,
+    /// Held while a piece is combined with others.
+    pub(crate) combining: Mutex<()>,
 }
 
 /// What the cache has for a request.
@@ -96,6 +99,7 @@ impl Cache {
                 marked_max: settings.uncollapsible_max,
             }),
             stats: Stats::default(),
+            combining: Mutex::new(()),
             settings,
         }))
     }
@@ -245,7 +249,6 @@ impl Cache {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
     }
@@ -257,7 +260,7 @@ impl Inner {
     }
 
     /// What was found, unless it is purged.
-    fn judged(&self, key: &Key, selection: Selection) -> Lookup {
+    pub(crate) fn judged(&self, key: &Key, selection: Selection) -> Lookup {
         match selection {
             Selection::Selected(response) => {
                 if self.is_purged(key, &response) {

@@ -15,6 +15,7 @@ use crate::body::{FillReader, FillWriter, FillWriterParts};
 use crate::cache::freshen::{Former, Updated};
 use crate::cache::{Inner, Newer};
 use crate::key::Key;
+use crate::partial::FillTarget;
 use crate::policy::{
     Freshening, RefuseReason, RequestFacts, RoutePolicy, StoragePlan, Validators,
     decide_freshening, decide_reuse, select_validated,
@@ -142,6 +143,11 @@ impl FillPermit {
     /// Begins to store a response. Followers whose requests it answers get it
     /// from its beginning, if it is fresh; else they are released.
     pub fn begin(self, start: FillStart<'_>) -> Begun {
+        self.begin_into(start, FillTarget::Own)
+    }
+
+    /// The same, with what becomes of the response when it is complete.
+    pub fn begin_into(self, start: FillStart<'_>, target: FillTarget) -> Begun {
         self.lead.mark_sent(self.sent.sequence);
         let expected = content_length(start.response.fields);
         let head = match self.stored_head(start, expected) {
@@ -151,11 +157,16 @@ impl FillPermit {
                 return Begun::Refused(reason);
             }
         };
-        Begun::Filling(Box::new(self.fill(head, expected)))
+        Begun::Filling(Box::new(self.fill(head, expected, target)))
     }
 
     /// A fill under `head`; followers get it if it is fresh, and are released else.
-    pub(crate) fn fill(mut self, head: Arc<StoredHead>, expected: Option<u64>) -> Filling {
+    pub(crate) fn fill(
+        mut self,
+        head: Arc<StoredHead>,
+        expected: Option<u64>,
+        target: FillTarget,
+    ) -> Filling {
         let inner = Arc::clone(self.lead.inner());
         let (fill, reader) = FillReader::open(expected, inner.settings.fill_window);
         let is_shared = is_sharable(&head, inner.clock.now());
@@ -171,6 +182,7 @@ impl FillPermit {
             head: Arc::clone(&head),
             lead: self.lead,
             is_shared,
+            target,
         });
         Filling {
             head,
