@@ -14,6 +14,7 @@ mod rfc9111 {
     mod freshness;
     mod invalidation;
     pub(crate) mod kit;
+    mod ranges;
     mod request;
     mod selection;
     mod stale;
@@ -31,6 +32,7 @@ mod rfc9111 {
         all.extend(conditions::cases());
         all.extend(invalidation::cases());
         all.extend(stale::cases());
+        all.extend(ranges::cases());
         all
     }
 

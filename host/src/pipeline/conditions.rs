@@ -8,8 +8,8 @@ use http::header::{
     ETAG, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use verge_http::conditional::{self, Evaluator, Precondition};
 use verge_http::Body;
+use verge_http::conditional::{self, Evaluator, Precondition};
 
 use super::answer::Answer;
 use super::head::TrustedHead;

@@ -229,6 +229,57 @@ impl http_body::Body for ArrivingParts {
     }
 }
 
+/// Bodies of known lengths, one after the other.
+pub(super) struct ChainBody {
+    bodies: VecDeque<Body>,
+    left: u64,
+}
+
+impl ChainBody {
+    /// All of `bodies`, in order.
+    pub(super) fn new(bodies: Vec<Body>) -> Self {
+        Self {
+            left: bodies.iter().filter_map(Body::exact_len).sum(),
+            bodies: bodies.into(),
+        }
+    }
+}
+
+impl http_body::Body for ChainBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        while let Some(body) = self.bodies.front_mut() {
+            let Some(frame) = ready!(Pin::new(body).poll_frame(context)) else {
+                self.bodies.pop_front();
+                continue;
+            };
+            // Trailers of a part are not those of the whole.
+            let data = match frame {
+                Ok(frame) => frame.into_data().unwrap_or_default(),
+                Err(failure) => return Poll::Ready(Some(Err(failure))),
+            };
+            if !data.is_empty() {
+                self.left = self.left.saturating_sub(data.len() as u64);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

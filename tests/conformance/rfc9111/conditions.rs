@@ -205,7 +205,7 @@ type Part = Option<(&'static str, &'static str)>;
 
 fn ranges() -> Vec<Case> {
     // What is asked, and either the part with its Content-Range, or all of it.
-    let rows: [(&'static str, Fields, Part); 12] = [
+    let rows: [(&'static str, Fields, Part); 11] = [
         (
             "first to last",
             &[("range", "bytes=2-4")],
@@ -241,11 +241,10 @@ fn ranges() -> Vec<Case> {
             &[("range", "BYTES=0-1")],
             Some(("01", "bytes 0-1/10")),
         ),
-        ("several", &[("range", "bytes=0-1,4-5")], None),
         ("last before first", &[("range", "bytes=4-2")], None),
         ("another unit", &[("range", "items=0-1")], None),
         ("no range at all", &[("range", "bytes=a-b")], None),
-        ("overlapping", &[("range", "bytes=0-,0-,0-,0-")], None),
+        ("three overlap", &[("range", "bytes=0-,0-,0-,0-")], None),
     ];
     let mut cases = Vec::new();
     for (name, asked, part) in rows {
@@ -333,7 +332,7 @@ fn ranges_elsewhere() -> Vec<Case> {
         .hit(),
         case(
             "9110 14.2",
-            "on a miss all is asked for and stored, and the client gets its part",
+            "an origin may send all of it, which is stored, and the client gets its part",
         )
         .get(ASKED)
         .answer(200, STORED)
@@ -341,7 +340,7 @@ fn ranges_elsewhere() -> Vec<Case> {
         .body("234")
         .gives("content-range", "bytes 2-4/10")
         .cache("fwd=uri-miss fwd-status=200 stored")
-        .asked_without("range")
+        .asked_with("range", "bytes=2-4")
         .get(&[])
         .hit(),
         case("9110 14.2", "a part after a validation")

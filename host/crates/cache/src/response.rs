@@ -335,6 +335,7 @@ impl StoredResponse {
     ) -> Self {
         Self {
             checked: AtomicU64::new(head.sequence),
+            soft_purged: AtomicU64::new(NOT_PURGED),
             content_length: segments.iter().map(|s| s.len() as u64).sum(),
             head,
             segments,
@@ -378,9 +379,7 @@ impl StoredResponse {
             None => (range.last < self.content_length).then_some(range.first)?,
             Some(pieces) => {
                 let extents = pieces.extents();
-                extents
-                    .contains(range)
-                    .then(|| extents.rank(range.first))?
+                extents.contains(range).then(|| extents.rank(range.first))?
             }
         };
         Some(self.slice(start, range.len()))

@@ -35,6 +35,6 @@ pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTl
 pub use problem::{ConfigErrors, Problem};
 pub use schema::Key;
 pub use site::{
-    FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer, Target,
-    Triggers,
+    FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
+    Target, Triggers,
 };

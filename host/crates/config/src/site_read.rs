@@ -3,14 +3,14 @@
 use crate::function::ON_FAILURE;
 use crate::host::{is_host, is_host_name};
 use crate::kinds::{
-    ANY_TEXT, Choice, Count, FIELD_NAME, FIELD_VALUE, Flag, Kind, Size, Text, found, is_field_value,
-    is_token,
+    ANY_TEXT, Choice, Count, FIELD_NAME, FIELD_VALUE, Flag, Kind, Size, Text, found,
+    is_field_value, is_token,
 };
 use crate::names::Names;
 use crate::route_paths::{PATH, RoutePaths};
 use crate::site::{
-    FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer, Target,
-    Triggers,
+    FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
+    Target, Triggers,
 };
 use crate::table::Table;
 use crate::walk::Item;

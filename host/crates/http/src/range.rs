@@ -185,10 +185,8 @@ fn select(specs: &[RangeSpec], total: u64) -> RangeSelection {
     if total == 0 && specs.iter().any(is_suffix) {
         return RangeSelection::Whole(WholeReason::ContentEmpty);
     }
-    let ranges: SmallVec<[ByteRange; 4]> = specs
-        .iter()
-        .filter_map(|spec| spec.within(total))
-        .collect();
+    let ranges: SmallVec<[ByteRange; 4]> =
+        specs.iter().filter_map(|spec| spec.within(total)).collect();
     let Some(ranges) = coalesce(ranges) else {
         return RangeSelection::Whole(WholeReason::Overlapping);
     };
@@ -207,9 +205,7 @@ fn coalesce(mut ranges: SmallVec<[ByteRange; 4]>) -> Option<SmallVec<[ByteRange;
         .filter(|at| {
             let mut others = ranges.iter().enumerate();
             let one = ranges.get(*at);
-            others.any(|(other, range)| {
-                other != *at && one.is_some_and(|one| one.overlaps(*range))
-            })
+            others.any(|(other, range)| other != *at && one.is_some_and(|one| one.overlaps(*range)))
         })
         .collect();
     if overlapping.len() > OVERLAPPING_MAX {
@@ -236,6 +232,19 @@ pub fn content_range(range: ByteRange, total: u64) -> HeaderValue {
     value.raw(number.format(range.last));
     value.raw("/");
     value.raw(number.format(total));
+    value.finish()
+}
+
+/// `bytes first-last/*`, where the total is not known (RFC 9110 14.4).
+#[must_use]
+pub fn content_range_of_unknown(range: ByteRange) -> HeaderValue {
+    let mut number = itoa::Buffer::new();
+    let mut value = Writer::default();
+    value.raw("bytes ");
+    value.raw(number.format(range.first));
+    value.raw("-");
+    value.raw(number.format(range.last));
+    value.raw("/*");
     value.finish()
 }
 

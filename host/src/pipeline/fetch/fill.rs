@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use verge_base::Permit;
+use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
     OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts, decide_storage,
 };
@@ -24,6 +25,7 @@ use super::super::routed::Routed;
 use super::super::triggers::{RequestMarks, SeenInput, ViewedRequest};
 use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
+use super::part::Aim;
 use super::pump::pump;
 use super::stale;
 use crate::telemetry::FillReceipt;
@@ -62,14 +64,15 @@ pub(super) type Withheld = Vec<(HeaderName, HeaderValue)>;
 
 /// A fetch that is to feed the cache; it owns all it needs.
 pub(super) struct FillJob {
-    routed: Routed,
-    head: TrustedHead,
+    pub(super) routed: Routed,
+    pub(super) head: TrustedHead,
     marks: RequestMarks,
     directives: RequestDirectives,
     stale: Option<Arc<StoredResponse>>,
     variants: Vec<Arc<StoredResponse>>,
     /// Its place among the fetches that go on without their client.
     place: Option<Permit>,
+    aim: Aim,
 }
 
 /// What one try of a fetch came to.
@@ -89,6 +92,7 @@ impl FillJob {
             stale: search.stale,
             variants: search.variants,
             place: None,
+            aim: search.aim,
         }
     }
 
@@ -107,6 +111,7 @@ impl FillJob {
             stale: Some(stale),
             variants: Vec::new(),
             place: None,
+            aim: Aim::Whole,
         }
     }
 
@@ -176,7 +181,7 @@ impl FillJob {
     }
 
     async fn forward(&self) -> (Forwarded, ArrivalTimes) {
-        let head = self.whole_request();
+        let head = self.own_request();
         forward(&self.routed, head, Body::Empty, self.marks.origin.clone()).await
     }
 
@@ -209,8 +214,12 @@ impl FillJob {
         let asked = self.stale.is_some() || !self.variants.is_empty();
         let tried = if asked && response.status() == StatusCode::NOT_MODIFIED {
             self.freshen(permit, &response, times, &notes)
+        } else if let Aim::Part(aim) = &self.aim {
+            let aim = aim.clone();
+            Tried::Done(self.store_part(&aim, permit, response, times, &notes))
         } else {
-            Tried::Done(self.store(permit, response, times, &notes))
+            let target = FillTarget::Own;
+            Tried::Done(self.store(permit, response, times, &notes, target))
         };
         (tried, notes)
     }
@@ -225,9 +234,9 @@ impl FillJob {
         })
     }
 
-    /// The request for all of the response, whatever part the client asked for, with the
-    /// preconditions of the stored response (RFC 9111 4.3.1).
-    fn whole_request(&self) -> TrustedHead {
+    /// The request for all of the response, or the part that is wanted, whatever part the
+    /// client asked for, with the preconditions of the stored response (RFC 9111 4.3.1).
+    fn own_request(&self) -> TrustedHead {
         let mut head = self.head.clone();
         for name in [
             RANGE,
@@ -245,6 +254,12 @@ impl FillJob {
             }
         } else if let Some(tags) = listed_tags(&self.variants) {
             head.fields.insert(IF_NONE_MATCH, tags);
+        }
+        if let Aim::Part(aim) = &self.aim {
+            head.fields.insert(RANGE, aim.range.clone());
+            if let Some(condition) = &aim.if_range {
+                head.fields.insert(IF_RANGE, condition.clone());
+            }
         }
         head
     }
@@ -294,38 +309,47 @@ impl FillJob {
         })
     }
 
-    fn store(
+    /// The facts by which it is decided whether `head` may be stored.
+    pub(super) fn storage_facts<'a>(
+        &'a self,
+        head: &ResponseHead<'a>,
+        notes: &ForwardNotes,
+    ) -> StorageFacts<'a> {
+        StorageFacts {
+            request: self.facts(head.fields, notes),
+            status: head.status,
+            fields: head.fields,
+            received_wall: head.times.received_wall,
+            initial_age: head.initial_age,
+            route: &self.routed.route.policy,
+        }
+    }
+
+    pub(super) fn store(
         &mut self,
         permit: FillPermit,
         response: Response<Body>,
         times: ResponseTimes,
         notes: &ForwardNotes,
+        target: FillTarget,
     ) -> FillOutcome {
         let (parts, body) = response.into_parts();
         let head = ResponseHead::new(parts.status, &parts.headers, times);
-        let facts = StorageFacts {
-            request: self.facts(&parts.headers, notes),
-            status: parts.status,
-            fields: &parts.headers,
-            received_wall: times.received_wall,
-            initial_age: head.initial_age,
-            route: &self.routed.route.policy,
-        };
-        let reason = match decide_storage(&facts) {
+        let reason = match decide_storage(&self.storage_facts(&head, notes)) {
             Storage::Refuse(reason) => {
                 permit.refuse(reason);
                 reason
             }
             Storage::Store(plan) => {
                 let withheld = withheld_fields(&parts.headers, &plan.directives);
-                let begun = permit.begin(FillStart {
+                let start = FillStart {
                     response: head,
                     plan,
                     request: &self.head.fields,
                     route: &self.routed.route.policy,
                     made_by: self.made_by(),
-                });
-                match begun {
+                };
+                match permit.begin_into(start, target) {
                     Begun::Filling(filling) => {
                         self.pump(body, filling.writer, notes);
                         return FillOutcome::Filling {
@@ -345,7 +369,7 @@ impl FillJob {
     }
 
     /// Names and digests of the functions that can have a part in the response.
-    fn made_by(&self) -> Option<Arc<str>> {
+    pub(super) fn made_by(&self) -> Option<Arc<str>> {
         let route = &self.routed.route;
         let names: Vec<String> = route
             .fill_functions()
@@ -355,7 +379,7 @@ impl FillJob {
     }
 
     /// Stores the content on a task of its own, as fast as the origin and memory allow.
-    fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
+    pub(super) fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
         let origin = notes
             .origin
@@ -409,7 +433,7 @@ pub(super) fn depends_on_unkeyed(
         .any(|name| !marks.is_keyed(name) && !vary.names().contains(name))
 }
 
-fn withheld_fields(response: &HeaderMap, directives: &ResponseDirectives) -> Withheld {
+pub(super) fn withheld_fields(response: &HeaderMap, directives: &ResponseDirectives) -> Withheld {
     let named = directives.no_cache.fields().iter();
     let named = named.chain(directives.private.fields());
     let mut withheld = Withheld::new();

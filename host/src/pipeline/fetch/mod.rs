@@ -10,8 +10,11 @@ mod fixed;
 mod forward;
 mod head;
 mod key;
+mod part;
 mod pass;
+mod pieces;
 mod pump;
+mod slices;
 mod stale;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ use super::triggers::ViewedRequest;
 use crate::route::Target;
 use crate::telemetry::{CacheReceipt, Receipt};
 use fill::{FillJob, FillOutcome};
+use part::Aim;
 
 /// Gets the response for a request behind viewer-request.
 ///
@@ -85,6 +89,10 @@ struct Search {
     stale: Option<Arc<StoredResponse>>,
     /// Other variants, one of which the origin may select by its entity tag (RFC 9111 4.3.1).
     variants: Vec<Arc<StoredResponse>>,
+    /// Pieces that are stored of a response that is not stored whole.
+    pieces: Option<Arc<StoredResponse>>,
+    /// What is asked of the origin.
+    aim: Aim,
     facts: CacheReceipt,
 }
 
@@ -109,10 +117,13 @@ async fn cached(
     }
     // What comes after a hit is boxed: a future as large as a whole fetch would be moved for
     // each request, and kept by each connection.
-    let search = match look_up(routed, viewed, directives) {
+    let mut search = match look_up(routed, viewed, directives) {
         Ok(answer) => return Ok(answer),
         Err(search) => *search,
     };
+    if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
+        return Ok(answer);
+    }
     if search.directives.only_if_cached {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());
@@ -127,7 +138,7 @@ async fn cached(
             }
         };
     }
-    Box::pin(join(routed, receipt, viewed, search)).await
+    Box::pin(pieces::fetch(routed, receipt, viewed, search)).await
 }
 
 /// A stored response that answers as it is, or what to search for.
@@ -180,6 +191,8 @@ fn look_up(
         directives,
         stale,
         variants,
+        pieces: None,
+        aim: Aim::Whole,
         facts,
     }))
 }
@@ -272,12 +285,12 @@ async fn lead(
     search: Search,
     permit: FillPermit,
 ) -> Result<Answer, Failure> {
-    let facts = search.facts;
+    let (facts, is_whole) = (search.facts, search.aim.is_whole());
     let mut job = FillJob::new(routed, viewed, search);
     let Some(place) = routed.node.detached_fetches.try_acquire() else {
         // It ends with its client then, and who follows is released.
         let outcome = job.run(permit).await;
-        return settle(routed, receipt, viewed, facts, outcome).await;
+        return settle(routed, receipt, viewed, facts, is_whole, outcome).await;
     };
     job.detach(place);
     let (mut told, outcome) = tokio::sync::oneshot::channel();
@@ -291,7 +304,7 @@ async fn lead(
         drop(guard);
     });
     match outcome.await {
-        Ok(outcome) => settle(routed, receipt, viewed, facts, outcome).await,
+        Ok(outcome) => settle(routed, receipt, viewed, facts, is_whole, outcome).await,
         // The task ends without an answer only by a panic, which nobody else sees.
         Err(_) => {
             routed.node.telemetry.metrics().record_panic();
@@ -308,16 +321,16 @@ async fn alone(
     search: Search,
     permit: FillPermit,
 ) -> Result<Answer, Failure> {
-    if search.stale.is_none() && pass::asks_for_less(&viewed.head.fields) {
+    if search.stale.is_none() && search.aim.is_whole() && pass::asks_for_less(&viewed.head.fields) {
         // What was not shared the last time is not worth more than was asked for; what is
         // stored is validated all the same, and answers whatever part is asked for.
         drop(permit);
         return pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await;
     }
-    let facts = search.facts;
+    let (facts, is_whole) = (search.facts, search.aim.is_whole());
     let job = FillJob::new(routed, viewed, search);
     let outcome = job.run(permit).await;
-    settle(routed, receipt, viewed, facts, outcome).await
+    settle(routed, receipt, viewed, facts, is_whole, outcome).await
 }
 
 /// The answer out of what a fetch came to.
@@ -326,6 +339,7 @@ async fn settle(
     receipt: &mut Receipt,
     viewed: &ViewedRequest,
     mut facts: CacheReceipt,
+    is_whole: bool,
     outcome: (FillOutcome, forward::ForwardNotes),
 ) -> Result<Answer, Failure> {
     let (outcome, notes) = outcome;
@@ -363,7 +377,7 @@ async fn settle(
         FillOutcome::Passed {
             response,
             reason: RefuseReason::ObjectTooLarge,
-        } if viewed.head.fields.contains_key(RANGE) => {
+        } if is_whole && viewed.head.fields.contains_key(RANGE) => {
             // The whole was asked for in order to store it. It is not stored, so the client's
             // part is asked for alone, instead of reading all that lies before it.
             drop(response);

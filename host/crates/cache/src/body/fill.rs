@@ -81,6 +81,11 @@ impl Fill {
         self.expected
     }
 
+    /// Bytes that have arrived.
+    pub(crate) fn reach(&self) -> u64 {
+        self.state.lock().end
+    }
+
     /// Adds a reader at the beginning.
     pub(crate) fn attach(&self) -> Attach {
         let mut state = self.state.lock();

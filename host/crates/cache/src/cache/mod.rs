@@ -275,7 +275,7 @@ impl Inner {
         }
     }
 
-    fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
+    pub(crate) fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
         let hint = seeker
             .hint
             .unwrap_or_else(|| self.store.hint(seeker.key, seeker.fields));

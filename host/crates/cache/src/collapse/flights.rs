@@ -167,6 +167,11 @@ impl Flights {
         Entered::New(flight)
     }
 
+    /// The flight at `key`.
+    pub(crate) fn find(&self, key: &FlightKey) -> Option<Arc<Flight>> {
+        self.shard(key).lock().flights.get(key).map(Arc::clone)
+    }
+
     /// Takes `flight` away, if it still stands at `key`.
     pub(crate) fn leave(&self, key: &FlightKey, flight: &Arc<Flight>) {
         self.shard(key).lock().leave(key, flight);

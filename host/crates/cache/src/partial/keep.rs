@@ -10,6 +10,7 @@ use verge_base::Clock;
 use super::decide::{Combination, Part, decide_combination};
 use super::pieces::Pieces;
 use crate::cache::{Cache, Inner, Lookup};
+use crate::collapse::{Outcome, Seeker};
 use crate::key::Key;
 use crate::policy::updated_fields;
 use crate::purge::Purged;
@@ -43,6 +44,15 @@ pub enum FillTarget {
         /// Which part.
         part: Part,
     },
+}
+
+/// A fetch of a whole response that a request could follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// Bytes that have arrived.
+    pub reach: u64,
+    /// Bytes of the whole, if that is known.
+    pub total: Option<u64>,
 }
 
 /// Where a piece belongs.
@@ -93,6 +103,25 @@ impl Cache {
     pub fn slice_key(&self, key: &Key, size: u64, number: u64) -> Key {
         let value = [size.to_le_bytes(), number.to_le_bytes()].concat();
         self.derived_key(key, SLICE, &value)
+    }
+
+    /// The fetch that `seeker` would follow, if there is one.
+    #[must_use]
+    pub fn in_flight(&self, seeker: &Seeker<'_>) -> Option<InFlight> {
+        let inner = self.inner();
+        let flight = inner.flights.find(&inner.flight_key(seeker))?;
+        let outcome = flight.outcome.borrow();
+        match &*outcome {
+            Outcome::Pending => Some(InFlight {
+                reach: 0,
+                total: None,
+            }),
+            Outcome::Filling(_, fill) => Some(InFlight {
+                reach: fill.reach(),
+                total: fill.expected(),
+            }),
+            Outcome::Stored(_) | Outcome::Released(_) => None,
+        }
     }
 
     /// Removes `stored`, which stands under `key`.

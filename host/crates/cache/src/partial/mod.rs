@@ -9,6 +9,7 @@ mod decide;
 mod extents;
 mod keep;
 mod pieces;
+mod plan;
 
 pub use decide::{
     Combination, Part, PartialStorage, ReplaceReason, decide_combination, decide_partial_storage,
@@ -16,5 +17,6 @@ pub use decide::{
 };
 pub use extents::Extents;
 pub(crate) use keep::PiecePlace;
-pub use keep::{FillTarget, combined_fields};
+pub use keep::{FillTarget, InFlight, combined_fields};
 pub use pieces::{PIECE_SEGMENTS_MAX, PIECES_MAX, Pieces};
+pub use plan::{PartPlan, decide_part_plan};

@@ -7,6 +7,7 @@ use http_body_util::BodyExt as _;
 use verge_http::Body;
 
 use crate::collapse::{FillPermit, Filling};
+use crate::partial::FillTarget;
 use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
@@ -41,7 +42,11 @@ impl FillPermit {
         match self.found_head(recorded) {
             Ok((head, content_length)) => {
                 self.mark_found(head.sequence);
-                Found::Filling(Box::new(self.fill(head, Some(content_length))))
+                Found::Filling(Box::new(self.fill(
+                    head,
+                    Some(content_length),
+                    FillTarget::Own,
+                )))
             }
             Err(reason) => Found::Refused(self, reason),
         }

@@ -1,0 +1,166 @@
+//! A fetch that asks for a part: what it asks for, and what becomes of the
+//! answer. Which part is asked for is `pieces.rs` and `slices.rs`.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Response, StatusCode};
+use verge_cache::partial::{
+    Combination, FillTarget, PartialStorage, combined_fields, decide_combination,
+    decide_partial_storage, part_of,
+};
+use verge_cache::policy::RefuseReason;
+use verge_cache::{Begun, FillPermit, FillStart, Key, ResponseHead, ResponseTimes, StoredResponse};
+use verge_http::Body;
+
+use super::fill::{FillJob, FillOutcome, withheld_fields};
+use super::forward::ForwardNotes;
+
+/// What a fetch asks the origin for.
+pub(super) enum Aim {
+    /// All of the response.
+    Whole,
+    /// A part of it.
+    Part(Box<PartAim>),
+}
+
+/// A part that is asked for.
+#[derive(Clone)]
+pub(super) struct PartAim {
+    /// The key of the whole response, under which a 200 is stored.
+    pub(super) whole: Key,
+    /// The Range.
+    pub(super) range: HeaderValue,
+    /// The condition for a part; else the whole is sent (RFC 9110 13.1.5).
+    pub(super) if_range: Option<HeaderValue>,
+    /// Pieces that are stored.
+    pub(super) pieces: Option<Arc<StoredResponse>>,
+    /// What becomes of a 206.
+    pub(super) keep: KeepPart,
+}
+
+/// What becomes of a 206 that may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeepPart {
+    /// It joins the other pieces.
+    Piece,
+    /// It is stored by itself, under the key of the fetch.
+    Slice,
+    /// It is passed on only: a 206 to the client's own If-Range may leave out fields
+    /// (RFC 9110 15.3.7), and would be stored without them.
+    No,
+}
+
+impl Aim {
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole)
+    }
+}
+
+impl FillJob {
+    /// Begins to store the answer to a request for a part.
+    pub(super) fn store_part(
+        &mut self,
+        aim: &PartAim,
+        permit: FillPermit,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+    ) -> FillOutcome {
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT => self.store_piece(aim, permit, response, times, notes),
+            // About this range or its condition, and so about no other request.
+            StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::PRECONDITION_FAILED
+            | StatusCode::NOT_MODIFIED => {
+                permit.refuse(RefuseReason::StatusPartial);
+                FillOutcome::Passed {
+                    response,
+                    reason: RefuseReason::StatusPartial,
+                }
+            }
+            status => {
+                if let Some(pieces) = &aim.pieces
+                    && status == StatusCode::OK
+                {
+                    let cache = &self.routed.node.cache;
+                    cache.remove_incomplete(&aim.whole, pieces);
+                }
+                let target = FillTarget::Whole(aim.whole.clone());
+                self.store(permit, response, times, notes, target)
+            }
+        }
+    }
+
+    fn store_piece(
+        &mut self,
+        aim: &PartAim,
+        permit: FillPermit,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+    ) -> FillOutcome {
+        let (parts, body) = response.into_parts();
+        let found = part_of(parts.status, &parts.headers);
+        let mut fields = parts.headers.clone();
+        if let Some(stored) = &aim.pieces
+            && let Some(pieces) = stored.pieces()
+            && let Some(new) = found
+        {
+            let held = (stored.head().fields(), pieces.total());
+            let new = (&parts.headers, new.total);
+            if decide_combination(held, new, times.received_wall) == Combination::Combine {
+                fields = combined_fields(stored.head(), &parts.headers);
+            }
+        }
+        if let Some(part) = found {
+            // What Content-Range promises; a part that ends before is not stored.
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(part.range.len()));
+        }
+        let head = ResponseHead::new(parts.status, &fields, times);
+        let decision = decide_partial_storage(&self.storage_facts(&head, notes));
+        let reason = match decision {
+            PartialStorage::Store(part, plan) if aim.keep != KeepPart::No => {
+                let withheld = withheld_fields(&fields, &plan.directives);
+                let target = match aim.keep {
+                    KeepPart::Slice | KeepPart::No => FillTarget::Own,
+                    KeepPart::Piece => FillTarget::Piece {
+                        whole: aim.whole.clone(),
+                        request: self.head.fields.clone(),
+                        part,
+                    },
+                };
+                let start = FillStart {
+                    response: head,
+                    plan,
+                    request: &self.head.fields,
+                    route: &self.routed.route.policy,
+                    made_by: self.made_by(),
+                };
+                match permit.begin_into(start, target) {
+                    Begun::Filling(filling) => {
+                        self.pump(body, filling.writer, notes);
+                        return FillOutcome::Filling {
+                            head: filling.head,
+                            reader: filling.reader,
+                            withheld,
+                        };
+                    }
+                    Begun::Refused(reason) => reason,
+                }
+            }
+            PartialStorage::Store(..) => {
+                permit.refuse(RefuseReason::StatusPartial);
+                RefuseReason::StatusPartial
+            }
+            PartialStorage::Refuse(reason) => {
+                permit.refuse(reason);
+                reason
+            }
+        };
+        FillOutcome::Passed {
+            response: Response::from_parts(parts, body),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Ranges of what is not stored completely: answered from stored pieces,
+//! asked for as the client asks, or completed (RFC 9111 3.3, 3.4).
+//!
+//! What is asked for is decided by `verge_cache::partial`; how a fetch is led
+//! and followed is the parent's.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
+use http::{Method, StatusCode};
+use verge_cache::partial::{
+    Combination, PartPlan, combined_fields, decide_combination, decide_part_plan, if_range_value,
+    part_of,
+};
+use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::{Seeker, StoredResponse};
+use verge_http::cache_status::{Forward, Outcome};
+use verge_http::conditional::if_range_allows;
+use verge_http::range::{self, ByteRange, RangeSpec};
+use verge_http::{Body, Failure};
+
+use super::super::answer::Answer;
+use super::super::parts_body::{ChainBody, PartBody};
+use super::super::ranges::narrow;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::part::{Aim, KeepPart, PartAim};
+use super::{Search, from_fill, join, pass, slices};
+use crate::route::RangePolicy;
+use crate::telemetry::{CacheReceipt, Receipt};
+
+/// How far behind what has arrived a range may begin, in bytes, to wait for a fetch of the
+/// whole that is under way; what lies further is asked for by itself.
+const RANGE_AHEAD: u64 = 1024 * 1024;
+
+/// The answer from pieces that are stored, if they hold what is asked for and are fresh.
+pub(super) fn look_up(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &mut Search,
+) -> Option<Answer> {
+    let head = &viewed.head;
+    if search.stale.is_some() || head.method != Method::GET {
+        return None;
+    }
+    let cache = &routed.node.cache;
+    let stored = cache.lookup_incomplete(&search.key, &head.fields)?;
+    let answer = from_pieces(routed, viewed, search, &stored);
+    search.pieces = Some(stored);
+    answer
+}
+
+fn from_pieces(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &Search,
+    stored: &StoredResponse,
+) -> Option<Answer> {
+    let (head, clock) = (&viewed.head, &routed.node.clock);
+    let asked = range::single_range(&head.method, &head.fields)?;
+    if !if_range_allows(&head.fields, stored.head().fields(), clock.wall()) {
+        return None;
+    }
+    let total = stored.pieces()?.total();
+    let part = match (asked, total) {
+        (spec, Some(total)) => spec.within(total)?,
+        (RangeSpec::Bounded(first, last), None) => ByteRange { first, last },
+        (RangeSpec::From(_) | RangeSpec::Suffix(_), None) => return None,
+    };
+    match decide_reuse(&search.directives, &stored.head().freshness(clock.now())) {
+        Reuse::Fresh | Reuse::StaleAccepted => {}
+        Reuse::Validate(_) => return None,
+    }
+    let body = stored.part(part)?;
+    let facts = CacheReceipt {
+        lookup: search.facts.lookup,
+        ..CacheReceipt::new(Outcome::Hit)
+    };
+    let mut answer = from_fill(routed, stored.head(), body, facts);
+    become_part(&mut answer, part, total);
+    Some(answer)
+}
+
+fn become_part(answer: &mut Answer, part: ByteRange, total: Option<u64>) {
+    answer.status = StatusCode::PARTIAL_CONTENT;
+    let value = match total {
+        Some(total) => range::content_range(part, total),
+        None => range::content_range_of_unknown(part),
+    };
+    answer.fields.insert(CONTENT_RANGE, value);
+    answer.fields.remove(CONTENT_LENGTH);
+}
+
+/// Gets what is not stored, or not all of it.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn fetch(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+) -> Result<Answer, Failure> {
+    if search.stale.is_some() || viewed.head.method != Method::GET {
+        return join(routed, receipt, viewed, search).await;
+    }
+    let fields = &viewed.head.fields;
+    match routed.route.ranges {
+        RangePolicy::Pass if fields.contains_key(RANGE) => {
+            return pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await;
+        }
+        RangePolicy::Slices { size } if search.pieces.is_none() => {
+            return slices::fetch(routed, receipt, viewed, search, size).await;
+        }
+        RangePolicy::Pass
+        | RangePolicy::Slices { .. }
+        | RangePolicy::Pieces
+        | RangePolicy::Whole => {}
+    }
+    let now = routed.node.clock.wall();
+    let asked = match routed.route.ranges {
+        RangePolicy::Pieces => range::single_range(&viewed.head.method, fields),
+        RangePolicy::Whole | RangePolicy::Slices { .. } | RangePolicy::Pass => None,
+    };
+    // Pieces that can be completed, if they are what the client's If-Range is about.
+    let held = search.pieces.as_ref().filter(|stored| {
+        if_range_value(stored.head().fields(), now).is_some()
+            && (asked.is_none() || if_range_allows(fields, stored.head().fields(), now))
+    });
+    let held = held.map(Arc::clone);
+    match decide_part_plan(asked, held.as_ref().and_then(|stored| stored.pieces())) {
+        PartPlan::Whole => join(routed, receipt, viewed, search).await,
+        PartPlan::AsAsked => as_asked(routed, receipt, viewed, search, asked).await,
+        PartPlan::Rest { want, gap } => match held {
+            Some(stored) => {
+                let rest = Rest { stored, want, gap };
+                rest.fetch(routed, receipt, viewed, search, asked.is_some())
+                    .await
+            }
+            // Not reached: without pieces nothing is their rest.
+            None => join(routed, receipt, viewed, search).await,
+        },
+    }
+}
+
+/// Sends the client's own Range, unless a fetch of the whole will get there soon.
+async fn as_asked(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+    asked: Option<RangeSpec>,
+) -> Result<Answer, Failure> {
+    let fields = &viewed.head.fields;
+    let (Some(value), Some(asked)) = (fields.get(RANGE), asked) else {
+        return join(routed, receipt, viewed, search).await;
+    };
+    if is_soon_there(routed, viewed, &search, asked) {
+        return join(routed, receipt, viewed, search).await;
+    }
+    let if_range = fields.get(IF_RANGE).cloned();
+    let aim = PartAim {
+        whole: search.key.clone(),
+        range: value.clone(),
+        keep: match if_range {
+            Some(_) => KeepPart::No,
+            None => KeepPart::Piece,
+        },
+        if_range,
+        pieces: search.pieces.clone(),
+    };
+    let mut facts = search.facts;
+    if search.pieces.is_some() {
+        facts.outcome = Outcome::Forward(Forward::Partial);
+    }
+    let part = part_search(routed, &search, aim, facts);
+    join(routed, receipt, viewed, part).await
+}
+
+fn is_soon_there(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &Search,
+    asked: RangeSpec,
+) -> bool {
+    let seeker = Seeker {
+        key: &search.key,
+        fields: &viewed.head.fields,
+        directives: &search.directives,
+        seen: None,
+        hint: None,
+    };
+    let Some(flight) = routed.node.cache.in_flight(&seeker) else {
+        return false;
+    };
+    let first = match (asked, flight.total) {
+        (RangeSpec::Bounded(first, _) | RangeSpec::From(first), _) => Some(first),
+        (RangeSpec::Suffix(length), Some(total)) => Some(total.saturating_sub(length)),
+        (RangeSpec::Suffix(_), None) => None,
+    };
+    first.is_some_and(|first| first <= flight.reach.saturating_add(RANGE_AHEAD))
+}
+
+/// A search for a part, collapsed with others for the very same part.
+fn part_search(routed: &Routed, search: &Search, aim: PartAim, facts: CacheReceipt) -> Search {
+    let if_range = aim.if_range.as_ref().map(|value| value.as_bytes());
+    let cache = &routed.node.cache;
+    Search {
+        key: cache.range_key(&search.key, aim.range.as_bytes(), if_range),
+        directives: search.directives.clone(),
+        stale: None,
+        variants: Vec::new(),
+        pieces: None,
+        aim: Aim::Part(Box::new(aim)),
+        facts,
+    }
+}
+
+/// What is missing of stored pieces for an answer.
+struct Rest {
+    stored: Arc<StoredResponse>,
+    want: ByteRange,
+    gap: ByteRange,
+}
+
+impl Rest {
+    /// Asks for what is missing, and puts it together with what is stored.
+    async fn fetch(
+        self,
+        routed: &Routed,
+        receipt: &mut Receipt,
+        viewed: &ViewedRequest,
+        mut search: Search,
+        is_part: bool,
+    ) -> Result<Answer, Failure> {
+        let now = routed.node.clock.wall();
+        let Some(total) = self.stored.pieces().and_then(|pieces| pieces.total()) else {
+            return join(routed, receipt, viewed, search).await;
+        };
+        let aim = PartAim {
+            whole: search.key.clone(),
+            range: if self.gap.last.saturating_add(1) == total {
+                range::range_value_from(self.gap.first)
+            } else {
+                range::range_value(self.gap)
+            },
+            if_range: if_range_value(self.stored.head().fields(), now),
+            pieces: Some(Arc::clone(&self.stored)),
+            keep: KeepPart::Piece,
+        };
+        let facts = CacheReceipt {
+            lookup: search.facts.lookup,
+            ..CacheReceipt::forwarded(Forward::Partial, None)
+        };
+        let part = part_search(routed, &search, aim, facts);
+        let answer = join(routed, receipt, viewed, part).await?;
+        match answer.status {
+            StatusCode::PARTIAL_CONTENT if self.is_rest(&answer, total, now) => {
+                Ok(self.assemble(answer, total, is_part))
+            }
+            // The origin knows nothing of these pieces: from the beginning, without them.
+            StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::PRECONDITION_FAILED => {
+                let cache = &routed.node.cache;
+                cache.remove_incomplete(&search.key, &self.stored);
+                search.pieces = None;
+                search.facts.detail = Some("pieces-differ");
+                join(routed, receipt, viewed, search).await
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// Whether a 206 is what was asked for, of the same representation.
+    fn is_rest(&self, answer: &Answer, total: u64, now: std::time::SystemTime) -> bool {
+        let Some(part) = part_of(answer.status, &answer.fields) else {
+            return false;
+        };
+        let held = (self.stored.head().fields(), Some(total));
+        let new = (&answer.fields, part.total);
+        part.range == self.gap && decide_combination(held, new, now) == Combination::Combine
+    }
+
+    /// Stored bytes, what arrives, stored bytes.
+    fn assemble(self, mut answer: Answer, total: u64, is_part: bool) -> Answer {
+        let (want, gap) = (self.want, self.gap);
+        let mut bodies = Vec::with_capacity(3);
+        if want.first < gap.first {
+            let before = ByteRange {
+                first: want.first,
+                last: gap.first - 1,
+            };
+            bodies.extend(self.stored.part(before));
+        }
+        let arriving = std::mem::take(&mut answer.body);
+        let all = ByteRange {
+            first: 0,
+            last: gap.len() - 1,
+        };
+        bodies.push(match arriving.exact_len() {
+            Some(_) => narrow(arriving, all),
+            None => Body::stream(PartBody::new(arriving, all)),
+        });
+        if gap.last < want.last {
+            let behind = ByteRange {
+                first: gap.last + 1,
+                last: want.last,
+            };
+            bodies.extend(self.stored.part(behind));
+        }
+        answer.fields = combined_fields(self.stored.head(), &answer.fields);
+        answer.body = Body::stream(ChainBody::new(bodies));
+        if is_part {
+            become_part(&mut answer, want, Some(total));
+        } else {
+            answer.status = StatusCode::OK;
+            answer.fields.remove(CONTENT_RANGE);
+        }
+        answer
+    }
+}

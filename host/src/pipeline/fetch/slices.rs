@@ -1,0 +1,438 @@
+//! Responses fetched in aligned slices, for large bodies (RFC 9110 14): each
+//! slice is asked for, collapsed, stored and validated by itself, and the
+//! client gets them one after the other.
+//!
+//! An origin that answers a slice with the whole is taken at its word: the
+//! whole is passed on and stored as ever.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+use verge_cache::partial::{Part, part_of};
+use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::{Key, Lookup};
+use verge_http::cache_control::RequestDirectives;
+use verge_http::cache_status::{Forward, Outcome};
+use verge_http::conditional::if_range_allows;
+use verge_http::failure::OriginFault;
+use verge_http::range::{self, ByteRange, RangeSpec};
+use verge_http::{Body, Failure};
+
+use super::super::answer::{Answer, Source};
+use super::super::ranges::narrow;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::part::{Aim, KeepPart, PartAim};
+use super::{Search, from_stored, join, pass};
+use crate::telemetry::{CacheReceipt, Receipt};
+
+/// Gets what the client asks for in slices of `size` bytes.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn fetch(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+    size: u64,
+) -> Result<Answer, Failure> {
+    let head = &viewed.head;
+    // A slice that may not be stored would be fetched for nothing.
+    let size = size.min(routed.node.cache.settings().max_object).max(1);
+    let asked = range::single_range(&head.method, &head.fields);
+    let slices = Arc::new(Slices {
+        routed: routed.clone(),
+        viewed: ViewedRequest {
+            head: head.clone(),
+            marks: viewed.marks.clone(),
+            context: viewed.context.clone(),
+        },
+        whole: search.key.clone(),
+        directives: search.directives.clone(),
+        size,
+    });
+    let number = match asked {
+        Some(RangeSpec::From(first) | RangeSpec::Bounded(first, _)) => first / size,
+        Some(RangeSpec::Suffix(_)) | None => 0,
+    };
+    let (answer, found) = match slices.get(receipt, number, None).await? {
+        Slice::Found(answer, found) => (answer, found),
+        // Nothing of it exists: what the origin says about it is the answer to a range.
+        Slice::Other(answer)
+            if answer.status == StatusCode::RANGE_NOT_SATISFIABLE && number > 0 =>
+        {
+            return Ok(answer);
+        }
+        Slice::Other(answer) if is_about_the_slice(answer.status) => {
+            return join(routed, receipt, viewed, search).await;
+        }
+        Slice::Other(answer) => return Ok(answer),
+    };
+    if answer.source == Source::Fetched {
+        // It may not be stored, so nothing speaks for slices.
+        let facts = answer.cache.unwrap_or(search.facts);
+        drop(answer);
+        return pass::pass(routed, receipt, viewed, Body::Empty, facts).await;
+    }
+    let now = routed.node.clock.wall();
+    let allowed = if_range_allows(&head.fields, &answer.fields, now);
+    let wanted = match asked.filter(|_| allowed) {
+        None => Some((found.whole(), false)),
+        Some(spec) => spec.within(found.total).map(|part| (part, true)),
+    };
+    match wanted {
+        Some((want, is_part)) => {
+            slices
+                .answer(receipt, answer, (number, found), want, is_part)
+                .await
+        }
+        None => Ok(unsatisfied(answer, found.total)),
+    }
+}
+
+/// Whether a response says something about the slice only, and nothing about the whole.
+fn is_about_the_slice(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::PRECONDITION_FAILED
+    )
+}
+
+fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
+    answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
+    super::super::conditions::remove_representation_fields(&mut answer);
+    let value = range::content_range_unsatisfied(total);
+    answer.fields.insert(CONTENT_RANGE, value);
+    answer.body = Body::Empty;
+    answer
+}
+
+/// A response in slices, and the request that it is for.
+struct Slices {
+    routed: Routed,
+    viewed: ViewedRequest,
+    whole: Key,
+    directives: RequestDirectives,
+    size: u64,
+}
+
+/// What all slices of one representation have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    total: u64,
+    entity_tag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+/// What came for a slice.
+enum Slice {
+    /// The slice.
+    Found(Answer, Found),
+    /// Something else.
+    Other(Answer),
+}
+
+impl Found {
+    fn of(fields: &HeaderMap, total: u64) -> Self {
+        Self {
+            total,
+            entity_tag: fields.get(ETAG).cloned(),
+            last_modified: fields.get(LAST_MODIFIED).cloned(),
+        }
+    }
+
+    fn whole(&self) -> ByteRange {
+        ByteRange {
+            first: 0,
+            last: self.total.saturating_sub(1),
+        }
+    }
+}
+
+impl Slices {
+    fn key(&self, number: u64) -> Key {
+        let cache = &self.routed.node.cache;
+        cache.slice_key(&self.whole, self.size, number)
+    }
+
+    /// The bytes of slice `number`, as it is asked for.
+    fn range(&self, number: u64) -> ByteRange {
+        let first = number.saturating_mul(self.size);
+        ByteRange {
+            first,
+            last: first.saturating_add(self.size - 1),
+        }
+    }
+
+    /// What `fields` say, if they are those of slice `number`.
+    fn found(&self, number: u64, status: StatusCode, fields: &HeaderMap) -> Option<Found> {
+        let Part { range, total } = part_of(status, fields)?;
+        let total = total?;
+        let asked = self.range(number);
+        let last = asked.last.min(total.saturating_sub(1));
+        let is_it = range.first == asked.first && range.last == last;
+        is_it.then(|| Found::of(fields, total))
+    }
+
+    /// Slice `number`, from the store or the origin. A stored one that is not of the
+    /// representation `expected` is removed.
+    async fn get(
+        &self,
+        receipt: &mut Receipt,
+        number: u64,
+        expected: Option<&Found>,
+    ) -> Result<Slice, Failure> {
+        let (cache, clock) = (&self.routed.node.cache, &self.routed.node.clock);
+        let key = self.key(number);
+        let mut stale = None;
+        let mut facts = CacheReceipt::forwarded(Forward::UriMiss, None);
+        if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
+            let head = stored.head();
+            let found = self.found(number, head.status(), head.fields());
+            let is_expected = expected.is_none_or(|expected| found.as_ref() == Some(expected));
+            let reuse = decide_reuse(&self.directives, &head.freshness(clock.now()));
+            match (found, reuse) {
+                (Some(found), Reuse::Fresh | Reuse::StaleAccepted) if is_expected => {
+                    let facts = CacheReceipt::new(Outcome::Hit);
+                    let answer = from_stored(&self.routed, &stored, facts);
+                    return Ok(Slice::Found(answer, found));
+                }
+                (Some(_), Reuse::Validate(reason)) if is_expected => {
+                    facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+                    stale = Some(stored);
+                }
+                _ => cache.remove_stored(&key, &stored),
+            }
+        }
+        let aim = PartAim {
+            whole: self.whole.clone(),
+            range: range::range_value(self.range(number)),
+            if_range: None,
+            pieces: None,
+            keep: KeepPart::Slice,
+        };
+        let search = Search {
+            key,
+            directives: self.directives.clone(),
+            stale,
+            variants: Vec::new(),
+            pieces: None,
+            aim: Aim::Part(Box::new(aim)),
+            facts,
+        };
+        let answer = join(&self.routed, receipt, &self.viewed, search).await?;
+        Ok(match self.found(number, answer.status, &answer.fields) {
+            Some(found) => Slice::Found(answer, found),
+            None => Slice::Other(answer),
+        })
+    }
+
+    /// The whole, or the part `want` of it, of which slice `number` has come.
+    async fn answer(
+        self: Arc<Self>,
+        receipt: &mut Receipt,
+        mut answer: Answer,
+        (number, found): (u64, Found),
+        want: ByteRange,
+        is_part: bool,
+    ) -> Result<Answer, Failure> {
+        let first = want.first / self.size;
+        let content = if number == first {
+            std::mem::take(&mut answer.body)
+        } else {
+            // A suffix, of which the first slice told the total; or a range that does not
+            // hold, and so the whole.
+            self.next(receipt, first, &found).await?
+        };
+        answer.fields.remove(CONTENT_LENGTH);
+        if is_part {
+            answer.status = StatusCode::PARTIAL_CONTENT;
+            let value = range::content_range(want, found.total);
+            answer.fields.insert(CONTENT_RANGE, value);
+        } else {
+            answer.status = StatusCode::OK;
+            answer.fields.remove(CONTENT_RANGE);
+        }
+        answer.body = Body::stream(SlicedBody {
+            current: Some(self.part_of_slice(first, content, &found, want)),
+            next: Next::None,
+            number: first,
+            last: want.last / self.size,
+            left: want.len(),
+            want,
+            found,
+            slices: self,
+        });
+        Ok(answer)
+    }
+
+    /// The content of slice `number` of the same representation.
+    ///
+    /// # Errors
+    /// The representation has changed: what was sent of it cannot be completed. What is
+    /// stored of the old one goes.
+    async fn next(
+        &self,
+        receipt: &mut Receipt,
+        number: u64,
+        expected: &Found,
+    ) -> Result<Body, Failure> {
+        match self.get(receipt, number, Some(expected)).await? {
+            Slice::Found(answer, found) if found == *expected => Ok(answer.body),
+            Slice::Found(..) | Slice::Other(_) => {
+                self.forget(expected, number);
+                Err(Failure::responding(OriginFault::ResponseIncomplete))
+            }
+        }
+    }
+
+    /// Removes the slices before `number` that are of the representation `old`.
+    fn forget(&self, old: &Found, number: u64) {
+        let cache = &self.routed.node.cache;
+        for number in 0..number {
+            let key = self.key(number);
+            if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
+                let head = stored.head();
+                if self.found(number, head.status(), head.fields()).as_ref() == Some(old) {
+                    cache.remove_stored(&key, &stored);
+                }
+            }
+        }
+    }
+
+    /// What of the content of slice `number` lies within `want`.
+    fn part_of_slice(&self, number: u64, content: Body, found: &Found, want: ByteRange) -> Body {
+        let slice = self.range(number);
+        let last = slice.last.min(found.total.saturating_sub(1)).min(want.last);
+        let first = slice.first.max(want.first);
+        if first > last {
+            return Body::Empty;
+        }
+        let part = ByteRange {
+            first: first - slice.first,
+            last: last - slice.first,
+        };
+        narrow(content, part)
+    }
+}
+
+type NextSlice = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
+
+/// The slice behind the one that is being sent: one, so that memory stays bounded and the
+/// origin is not asked for what nobody may read.
+enum Next {
+    None,
+    Asked(NextSlice),
+    Here(Result<Body, Failure>),
+}
+
+/// The parts of slices one after the other.
+struct SlicedBody {
+    slices: Arc<Slices>,
+    found: Found,
+    want: ByteRange,
+    current: Option<Body>,
+    next: Next,
+    /// The slice that `current` is of.
+    number: u64,
+    /// The last slice that is wanted.
+    last: u64,
+    left: u64,
+}
+
+impl SlicedBody {
+    /// Asks for the next slice while this one is sent.
+    fn look_ahead(&mut self, context: &mut Context<'_>) {
+        if matches!(self.next, Next::None) && self.number < self.last {
+            let (slices, found) = (Arc::clone(&self.slices), self.found.clone());
+            let number = self.number + 1;
+            self.next = Next::Asked(Box::pin(async move {
+                let node = &slices.routed.node;
+                let (now, wall) = (node.clock.now(), node.clock.wall());
+                // Told to nobody: what the origin cost is counted where it is asked.
+                let mut receipt = Receipt::begin(slices.routed.id, now, wall);
+                slices.next(&mut receipt, number, &found).await
+            }));
+        }
+        if let Next::Asked(asked) = &mut self.next
+            && let Poll::Ready(here) = asked.as_mut().poll(context)
+        {
+            self.next = Next::Here(here);
+        }
+    }
+
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        while self.left > 0 {
+            self.look_ahead(context);
+            if let Some(current) = &mut self.current {
+                match ready!(Pin::new(current).poll_frame(context)) {
+                    Some(Ok(frame)) => {
+                        let data = frame.into_data().unwrap_or_default();
+                        if !data.is_empty() {
+                            return Poll::Ready(Some(Ok(data)));
+                        }
+                    }
+                    Some(Err(failure)) => return Poll::Ready(Some(Err(failure))),
+                    None => self.current = None,
+                }
+                continue;
+            }
+            match std::mem::replace(&mut self.next, Next::None) {
+                Next::Here(Ok(content)) => {
+                    self.number += 1;
+                    let part =
+                        self.slices
+                            .part_of_slice(self.number, content, &self.found, self.want);
+                    self.current = Some(part);
+                }
+                Next::Here(Err(failure)) => return Poll::Ready(Some(Err(failure))),
+                Next::Asked(asked) => {
+                    self.next = Next::Asked(asked);
+                    return Poll::Pending;
+                }
+                Next::None => {
+                    let failure = Failure::responding(OriginFault::ResponseIncomplete);
+                    return Poll::Ready(Some(Err(failure)));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl http_body::Body for SlicedBody {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let data = match ready!(self.poll_data(context)) {
+            Some(Ok(data)) => data,
+            Some(Err(failure)) => {
+                self.left = 0;
+                return Poll::Ready(Some(Err(failure)));
+            }
+            None => return Poll::Ready(None),
+        };
+        self.left = self.left.saturating_sub(data.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
