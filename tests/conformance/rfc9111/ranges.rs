@@ -272,23 +272,27 @@ fn combined() -> Vec<Case> {
             .hit()
             .status(206)
             .body("01234567"),
-        half("9111 3.4", "another tag replaces what is stored", FIRST_PART)
-            .get(SECOND)
-            .answer_body(
-                206,
-                &[
-                    ("cache-control", "max-age=60"),
-                    ("content-range", "bytes 5-9/10"),
-                    ("etag", "\"b\""),
-                ],
-                "fghij",
-            )
-            .get(SECOND)
-            .hit()
-            .status(206)
-            .body("fghij")
-            .get(FIRST)
-            .answer_body(206, FIRST_PART, "01234"),
+        half(
+            "9111 3.4",
+            "another tag replaces what is stored",
+            FIRST_PART,
+        )
+        .get(SECOND)
+        .answer_body(
+            206,
+            &[
+                ("cache-control", "max-age=60"),
+                ("content-range", "bytes 5-9/10"),
+                ("etag", "\"b\""),
+            ],
+            "fghij",
+        )
+        .get(SECOND)
+        .hit()
+        .status(206)
+        .body("fghij")
+        .get(FIRST)
+        .answer_body(206, FIRST_PART, "01234"),
         half("9111 3.4", "a weak tag does not combine", WEAK_FIRST)
             .get(SECOND)
             .answer_body(
@@ -303,26 +307,34 @@ fn combined() -> Vec<Case> {
             .get(&[])
             .answer(200, &[("cache-control", "max-age=60")])
             .asked_without("range"),
-        half("9111 3.4", "without a validator nothing combines", WITHOUT_VALIDATOR)
-            .get(&[])
-            .answer(200, &[("cache-control", "max-age=60")])
-            .asked_without("range")
-            .get(FIRST)
-            .hit()
-            .status(206)
-            .body("01234"),
-        half("9111 3.4", "a whole response takes the place of parts", FIRST_PART)
-            .get(&[])
-            .answer_body(
-                200,
-                &[("cache-control", "max-age=60"), ("etag", "\"b\"")],
-                "abcdefghij",
-            )
-            .asked_with("if-range", "\"a\"")
-            .get(FIRST)
-            .hit()
-            .status(206)
-            .body("abcde"),
+        half(
+            "9111 3.4",
+            "without a validator nothing combines",
+            WITHOUT_VALIDATOR,
+        )
+        .get(&[])
+        .answer(200, &[("cache-control", "max-age=60")])
+        .asked_without("range")
+        .get(FIRST)
+        .hit()
+        .status(206)
+        .body("01234"),
+        half(
+            "9111 3.4",
+            "a whole response takes the place of parts",
+            FIRST_PART,
+        )
+        .get(&[])
+        .answer_body(
+            200,
+            &[("cache-control", "max-age=60"), ("etag", "\"b\"")],
+            "abcdefghij",
+        )
+        .asked_with("if-range", "\"a\"")
+        .get(FIRST)
+        .hit()
+        .status(206)
+        .body("abcde"),
     ]
 }
 
@@ -344,20 +356,24 @@ const DATED_SECOND: Fields = &[
 
 fn completed() -> Vec<Case> {
     vec![
-        half("9111 3.3", "the rest is asked for, and the whole sent", FIRST_PART)
-            .get(&[])
-            .answer_body(206, SECOND_PART, "56789")
-            .status(200)
-            .body("0123456789")
-            .asked_with("range", "bytes=5-")
-            .asked_with("if-range", "\"a\"")
-            .gives("content-length", "10")
-            .gives("content-type", "text/x")
-            .lacks("content-range")
-            .cache("fwd=partial fwd-status=206 stored")
-            .get(&[])
-            .hit()
-            .body("0123456789"),
+        half(
+            "9111 3.3",
+            "the rest is asked for, and the whole sent",
+            FIRST_PART,
+        )
+        .get(&[])
+        .answer_body(206, SECOND_PART, "56789")
+        .status(200)
+        .body("0123456789")
+        .asked_with("range", "bytes=5-")
+        .asked_with("if-range", "\"a\"")
+        .gives("content-length", "10")
+        .gives("content-type", "text/x")
+        .lacks("content-range")
+        .cache("fwd=partial fwd-status=206 stored")
+        .get(&[])
+        .hit()
+        .body("0123456789"),
         half("9111 3.3", "a part never answers for the whole", FIRST_PART)
             .get(&[("cache-control", "only-if-cached")])
             .status(504),
@@ -369,11 +385,15 @@ fn completed() -> Vec<Case> {
             .asked_with("range", "bytes=0-4")
             .status(200)
             .body("0123456789"),
-        half("9110 14.2", "a range that is ignored asks for the whole", FIRST_PART)
-            .get(&[("range", "bytes=4-2")])
-            .answer_body(206, SECOND_PART, "56789")
-            .status(200)
-            .body("0123456789"),
+        half(
+            "9110 14.2",
+            "a range that is ignored asks for the whole",
+            FIRST_PART,
+        )
+        .get(&[("range", "bytes=4-2")])
+        .answer_body(206, SECOND_PART, "56789")
+        .status(200)
+        .body("0123456789"),
         half("9110 15.5.17", "it has become shorter", FIRST_PART)
             .get(&[])
             .answer_body(416, &[("content-range", "bytes */3")], "")
@@ -382,15 +402,19 @@ fn completed() -> Vec<Case> {
             .get(&[])
             .hit()
             .body("abc"),
-        half("9110 15.3.7.3", "the rest is of another representation", FIRST_PART)
-            .get(&[])
-            .answer_body(
-                206,
-                &[("content-range", "bytes 5-9/10"), ("etag", "\"b\"")],
-                "fghij",
-            )
-            .answer_body(200, &[("cache-control", "max-age=60")], "abcdefghij")
-            .asked_without("range"),
+        half(
+            "9110 15.3.7.3",
+            "the rest is of another representation",
+            FIRST_PART,
+        )
+        .get(&[])
+        .answer_body(
+            206,
+            &[("content-range", "bytes 5-9/10"), ("etag", "\"b\"")],
+            "fghij",
+        )
+        .answer_body(200, &[("cache-control", "max-age=60")], "abcdefghij")
+        .asked_without("range"),
         half("9110 15.3.7", "more than was asked for", FIRST_PART)
             .get(&[])
             .answer_body(
@@ -429,22 +453,30 @@ fn validated() -> Vec<Case> {
                 "123",
             )
             .asked_with("range", "bytes=1-3"),
-        half("9111 3.3", "a stale part is completed under If-Range", STALE_FIRST)
-            .get(&[])
-            .answer_body(206, SECOND_PART, "56789")
-            .asked_with("if-range", "\"a\"")
-            .status(200)
-            .body("0123456789"),
+        half(
+            "9111 3.3",
+            "a stale part is completed under If-Range",
+            STALE_FIRST,
+        )
+        .get(&[])
+        .answer_body(206, SECOND_PART, "56789")
+        .asked_with("if-range", "\"a\"")
+        .status(200)
+        .body("0123456789"),
         half("9111 5.2.1.4", "a client's no-cache asks again", FIRST_PART)
             .get(&[("range", "bytes=0-4"), ("cache-control", "no-cache")])
             .answer_body(206, FIRST_PART, "01234"),
-        half("9110 13.1.5", "If-Range that differs is the origin's", FIRST_PART)
-            .get(&[("range", "bytes=0-1"), ("if-range", "\"b\"")])
-            .answer(200, &[("cache-control", "max-age=60"), ("etag", "\"c\"")])
-            .asked_with("range", "bytes=0-1")
-            .asked_with("if-range", "\"b\"")
-            .get(&[])
-            .hit(),
+        half(
+            "9110 13.1.5",
+            "If-Range that differs is the origin's",
+            FIRST_PART,
+        )
+        .get(&[("range", "bytes=0-1"), ("if-range", "\"b\"")])
+        .answer(200, &[("cache-control", "max-age=60"), ("etag", "\"c\"")])
+        .asked_with("range", "bytes=0-1")
+        .asked_with("if-range", "\"b\"")
+        .get(&[])
+        .hit(),
     ]
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn pump(mut body: Body, mut writer: FillWriter) -> Pumped {
     }
     let bytes = writer.written();
     match writer.finish(trailers) {
-        Ok(Finished::Stored(_)) => Pumped {
+        Ok(Finished::Stored(_) | Finished::StoredWhole(..) | Finished::StoredPiece) => Pumped {
             bytes,
             outcome: "stored",
             failure: None,

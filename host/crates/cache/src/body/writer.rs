@@ -64,6 +64,11 @@ pub enum Stopped {
 pub enum Finished {
     /// The response is stored: requests find it from now on.
     Stored(Arc<StoredResponse>),
+    /// The fill was of a part. A whole response is stored under this key: the origin sent it
+    /// in place of the part, or the part was the last that was missing.
+    StoredWhole(Key, Arc<StoredResponse>),
+    /// The part is stored with others of a response that is still incomplete.
+    StoredPiece,
     /// It was passed on to its readers only.
     Passed(RefuseReason),
 }
@@ -234,8 +239,10 @@ impl FillWriter {
     fn store(&self) -> Finished {
         let inner = self.lead.inner();
         let stored = match &self.target {
-            FillTarget::Own => self.store_as(self.lead.key()),
-            FillTarget::Whole(key) => self.store_as(key),
+            FillTarget::Own => self.store_as(self.lead.key()).map(Finished::Stored),
+            FillTarget::Whole(key) => self
+                .store_as(key)
+                .map(|response| Finished::StoredWhole(key.clone(), response)),
             FillTarget::Piece {
                 whole,
                 request,
@@ -246,17 +253,21 @@ impl FillWriter {
                     part: *part,
                     request: Some(request),
                 };
-                inner.keep_piece(&place, &self.head, self.fill.segments())
+                let kept = inner.keep_piece(&place, &self.head, self.fill.segments());
+                kept.map(|response| match response.pieces() {
+                    None => Finished::StoredWhole(whole.clone(), response),
+                    Some(_) => Finished::StoredPiece,
+                })
             }
         };
-        let Some(response) = stored else {
+        let Some(finished) = stored else {
             return Finished::Passed(RefuseReason::Purged);
         };
         inner.stats.stored();
         if self.is_shared {
             self.lead.unmark();
         }
-        Finished::Stored(response)
+        finished
     }
 
     /// Stores the whole response under `key`, unless that was purged meanwhile.
