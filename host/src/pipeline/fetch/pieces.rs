@@ -68,8 +68,9 @@ fn from_pieces(
         (RangeSpec::From(_) | RangeSpec::Suffix(_), None) => return None,
     };
     match decide_reuse(&search.directives, &stored.head().freshness(clock.now())) {
-        Reuse::Fresh | Reuse::StaleAccepted => {}
-        Reuse::Validate(_) => return None,
+        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
+        // Nobody would validate a part in the background.
+        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
     }
     let body = stored.part(part)?;
     let facts = CacheReceipt {

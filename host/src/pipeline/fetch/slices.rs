@@ -200,10 +200,16 @@ impl Slices {
             let is_expected = expected.is_none_or(|expected| found.as_ref() == Some(expected));
             let reuse = decide_reuse(&self.directives, &head.freshness(clock.now()));
             match (found, reuse) {
-                (Some(found), Reuse::Fresh | Reuse::StaleAccepted) if is_expected => {
+                (Some(found), Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted)
+                    if is_expected =>
+                {
                     let facts = CacheReceipt::new(Outcome::Hit);
                     let answer = from_stored(&self.routed, &stored, facts);
                     return Ok(Slice::Found(answer, found));
+                }
+                (Some(_), Reuse::StaleWhileRevalidate) if is_expected => {
+                    facts = CacheReceipt::forwarded(Forward::Stale, None);
+                    stale = Some(stored);
                 }
                 (Some(_), Reuse::Validate(reason)) if is_expected => {
                     facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
