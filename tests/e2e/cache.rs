@@ -16,6 +16,7 @@ mod cache {
     mod kit;
     mod ranges;
     mod release;
+    mod slices;
     mod status;
     mod streaming;
     mod triggers;

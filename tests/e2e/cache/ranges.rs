@@ -1,10 +1,15 @@
-//! Parts of content that is just arriving. Ranges of what is stored are in the
-//! table of `conformance/rfc9111.rs`.
+//! Parts of content that is just arriving, several parts at once, and what
+//! comes of content that was cut. Ranges of what is stored are in the tables of
+//! `conformance/rfc9111.rs`, slices in `slices.rs`.
 
-use verge_tests::{Client, TestNode};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use verge_tests::origin::{respond, respond_in_steps};
+use verge_tests::{Client, Origin, Reply, TestNode};
 
 use super::kit::{
-    SteppedOrigin, assert_cache, begin, begin_with, expect, expect_end, finish, rest, send, settled,
+    Gate, SteppedOrigin, assert_cache, begin, begin_with, clients, expect, expect_end,
+    expect_failure, finish, node_with, rest, send, settled, stats,
 };
 
 const KNOWN: &[(&str, &str)] = &[
@@ -70,7 +75,8 @@ async fn leader_that_wanted_a_part_leaves_all_of_it_stored() {
     let reply = client.get("/a").await;
     assert_cache(&reply, "hit");
     assert_eq!(reply.text(), "0123456789");
-    assert_eq!(stepped.origin.requests()[0].field("range"), None);
+    let asked = stepped.origin.requests();
+    assert_eq!(asked[0].field("range"), Some("bytes=0-1"));
 }
 
 #[tokio::test]
@@ -93,4 +99,321 @@ async fn content_of_unknown_length_is_sent_whole() {
         (reply.status.as_u16(), reply.text()),
         (206, "01".to_owned())
     );
+}
+
+/// The parts of a `multipart/byteranges` answer, each with its head (RFC 9110 14.6).
+fn parts(reply: &Reply) -> Vec<(String, String)> {
+    assert_eq!(reply.status, 206);
+    let media_type = reply.field("content-type");
+    let boundary = media_type
+        .strip_prefix("multipart/byteranges; boundary=")
+        .unwrap();
+    assert!(!reply.fields.contains_key("content-range"));
+    let text = reply.text();
+    let framed = text.strip_prefix(&format!("--{boundary}\r\n")).unwrap();
+    let framed = framed.strip_suffix(&format!("\r\n--{boundary}--\r\n"));
+    framed
+        .unwrap()
+        .split(&format!("\r\n--{boundary}\r\n"))
+        .map(|part| {
+            let (head, content) = part.split_once("\r\n\r\n").unwrap();
+            (head.to_owned(), content.to_owned())
+        })
+        .collect()
+}
+
+fn part(range: &str, content: &str) -> (String, String) {
+    let head = format!("Content-Type: text/x\r\nContent-Range: bytes {range}/10");
+    (head, content.to_owned())
+}
+
+const TYPED: &[(&str, &str)] = &[
+    ("cache-control", "max-age=60"),
+    ("content-length", "10"),
+    ("content-type", "text/x"),
+    ("etag", "\"a\""),
+];
+
+#[tokio::test]
+async fn several_parts_of_what_is_stored_come_in_their_order() {
+    let origin = Origin::start(async |_| respond(200, TYPED, "0123456789")).await;
+    let node = TestNode::before(&origin).await;
+    for mut client in clients(&node, 2).await {
+        client.get("/a").await;
+        settled(&node).await;
+        let reply = client.get_with("/a", &[("range", "bytes=8-,0-1")]).await;
+        assert_cache(&reply, "hit");
+        assert_eq!(reply.field("etag"), "\"a\"");
+        let length: usize = reply.field("content-length").parse().unwrap();
+        assert_eq!(length, reply.body.len());
+        assert_eq!(parts(&reply), [part("8-9", "89"), part("0-1", "01")]);
+        let reply = client
+            .get_with("/a", &[("range", "bytes=0-1,-3,4-5")])
+            .await;
+        assert_eq!(
+            parts(&reply),
+            [part("0-1", "01"), part("7-9", "789"), part("4-5", "45")]
+        );
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn several_parts_are_sent_while_they_arrive() {
+    let stepped = SteppedOrigin::start(TYPED).await;
+    let node = TestNode::before(&stepped.origin).await;
+    let (mut leader, mut ordered, mut backwards) = (
+        connect(&node).await,
+        connect(&node).await,
+        connect(&node).await,
+    );
+    let answered = async {
+        let steps = stepped.asked().await;
+        send(&steps, "01234");
+        steps
+    };
+    let (steps, (_, whole)) = tokio::join!(answered, begin(&mut leader, "/a"));
+    let asked = [("range", "bytes=1-2,6-7")];
+    let (mut head, body) = begin_with(&mut ordered, "/a", &asked).await;
+    let asked = [("range", "bytes=6-7,1-2")];
+    let (other, all) = begin_with(&mut backwards, "/a", &asked).await;
+    assert_eq!(other.status, 200, "what has passed is not kept for this");
+    send(&steps, "56789");
+    finish(&steps);
+    head.body = rest(body).await.unwrap();
+    assert_eq!(parts(&head), [part("1-2", "12"), part("6-7", "67")]);
+    assert_eq!(rest(all).await.unwrap(), "0123456789");
+    assert_eq!(rest(whole).await.unwrap(), "0123456789");
+    assert_eq!(stepped.origin.count(), 1);
+}
+
+#[tokio::test]
+async fn part_far_behind_what_has_arrived_is_not_held_up() {
+    const LENGTH: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60"),
+        ("content-length", "30000000"),
+        ("etag", "\"a\""),
+    ];
+    let held = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let steps = std::sync::Arc::clone(&held);
+    let origin = Origin::start(move |request| {
+        let steps = std::sync::Arc::clone(&steps);
+        async move {
+            if request.field("range").is_some() {
+                let fields = [
+                    ("cache-control", "max-age=60"),
+                    ("content-range", "bytes 20000000-20000004/30000000"),
+                    ("etag", "\"a\""),
+                ];
+                return respond(206, &fields, "01234");
+            }
+            let (sender, response) = respond_in_steps(200, LENGTH);
+            sender.send(Some(Bytes::from_static(b"abc"))).unwrap();
+            steps.lock().push(sender);
+            response
+        }
+    })
+    .await;
+    let node = TestNode::before(&origin).await;
+    let (mut leader, mut far) = (connect(&node).await, connect(&node).await);
+    let (_, mut whole) = begin(&mut leader, "/a").await;
+    expect(&mut whole, "abc").await;
+    let asked = [("range", "bytes=20000000-20000004")];
+    let reply = far.get_with("/a", &asked).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.text().as_str()),
+        (206, "01234")
+    );
+    assert!(stats(&node).bytes_peak < 256 * 1024, "nothing waits for it");
+    verge_tests::eventually("the part is stored", async || {
+        let reply = far.get_with("/a", &asked).await;
+        reply.cache_status().contains("; hit")
+    })
+    .await;
+    assert_eq!(origin.count(), 2);
+    drop(whole);
+}
+
+/// Answers `bytes=5-` under If-Range with the rest, and the whole in two steps, or cut.
+async fn origin_that_is_cut() -> Origin {
+    Origin::start(async |request| {
+        if request.field("range") == Some("bytes=5-") {
+            assert_eq!(request.field("if-range"), Some("\"a\""));
+            let fields = [
+                ("cache-control", "max-age=60"),
+                ("content-range", "bytes 5-9/10"),
+                ("etag", "\"a\""),
+            ];
+            return respond(206, &fields, "56789");
+        }
+        let (steps, response) = respond_in_steps(200, TYPED);
+        steps.send(Some(Bytes::from_static(b"01234"))).unwrap();
+        response
+    })
+    .await
+}
+
+#[tokio::test]
+async fn content_that_was_cut_is_completed_by_asking_for_the_rest() {
+    let origin = origin_that_is_cut().await;
+    let node = TestNode::before(&origin).await;
+    let mut client = connect(&node).await;
+    let (head, mut body) = begin(&mut client, "/a").await;
+    assert_eq!(head.status, 200);
+    expect_failure(&mut body).await;
+    settled(&node).await;
+    // What has come is there, and is never taken for the whole.
+    let reply = client.get_with("/a", &[("range", "bytes=1-3")]).await;
+    assert_cache(&reply, "hit");
+    assert_eq!((reply.status.as_u16(), reply.text().as_str()), (206, "123"));
+    let reply = client.get("/a").await;
+    assert_cache(&reply, "fwd=partial fwd-status=206 stored");
+    assert_eq!(
+        (reply.status.as_u16(), reply.text().as_str()),
+        (200, "0123456789")
+    );
+    assert_eq!(reply.field("content-length"), "10");
+    assert_eq!(reply.field("content-type"), "text/x");
+    settled(&node).await;
+    let reply = client.get("/a").await;
+    assert_cache(&reply, "hit");
+    assert_eq!(reply.text(), "0123456789");
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn part_that_was_cut_is_not_stored() {
+    let fields: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60"),
+        ("content-range", "bytes 0-9/20"),
+        ("content-length", "10"),
+    ];
+    let origin = Origin::start(async move |_| {
+        let (steps, response) = respond_in_steps(206, fields);
+        steps.send(Some(Bytes::from_static(b"01234"))).unwrap();
+        response
+    })
+    .await;
+    let node = TestNode::before(&origin).await;
+    let mut client = connect(&node).await;
+    for count in 1..3 {
+        let asked = [("range", "bytes=0-9")];
+        let (head, mut body) = begin_with(&mut client, "/a", &asked).await;
+        assert_eq!(head.status, 206);
+        expect_failure(&mut body).await;
+        settled(&node).await;
+        assert_eq!((origin.count(), stats(&node).entries), (count, 0));
+    }
+}
+
+#[tokio::test]
+async fn requests_for_one_part_are_collapsed() {
+    const CLIENTS: usize = 20;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        let gate = held.clone();
+        async move {
+            gate.pass().await;
+            let fields = [
+                ("cache-control", "max-age=60"),
+                ("content-range", "bytes 0-4/10"),
+            ];
+            respond(206, &fields, "01234")
+        }
+    })
+    .await;
+    let node = TestNode::before(&origin).await;
+    let asked = clients(&node, CLIENTS).await.into_iter();
+    let replies = asked
+        .map(|mut client| async move { client.get_with("/a", &[("range", "bytes=0-4")]).await });
+    let open = async {
+        super::kit::following(&node, CLIENTS as u64 - 1).await;
+        gate.open();
+    };
+    let (replies, ()) = tokio::join!(futures_util::future::join_all(replies), open);
+    for reply in replies {
+        assert_eq!(
+            (reply.status.as_u16(), reply.text().as_str()),
+            (206, "01234")
+        );
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn parts_are_bounded_like_everything_stored() {
+    let origin = Origin::start(async |request| {
+        let first: u64 = request.path()[1..].parse().unwrap();
+        let range = format!("bytes {first}-{}/1000000000", first + 99_999);
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("content-range", range.as_str()),
+            ("etag", "\"a\""),
+        ];
+        respond(206, &fields, vec![b'x'; 100_000])
+    })
+    .await;
+    let node = node_with(&origin, "memory = \"4MiB\"\nmax_object = \"1MiB\"").await;
+    let mut client = connect(&node).await;
+    for index in 0..80_u64 {
+        let first = index * 200_000;
+        let range = format!("bytes={first}-{}", first + 99_999);
+        let path = format!("/{first}");
+        let reply = client.get_with(&path, &[("range", range.as_str())]).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (206, 100_000));
+    }
+    settled(&node).await;
+    let stats = stats(&node);
+    assert!(stats.bytes_peak <= 4 * 1024 * 1024, "{}", stats.bytes_peak);
+    assert!(stats.entries > 0);
+}
+
+#[tokio::test]
+async fn route_says_what_is_asked_of_the_origin() {
+    let origin = Origin::start(async |request| match request.field("range") {
+        Some("bytes=0-4") => {
+            let fields = [
+                ("cache-control", "max-age=60"),
+                ("content-range", "bytes 0-4/10"),
+            ];
+            respond(206, &fields, "01234")
+        }
+        Some(_) => respond(400, &[], ""),
+        None => respond(200, TYPED, "0123456789"),
+    })
+    .await;
+    for (policy, second, asked) in [
+        ("pieces", "hit", vec![Some("bytes=0-4")]),
+        ("whole", "hit", vec![None]),
+        (
+            "pass",
+            "fwd=uri-miss !stored",
+            vec![Some("bytes=0-4"), Some("bytes=0-4")],
+        ),
+    ] {
+        let toml = format!(
+            "{}ranges = \"{policy}\"\n",
+            verge_tests::node::route_to(&origin)
+        );
+        let node = TestNode::start(&toml).await;
+        let mut client = connect(&node).await;
+        let before = origin.count();
+        for words in ["fwd=uri-miss", second] {
+            let reply = client.get_with("/a", &[("range", "bytes=0-4")]).await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.text().as_str()),
+                (206, "01234")
+            );
+            assert_eq!(reply.field("content-range"), "bytes 0-4/10");
+            assert_cache(&reply, words);
+            settled(&node).await;
+        }
+        let requests = origin.requests();
+        let found: Vec<_> = requests[before..]
+            .iter()
+            .map(|request| request.field("range"))
+            .collect();
+        assert_eq!(found, asked, "{policy}");
+    }
 }

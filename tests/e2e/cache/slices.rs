@@ -1,0 +1,349 @@
+//! Responses in slices: `ranges = "slices"` of a route.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use parking_lot::Mutex;
+use verge_http::range::{RangeSelection, content_range, content_range_unsatisfied, select_ranges};
+use verge_tests::origin::{OriginResponse, respond};
+use verge_tests::{Client, Origin, Recorded, TestNode, eventually, node};
+
+use super::kit::{
+    Gate, assert_cache, begin_with, clients, expect_failure, following, settled, stats,
+};
+
+const KIB: usize = 1024;
+const SLICE: usize = 64 * KIB;
+
+/// What an origin has now; a test may put something else there.
+#[derive(Clone)]
+struct Resource(Arc<Mutex<(Bytes, &'static str, &'static str)>>);
+
+impl Resource {
+    fn new(content: &Bytes) -> Self {
+        Self(Arc::new(Mutex::new((
+            content.clone(),
+            "\"a\"",
+            "max-age=60",
+        ))))
+    }
+
+    fn replace(&self, content: &Bytes, tag: &'static str) {
+        let mut held = self.0.lock();
+        held.0 = content.clone();
+        held.1 = tag;
+    }
+
+    fn set_cache_control(&self, value: &'static str) {
+        self.0.lock().2 = value;
+    }
+
+    /// What a server answers that knows ranges and validators.
+    fn answer(&self, request: &Recorded) -> OriginResponse {
+        let (content, tag, cache_control) = self.0.lock().clone();
+        let fields = [("cache-control", cache_control), ("etag", tag)];
+        if request.field("if-none-match") == Some(tag) {
+            return respond(304, &fields, "");
+        }
+        let total = content.len() as u64;
+        match select_ranges(&Method::GET, &request.fields, true, total) {
+            RangeSelection::Single(part) => {
+                let range = content_range(part, total);
+                let fields = [
+                    fields[0],
+                    fields[1],
+                    ("content-range", range.to_str().unwrap()),
+                ];
+                let part = content.slice(part.first as usize..=part.last as usize);
+                respond(206, &fields, part)
+            }
+            RangeSelection::Unsatisfiable => {
+                let range = content_range_unsatisfied(total);
+                respond(416, &[("content-range", range.to_str().unwrap())], "")
+            }
+            RangeSelection::Whole(_) | RangeSelection::Multiple(_) => {
+                respond(200, &fields, content)
+            }
+        }
+    }
+
+    async fn origin(&self) -> Origin {
+        let resource = self.clone();
+        Origin::start(move |request| {
+            let resource = resource.clone();
+            async move { resource.answer(&request) }
+        })
+        .await
+    }
+}
+
+fn content(length: usize, salt: usize) -> Bytes {
+    (0..length)
+        .map(|at| (at / 251 + at + salt) as u8)
+        .collect::<Vec<u8>>()
+        .into()
+}
+
+async fn node_in_slices(origin: &Origin, cache: &str) -> TestNode {
+    let route = node::route_to(origin);
+    let toml = format!("[cache]\n{cache}\n{route}ranges = \"slices\"\nslice = \"64KiB\"\n");
+    TestNode::start(&toml).await
+}
+
+async fn connect(node: &TestNode) -> Client {
+    clients(node, 1).await.remove(0)
+}
+
+/// The slices that the origin was asked for, by number, since `before` requests.
+fn asked(origin: &Origin, before: usize) -> Vec<usize> {
+    origin.requests()[before..]
+        .iter()
+        .map(|request| {
+            let range = request.field("range").unwrap();
+            let (first, last) = range
+                .strip_prefix("bytes=")
+                .unwrap()
+                .split_once('-')
+                .unwrap();
+            let first: usize = first.parse().unwrap();
+            assert_eq!(last.parse::<usize>().unwrap(), first + SLICE - 1);
+            first / SLICE
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn whole_response_comes_in_slices_that_are_stored() {
+    let all = content(3 * SLICE + 100, 0);
+    let resource = Resource::new(&all);
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    for mut client in clients(&node, 2).await {
+        let reply = client.get("/a").await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.body, all);
+        assert_eq!(reply.field("content-length"), all.len().to_string());
+        assert!(!reply.fields.contains_key("content-range"));
+        settled(&node).await;
+        assert_eq!(asked(&origin, 0), [0, 1, 2, 3], "and only once");
+    }
+    assert_eq!(stats(&node).entries, 4);
+}
+
+#[tokio::test]
+async fn range_costs_the_slices_that_it_lies_in() {
+    let all = content(10 * SLICE, 0);
+    let origin = Resource::new(&all).origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let total = all.len();
+    let near_end = total - 10;
+    let rows = [
+        (
+            format!("bytes={}-{}", 2 * SLICE - 5, 2 * SLICE + 4),
+            2 * SLICE - 5..2 * SLICE + 5,
+            vec![1, 2],
+        ),
+        (
+            format!("bytes={}-{}", 2 * SLICE, 2 * SLICE),
+            2 * SLICE..2 * SLICE + 1,
+            vec![],
+        ),
+        (format!("bytes={near_end}-"), near_end..total, vec![9]),
+        // Of a suffix the first slice tells where it begins.
+        ("bytes=-20".to_owned(), total - 20..total, vec![0]),
+        (
+            format!("bytes={near_end}-{}", 2 * total),
+            near_end..total,
+            vec![],
+        ),
+        ("bytes=0-0".to_owned(), 0..1, vec![]),
+    ];
+    for (range, part, slices) in rows {
+        let before = origin.count();
+        let reply = client.get_with("/a", &[("range", range.as_str())]).await;
+        assert_eq!(reply.status, 206, "{range}");
+        assert_eq!(reply.body, all.slice(part.clone()), "{range}");
+        let expected = format!("bytes {}-{}/{total}", part.start, part.end - 1);
+        assert_eq!(reply.field("content-range"), expected);
+        settled(&node).await;
+        assert_eq!(asked(&origin, before), slices, "{range}");
+    }
+    let reply = client.get_with("/a", &[("range", "bytes=99999999-")]).await;
+    assert_eq!(reply.status, 416);
+    assert_eq!(reply.field("content-range"), format!("bytes */{total}"));
+    let fields = [("range", "bytes=0-1"), ("if-none-match", "\"a\"")];
+    let reply = client.get_with("/a", &fields).await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (304, 0));
+    let fields = [("range", "bytes=0-1"), ("if-range", "\"b\"")];
+    let reply = client.get_with("/a", &fields).await;
+    assert_eq!((reply.status.as_u16(), reply.body), (200, all));
+}
+
+#[tokio::test]
+async fn body_larger_than_an_object_may_be_is_stored_in_slices() {
+    let all = content(40 * SLICE, 0);
+    let origin = Resource::new(&all).origin().await;
+    let settings = "memory = \"8MiB\"\nmax_object = \"128KiB\"";
+    let node = node_in_slices(&origin, settings).await;
+    for mut client in clients(&node, 2).await {
+        let reply = client.get("/a").await;
+        assert_eq!(reply.body, all);
+        settled(&node).await;
+    }
+    assert_eq!(origin.count(), 40);
+    assert!(stats(&node).bytes_peak < 8 * 1024 * KIB as u64);
+}
+
+#[tokio::test]
+async fn origin_that_knows_no_ranges_is_asked_once() {
+    let all = content(2 * SLICE, 0);
+    let body = all.clone();
+    let origin = Origin::start(move |_| {
+        let body = body.clone();
+        async move { respond(200, &[("cache-control", "max-age=60")], body) }
+    })
+    .await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let range = format!("bytes={}-", 2 * SLICE - 3);
+    let reply = client.get_with("/a", &[("range", range.as_str())]).await;
+    assert_eq!(reply.status, 206);
+    assert_eq!(reply.body, all.slice(2 * SLICE - 3..));
+    settled(&node).await;
+    let reply = client.get("/a").await;
+    assert_cache(&reply, "hit");
+    assert_eq!(reply.body, all);
+    assert_eq!(origin.count(), 1);
+}
+
+#[tokio::test]
+async fn what_may_not_be_stored_is_not_sliced() {
+    let all = content(2 * SLICE, 0);
+    let resource = Resource::new(&all);
+    resource.set_cache_control("no-store");
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let reply = client.get("/a").await;
+    assert_eq!((reply.status.as_u16(), reply.body), (200, all));
+    let ranges: Vec<_> = origin
+        .requests()
+        .iter()
+        .map(|request| request.field("range").is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+}
+
+#[tokio::test]
+async fn changed_representation_cuts_what_is_sent_and_is_sent_next() {
+    let (old, new) = (content(3 * SLICE, 0), content(4 * SLICE, 7));
+    let resource = Resource::new(&old);
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let first = format!("bytes=0-{}", SLICE - 1);
+    let reply = client.get_with("/a", &[("range", first.as_str())]).await;
+    assert_eq!(reply.body, old.slice(..SLICE));
+    settled(&node).await;
+    resource.replace(&new, "\"b\"");
+    // The first slice is stored and fresh; the second is of something else.
+    let (head, mut body) = begin_with(&mut client, "/a", &[]).await;
+    assert_eq!(head.field("etag"), "\"a\"");
+    expect_failure(&mut body).await;
+    settled(&node).await;
+    let mut client = connect(&node).await;
+    let reply = client.get("/a").await;
+    assert_eq!(reply.field("etag"), "\"b\"");
+    assert_eq!(reply.body, new);
+}
+
+#[tokio::test]
+async fn stored_slice_of_another_representation_is_fetched_anew() {
+    let (old, new) = (content(3 * SLICE, 0), content(3 * SLICE, 7));
+    let resource = Resource::new(&old);
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let last = format!("bytes={}-", 2 * SLICE);
+    client.get_with("/a", &[("range", last.as_str())]).await;
+    settled(&node).await;
+    resource.replace(&new, "\"b\"");
+    let reply = client.get("/a").await;
+    assert_eq!(reply.field("etag"), "\"b\"");
+    assert_eq!(reply.body, new);
+    assert_eq!(asked(&origin, 0), [2, 0, 1, 2]);
+}
+
+#[tokio::test]
+async fn stale_slices_are_validated_by_themselves() {
+    let all = content(2 * SLICE, 0);
+    let resource = Resource::new(&all);
+    resource.set_cache_control("max-age=0");
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    for _ in 0..2 {
+        let reply = client.get("/a").await;
+        assert_eq!((reply.status.as_u16(), &reply.body), (200, &all));
+        settled(&node).await;
+    }
+    assert_eq!(asked(&origin, 0), [0, 1, 0, 1]);
+    let validated = origin.requests()[2..]
+        .iter()
+        .all(|request| request.field("if-none-match") == Some("\"a\""));
+    assert!(validated);
+}
+
+#[tokio::test]
+async fn requests_for_a_slice_are_collapsed() {
+    const CLIENTS: usize = 8;
+    let all = content(2 * SLICE, 0);
+    let (resource, gate) = (Resource::new(&all), Gate::closed());
+    let held = gate.clone();
+    let origin = Origin::start(move |request| {
+        let (resource, gate) = (resource.clone(), held.clone());
+        async move {
+            gate.pass().await;
+            resource.answer(&request)
+        }
+    })
+    .await;
+    let node = node_in_slices(&origin, "").await;
+    let replies =
+        clients(&node, CLIENTS)
+            .await
+            .into_iter()
+            .enumerate()
+            .map(|(at, mut client)| async move {
+                // Each another part, and one slice.
+                let range = format!("bytes={at}-{}", at + 9);
+                client.get_with("/a", &[("range", range.as_str())]).await
+            });
+    let open = async {
+        following(&node, CLIENTS as u64 - 1).await;
+        gate.open();
+    };
+    let (replies, ()) = tokio::join!(futures_util::future::join_all(replies), open);
+    for (at, reply) in replies.into_iter().enumerate() {
+        assert_eq!(reply.status, 206);
+        assert_eq!(reply.body, all.slice(at..at + 10));
+    }
+    assert_eq!(asked(&origin, 0), [0]);
+}
+
+#[tokio::test]
+async fn one_slice_is_fetched_ahead() {
+    let all = content(512 * SLICE, 0);
+    let origin = Resource::new(&all).origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let (head, body) = begin_with(&mut client, "/a", &[]).await;
+    assert_eq!(head.status, 200);
+    eventually("the next slice is asked for", async || origin.count() >= 2).await;
+    // A client that reads nothing is sent what its connection takes, and no more is fetched.
+    let taken = origin.count();
+    assert!(taken < 512, "{taken} slices for nobody");
+    drop(body);
+}
