@@ -25,7 +25,7 @@ use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::part::{Aim, KeepPart, PartAim};
-use super::{Search, from_fill, join, pass, slices};
+use super::{Search, join, pass, slices};
 use crate::route::RangePolicy;
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -67,7 +67,8 @@ fn from_pieces(
         (RangeSpec::Bounded(first, last), None) => ByteRange { first, last },
         (RangeSpec::From(_) | RangeSpec::Suffix(_), None) => return None,
     };
-    match decide_reuse(&search.directives, &stored.head().freshness(clock.now())) {
+    let freshness = stored.freshness(clock.now());
+    match decide_reuse(&search.directives, &freshness) {
         Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
         // Nobody would validate a part in the background.
         Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
@@ -77,7 +78,7 @@ fn from_pieces(
         lookup: search.facts.lookup,
         ..CacheReceipt::new(Outcome::Hit)
     };
-    let mut answer = from_fill(routed, stored.head(), body, facts);
+    let mut answer = super::answer(stored.head(), freshness, body, facts);
     become_part(&mut answer, part, total);
     Some(answer)
 }

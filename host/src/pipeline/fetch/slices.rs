@@ -198,7 +198,7 @@ impl Slices {
             let head = stored.head();
             let found = self.found(number, head.status(), head.fields());
             let is_expected = expected.is_none_or(|expected| found.as_ref() == Some(expected));
-            let reuse = decide_reuse(&self.directives, &head.freshness(clock.now()));
+            let reuse = decide_reuse(&self.directives, &stored.freshness(clock.now()));
             match (found, reuse) {
                 (Some(found), Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted)
                     if is_expected =>

@@ -275,10 +275,9 @@ impl FillWriter {
         let inner = self.lead.inner();
         let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
         let response = Arc::new(response);
-        let sequence = self.head.sequence();
-        let is_stored = inner.store.insert(key, &response, &|| {
-            inner.purges.decide_arriving(key, sequence) == Purged::No
-        });
+        let is_stored = inner
+            .store
+            .insert(key, &response, &|| inner.admits(key, &response));
         inner.whole_stored(key);
         is_stored.then_some(response)
     }

@@ -13,7 +13,6 @@ use crate::cache::{Cache, Inner, Lookup};
 use crate::collapse::{Outcome, Seeker};
 use crate::key::Key;
 use crate::policy::updated_fields;
-use crate::purge::Purged;
 use crate::response::{StoredHead, StoredResponse};
 
 /// The part of a key under which pieces of its response stand. No function
@@ -182,10 +181,9 @@ impl Inner {
             (self.incomplete_key(place.whole), response)
         };
         let response = Arc::new(response);
-        let sequence = head.sequence();
-        let is_stored = self.store.insert(&key, &response, &|| {
-            self.purges.decide_arriving(&key, sequence) == Purged::No
-        });
+        let is_stored = self
+            .store
+            .insert(&key, &response, &|| self.admits(&key, &response));
         if is_complete {
             self.whole_stored(place.whole);
         }
