@@ -2,8 +2,9 @@
 //!
 //! Code is machine code: loading a wrong byte would be running it. Hence an
 //! own directory that nobody else may write to, a name that binds component
-//! and engine, and a checksum over what is loaded. Whatever does not fit is
-//! ignored and compiled anew. (wasmtime's own cache has no checksum.)
+//! and engine, and a checksum over that name and what is loaded: code under a
+//! name that is not its own is ignored like any other that does not fit, and
+//! compiled anew. (wasmtime's own cache has no checksum.)
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -19,13 +20,14 @@ use wasmtime::component::Component;
 
 use crate::Digest;
 
-const MAGIC: &[u8; 8] = b"VRGCODE1";
+const MAGIC: &[u8; 8] = b"VRGCODE2";
 const CHECKSUM: usize = 32;
 /// Files that are kept; the oldest go.
 const FILES: usize = 256;
 /// The largest file that is read.
 const FILE_BYTES: u64 = 512 << 20;
 const SUFFIX: &str = "code";
+const INCOMPLETE: &str = "new";
 
 /// A directory of compiled components.
 #[derive(Debug)]
@@ -33,8 +35,11 @@ pub(crate) struct CodeCache {
     directory: PathBuf,
     /// What besides the component decides about the code: wasmtime's version, settings, CPU.
     engine: String,
-    written: AtomicU64,
 }
+
+/// Numbers the files that this process writes: each has a name of its own while it is
+/// incomplete, whichever cache writes it.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 impl CodeCache {
     /// Opens, or makes, the directory.
@@ -59,14 +64,13 @@ impl CodeCache {
         Ok(Self {
             directory: directory.to_owned(),
             engine: engine_name(engine),
-            written: AtomicU64::new(0),
         })
     }
 
     /// The component, when its code is stored and sound.
     pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
         let path = self.path(digest);
-        let code = match read_verified(&path) {
+        let code = match read_verified(&path, &self.name(digest)) {
             Ok(code) => code,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -89,7 +93,7 @@ impl CodeCache {
         let stored = component
             .serialize()
             .map_err(io::Error::other)
-            .and_then(|code| self.write(&path, &code));
+            .and_then(|code| self.write(&self.name(digest), &code));
         if let Err(error) = stored {
             tracing::warn!(directory = %self.directory.display(), %error, "compiled code is not stored");
         }
@@ -98,28 +102,28 @@ impl CodeCache {
         }
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
-        self.directory
-            .join(format!("{digest}-{}.{SUFFIX}", self.engine))
+    fn name(&self, digest: Digest) -> String {
+        format!("{digest}-{}.{SUFFIX}", self.engine)
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
-        let serial = self.written.fetch_add(1, Ordering::Relaxed);
-        let new = self
-            .directory
-            .join(format!("{}-{serial}.new", std::process::id()));
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.directory.join(self.name(digest))
+    }
+
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let new = self.directory.join(incomplete_name());
+        // Never a file that is there: it is someone else's, who may be writing to it.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
         let result = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
             file.write_all(MAGIC)?;
-            file.write_all(&Sha256::digest(code))?;
+            file.write_all(&checksum(name, code))?;
             file.write_all(code)?;
             // Not synced: what a crash leaves behind fails its checksum.
-            fs::rename(&new, path)
+            fs::rename(&new, self.directory.join(name))
         })();
         if result.is_err() {
             // The error that is reported is the first one.
@@ -128,25 +132,56 @@ impl CodeCache {
         result
     }
 
-    /// Removes the oldest files above the limit, but not the one that was just written.
+    /// Removes the oldest files above the limit, incomplete ones of a crash included, but not the
+    /// one that was just written.
     fn prune(&self, newest: &Path) -> io::Result<()> {
         let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            if path != newest && path.extension().is_some_and(|suffix| suffix == SUFFIX) {
-                files.push((fs::metadata(&path)?.modified()?, path));
+            let is_ours = path
+                .extension()
+                .is_some_and(|suffix| suffix == SUFFIX || suffix == INCOMPLETE);
+            if path != newest && is_ours {
+                // One that is gone meanwhile was renamed or removed by another writer.
+                if let Ok(found) = fs::metadata(&path) {
+                    files.push((found.modified()?, path));
+                }
             }
         }
         files.sort();
         let surplus = (files.len() + 1).saturating_sub(FILES);
         for (_, path) in files.iter().take(surplus) {
-            fs::remove_file(path)?;
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }
 }
 
-fn read_verified(path: &Path) -> io::Result<Vec<u8>> {
+/// A name that no other writer has, in this process or, on a directory that containers share, in
+/// another one of the same number.
+fn incomplete_name() -> String {
+    let serial = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    format!(
+        "{process}-{serial}-{:016x}.{INCOMPLETE}",
+        verge_base::Random::system().next_u64()
+    )
+}
+
+/// Binds code to the name under which it is stored.
+fn checksum(name: &str, code: &[u8]) -> [u8; CHECKSUM] {
+    Sha256::new()
+        .chain_update((name.len() as u64).to_le_bytes())
+        .chain_update(name)
+        .chain_update(code)
+        .finalize()
+        .into()
+}
+
+fn read_verified(path: &Path, name: &str) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     if length > FILE_BYTES {
@@ -154,13 +189,13 @@ fn read_verified(path: &Path) -> io::Result<Vec<u8>> {
     }
     let mut head = [0; MAGIC.len() + CHECKSUM];
     file.read_exact(&mut head)?;
-    let (magic, checksum) = head.split_at(MAGIC.len());
+    let (magic, expected) = head.split_at(MAGIC.len());
     if magic != MAGIC {
         return Err(io::Error::other("it is of another format"));
     }
     let mut code = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(FILE_BYTES).read_to_end(&mut code)?;
-    if Sha256::digest(&code).as_slice() != checksum {
+    if checksum(name, &code) != expected {
         return Err(io::Error::other("its checksum is wrong"));
     }
     Ok(code)
@@ -174,9 +209,9 @@ fn read_verified(path: &Path) -> io::Result<Vec<u8>> {
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: `code` must be what `Component::serialize` returned, unchanged. It was read from a
     // directory that `CodeCache::open` found to be ours and closed to other writers, in which
-    // `CodeCache::write` alone makes files of this name, from the result of `serialize`; and its
-    // SHA-256 is the one that was stored with it, so no byte of it changed by accident. That it
-    // fits this engine is checked by `deserialize` itself.
+    // `CodeCache::write` alone makes files of this name, from the result of `serialize`; and the
+    // SHA-256 of name and code is the one that was stored with it, so no byte of it changed by
+    // accident. That it fits this engine is checked by `deserialize` itself.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -255,6 +290,34 @@ mod tests {
         }
         fs::write(&file, sound).unwrap();
         assert!(cache.load(&engine, digest(1)).is_some());
+    }
+
+    #[test]
+    fn code_under_the_name_of_another_component_is_not_loaded() {
+        let (_directory, engine, cache) = fixture();
+        cache.store(digest(1), &Component::new(&engine, EMPTY).unwrap());
+        fs::rename(only_file(&cache), cache.path(digest(2))).unwrap();
+        assert!(cache.load(&engine, digest(2)).is_none());
+    }
+
+    #[test]
+    fn caches_of_one_directory_do_not_write_to_each_others_files() {
+        let (_directory, engine, cache) = fixture();
+        let other = CodeCache::open(&cache.directory, &engine).unwrap();
+        let component = Component::new(&engine, EMPTY).unwrap();
+        std::thread::scope(|scope| {
+            for (writer, first) in [(&cache, 0), (&other, 100)] {
+                let component = &component;
+                scope.spawn(move || {
+                    for byte in first..first + 50 {
+                        writer.store(digest(byte), component);
+                    }
+                });
+            }
+        });
+        for byte in (0..50).chain(100..150) {
+            assert!(cache.load(&engine, digest(byte)).is_some(), "{byte}");
+        }
     }
 
     #[test]
