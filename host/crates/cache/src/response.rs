@@ -26,6 +26,7 @@ use crate::partial::Pieces;
 use crate::policy::{
     Freshness, LifetimeSource, RoutePolicy, StaleWindows, StoragePlan, Validators, storable_fields,
 };
+use crate::segment::segment_cost;
 
 /// A response as the origin, or an origin-response function, gave it.
 #[derive(Clone, Copy, Debug)]
@@ -414,12 +415,9 @@ impl StoredResponse {
 
     /// Bytes that it takes in the store.
     pub(crate) fn cost(&self) -> u64 {
-        let overhead =
-            (self.segments.len() as u64).saturating_mul(crate::segment::SEGMENT_OVERHEAD);
-        self.head
-            .cost
-            .saturating_add(self.content_length)
-            .saturating_add(overhead)
+        let segments = self.segments.iter();
+        let content: u64 = segments.map(|bytes| segment_cost(bytes.len())).sum();
+        self.head.cost.saturating_add(content)
     }
 
     pub(crate) fn checked(&self) -> u64 {

@@ -19,8 +19,9 @@ pub struct CacheSettings {
     /// together, are kept by frequency of use, larger ones by recency. At most
     /// an eighth of the small entries' share.
     pub small_entry: u64,
-    /// Percent of `memory` that small entries may take, 0 to 100; large ones
-    /// may take what small ones do not use.
+    /// Percent of `memory` that small entries keep even if large ones want it,
+    /// 0 to 100; the rest is the same for large ones. Either side takes what the
+    /// other does not use.
     pub small_share: u8,
     /// Bytes that a fill keeps once it can no longer be stored; at least 256 KiB.
     pub fill_window: u64,

@@ -34,7 +34,7 @@ use purging::Listeners;
 pub use purging::{PurgeListener, SweepCursor, Swept};
 
 /// How often room is made for one reservation before it is refused.
-const RESERVE_ATTEMPTS: usize = 3;
+const RESERVE_ATTEMPTS: usize = 8;
 
 /// The cache; cheap to clone, all clones are one cache.
 #[derive(Clone)]

@@ -5,7 +5,7 @@
 //! responses themselves hold: a store only chooses who has to go.
 
 mod memory;
-mod recency;
+mod shelf;
 mod variants;
 
 use std::sync::Arc;

@@ -57,14 +57,15 @@ impl Variants {
     ) -> Self {
         let mut list: SmallVec<[Arc<StoredResponse>; 1]> = SmallVec::new();
         list.push(Arc::clone(response));
-        let mut bytes = response.cost().saturating_add(key.len() as u64);
+        let cost = |stored: &StoredResponse| stored.cost().saturating_add(key.len() as u64);
+        let mut bytes = cost(response);
         let date = response.head().date();
         for other in others.iter().flat_map(|others| &others.list) {
             // One that does not vary answers every request, so older ones are
             // never selected again.
             let is_replaced = other.head().is_same_variant(response.head())
                 || (response.head().vary().is_empty() && other.head().date() <= date);
-            let sum = bytes.saturating_add(other.cost());
+            let sum = bytes.saturating_add(cost(other));
             if !is_replaced && list.len() < VARIANTS_MAX && sum <= bytes_max {
                 bytes = sum;
                 list.push(Arc::clone(other));
@@ -84,11 +85,9 @@ impl Variants {
             .filter(|stored| !Arc::ptr_eq(stored, response))
             .cloned()
             .collect();
-        let bytes: u64 = list.iter().map(|stored| stored.cost()).sum();
-        (!list.is_empty()).then(|| Self {
-            list,
-            bytes: bytes.saturating_add(key.len() as u64),
-        })
+        let cost = |stored: &Arc<StoredResponse>| stored.cost().saturating_add(key.len() as u64);
+        let bytes = list.iter().map(cost).sum();
+        (!list.is_empty()).then_some(Self { list, bytes })
     }
 
     pub(crate) fn contains(&self, response: &Arc<StoredResponse>) -> bool {
@@ -126,7 +125,7 @@ impl Variants {
             })
     }
 
-    /// Bytes of all of them, by what they cost, with the key.
+    /// Bytes of all of them, by what is reserved for them.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

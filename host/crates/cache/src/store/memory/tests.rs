@@ -136,7 +136,7 @@ fn large_entries_go_by_recency() {
 }
 
 #[test]
-fn many_small_entries_stay_within_memory_although_moka_evicts_late() {
+fn many_small_entries_stay_within_memory() {
     let kit = kit_with(CacheSettings::with_memory(MIB));
     for n in 0..5000 {
         kit.store(&kit.key(&format!("/{n}")), &[], FRESH, &pattern(2000));
