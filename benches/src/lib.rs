@@ -19,6 +19,7 @@ pub mod node;
 pub mod origin;
 pub mod process;
 pub mod rounds;
+pub mod shop;
 pub mod tls;
 pub mod wrk;
 

@@ -46,7 +46,7 @@ pub(crate) fn segment_cost(len: usize) -> u64 {
 /// has four sizes for each doubling, and what is left of a page when it is cut
 /// into blocks is lost: at 5,000 bytes that is a tenth. Of the larger pages, of
 /// which each holds few blocks, a thirty-second part is free between others.
-/// Measured by `tests/resident.rs`.
+/// Measured by `benches/tests/resident.rs`.
 fn allocated(len: u64) -> u64 {
     let len = len.max(32);
     let step = 1_u64 << ((len - 1).ilog2() - 2);

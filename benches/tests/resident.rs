@@ -1,0 +1,86 @@
+//! What an entry takes of real memory, with the allocator of the node, beside
+//! what the ledger counts for it. A process of its own: it looks at the
+//! resident memory of all that runs in it.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "the figures are for whoever reads them"
+)]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::process::Command;
+
+use bytes::Bytes;
+use verge_base::Clock;
+use verge_benches::shop::Shop;
+use verge_cache::CacheSettings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const MIB: u64 = 1024 * 1024;
+
+/// Resident bytes of this process.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+/// A cache of `memory` bytes into which three times as much is put, in entries
+/// of `size` bytes of content: what the ledger says, and what is resident.
+fn measure(memory: u64, size: usize) {
+    let before = resident();
+    let shop = Shop::new(CacheSettings::with_memory(memory), Clock::system());
+    let content: Bytes = (0..size).map(|index| (index % 251) as u8).collect();
+    let count = 3 * memory / (size as u64 + 1500);
+    for index in 0..count {
+        let key = shop.key(&format!("/articles/of/the/day/{index:08}"));
+        assert!(shop.store(&key, &content), "{index}");
+    }
+    let stats = shop.cache.stats();
+    let taken = resident().saturating_sub(before);
+    let each = |bytes: u64| bytes as f64 / stats.entries as f64;
+    println!(
+        "{size} bytes of content: {} entries, {:.0} bytes counted and {:.0} bytes resident for each, \
+         so {:.0} and {:.0} beside the content; {:.1} MiB resident under a limit of {:.0} MiB",
+        stats.entries,
+        each(stats.bytes),
+        each(taken),
+        each(stats.bytes) - size as f64,
+        each(taken) - size as f64,
+        taken as f64 / MIB as f64,
+        memory as f64 / MIB as f64,
+    );
+    assert!(stats.bytes as f64 >= memory as f64 * 0.98, "{stats:?}");
+    assert!(stats.bytes_peak <= memory, "{stats:?}");
+    assert!(
+        taken as f64 <= memory as f64 * 1.02,
+        "{taken} bytes resident, {stats:?}"
+    );
+}
+
+/// Says to a process of this test which size it measures.
+const SIZE: &str = "RESIDENT_SIZE";
+
+#[test]
+fn resident_memory_stays_within_what_the_ledger_counts() {
+    if let Ok(size) = std::env::var(SIZE) {
+        measure(128 * MIB, size.parse().unwrap());
+        return;
+    }
+    // One process for each: an allocator keeps what it once had.
+    for size in [100, 1024, 5000, 40_000, 300_000, 3_000_000] {
+        let measured = Command::new(std::env::current_exe().unwrap())
+            .args(["--nocapture", "--exact"])
+            .arg("resident_memory_stays_within_what_the_ledger_counts")
+            .env(SIZE, size.to_string())
+            .status()
+            .unwrap();
+        assert!(measured.success(), "with {size} bytes of content");
+    }
+}
