@@ -211,3 +211,27 @@ fn what_is_asked_for_often_survives_a_scan() {
     }
     assert!(lost < 50, "{lost} of 5000 requests for hot keys missed");
 }
+
+#[test]
+fn a_walk_finds_every_response_once_in_bounded_steps() {
+    let kit = kit();
+    let vary = [("cache-control", "max-age=60"), ("vary", "accept")];
+    for n in 0..50 {
+        let key = kit.key(&format!("/{n}"));
+        let size = if n % 10 == 0 { 200_000 } else { 100 };
+        kit.store(&key, &[("accept", "x")], &vary, &pattern(size));
+        kit.store(&key, &[("accept", "y")], &vary, &pattern(size));
+    }
+    kit.cache.invalidate(&kit.key("/7"));
+    let mut cursor = crate::store::StoreCursor::default();
+    let mut found = Vec::new();
+    while !cursor.is_at_end() {
+        let step = kit.cache.inner().store.walk(&mut cursor, 8);
+        assert!(step.len() <= 8 + 2, "{}", step.len());
+        found.extend(step.into_iter().map(|(key, _)| key.to_string()));
+    }
+    assert_eq!(found.len(), 98);
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 49);
+}
