@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use crate::compression::Compression;
 use crate::function::{Function, Secret};
 use crate::limits::Limits;
 use crate::names::Names;
@@ -61,6 +62,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// `[cache]`
     pub cache: Cache,
+    /// `[compression]`
+    pub compression: Compression,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[function.NAME]`
@@ -219,6 +222,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let log = Log::read(&root.table("log"));
     let certificates = read_certificates(root, &listen);
     let cache = read_cache(&root.table("cache"));
+    let compression = Compression::read(&root.table("compression"));
     let runtime = Runtime::read(&root.table("runtime"));
 
     let tables = (
@@ -265,6 +269,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         log,
         certificates,
         cache,
+        compression,
         runtime,
         files: Vec::new(),
         places: BTreeMap::new(),

@@ -6,6 +6,7 @@
 //! crate of Verge.
 
 mod addresses;
+mod compression;
 mod config;
 mod function;
 mod host;
@@ -15,6 +16,7 @@ mod names;
 mod node;
 mod origin;
 mod problem;
+mod route_key;
 mod route_paths;
 mod schema;
 mod section;
@@ -24,6 +26,7 @@ mod table;
 mod units;
 mod walk;
 
+pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use function::{Function, Grants, Isolation, OnFailure, Secret};
 pub use limits::Limits;
@@ -33,6 +36,7 @@ pub use node::{
 };
 pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTls};
 pub use problem::{ConfigErrors, Problem};
+pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use schema::Key;
 pub use site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::function::OnFailure;
+use crate::route_key::RouteKey;
 
 /// A name that a site answers to, without a port, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,6 +136,10 @@ pub struct Route {
     pub ranges: Ranges,
     /// Bytes of a slice; default 1 MiB.
     pub slice: u64,
+    /// What they are found by, where that is not the target as it stands.
+    pub key: Option<RouteKey>,
+    /// Whether responses are compressed; none: as `[compression]` says.
+    pub compression: Option<bool>,
 }
 
 impl Route {

@@ -7,6 +7,7 @@ use crate::kinds::{
     is_field_value, is_token,
 };
 use crate::names::Names;
+use crate::route_key::RouteKey;
 use crate::route_paths::{PATH, RoutePaths};
 use crate::site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
@@ -84,7 +85,7 @@ const METHOD: Text = Text {
     accepts: |text| is_token(text) && !text.bytes().any(|byte| byte.is_ascii_lowercase()),
 };
 
-const CACHE: Choice<bool> = Choice(&[("on", Ok(true)), ("off", Ok(false))]);
+const SWITCH: Choice<bool> = Choice(&[("on", Ok(true)), ("off", Ok(false))]);
 
 const RANGES: Choice<Ranges> = Choice(&[
     ("pieces", Ok(Ranges::Pieces)),
@@ -115,9 +116,11 @@ fn read_route(
         origin_response: read_uses(table, "origin_response", targets.functions),
         viewer_response: read_uses(table, "viewer_response", targets.functions),
     };
-    let cache = table.or("cache", &CACHE, true);
     let ranges = table.or("ranges", &RANGES, Ranges::default());
     let slice = table.or("slice", &SLICE, 1024 * 1024);
+    let cache = table.or("cache", &SWITCH, true);
+    let key = RouteKey::read(&table.table("key"));
+    let compression = table.maybe("compression", SWITCH);
     let target = read_target(table, targets);
     Some(Route {
         path: path?,
@@ -128,6 +131,8 @@ fn read_route(
         cache,
         ranges,
         slice,
+        key,
+        compression,
     })
 }
 

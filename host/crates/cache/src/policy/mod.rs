@@ -6,6 +6,7 @@
 
 mod freshen;
 mod invalidation;
+mod key;
 mod lookup;
 mod reasons;
 mod reuse;
@@ -21,6 +22,10 @@ pub(crate) use freshen::{storable_fields, updated_fields};
 pub use invalidation::{
     Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, names_target,
     select_related_targets,
+};
+pub use key::{
+    CookieChange, KEY_PART_BYTES, KeyPolicy, KeyRefusal, NamePattern, ParameterRule, PolicyPart,
+    QueryRule, ReducedQuery, TRACKING_PARAMETERS, UnkeyedInput, field_value,
 };
 pub use lookup::{BypassReason, LookupDecision, LookupFacts, decide_lookup};
 pub use reasons::{LifetimeSource, RefuseReason};
