@@ -10,6 +10,7 @@ mod capabilities;
 pub mod cli;
 mod files;
 pub mod generation;
+pub mod key_rule;
 pub mod listener;
 pub mod node;
 pub mod pipeline;

@@ -10,6 +10,7 @@ use verge_origin::Origin;
 use verge_runtime::Function;
 use verge_runtime::capabilities::RateCounters;
 
+use crate::key_rule::KeyRule;
 use crate::secrets::SecretText;
 
 use crate::telemetry::{FunctionMetrics, OriginMetrics, RouteLabel, SiteMetrics};
@@ -54,6 +55,8 @@ pub struct Route {
     pub policy: Arc<RoutePolicy>,
     /// What is asked of the origin for a part of what is not stored.
     pub ranges: RangePolicy,
+    /// What of a request its key is made of; none: the target as it stands.
+    pub key: Option<KeyRule>,
 }
 
 /// What is asked of the origin for a part of what is not stored.

@@ -12,6 +12,7 @@ mod cache {
     mod bounds;
     mod collapse;
     mod failures;
+    mod key_policy;
     mod keys;
     mod kit;
     mod ranges;

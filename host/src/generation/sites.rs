@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
 use verge_config::{Config, Problem, Ranges};
 
+use super::route_key;
+use crate::key_rule::KeyRule;
 use crate::pipeline::routing::Sites;
 use crate::route::{FunctionEntry, FunctionUse, OriginEntry, RangePolicy, Route, Site, Target};
 use crate::telemetry::{Metrics, RouteLabel, SiteMetrics};
@@ -57,7 +59,7 @@ pub(super) fn build(
     }
 }
 
-type RouteError = (&'static str, String);
+pub(super) type RouteError = (&'static str, String);
 
 fn build_route(
     config: &Config,
@@ -111,7 +113,23 @@ fn build_route(
             },
             Ranges::Pass => RangePolicy::Pass,
         },
+        key: key_rule(settings)?,
     })
+}
+
+fn key_rule(settings: &verge_config::Route) -> Result<Option<KeyRule>, RouteError> {
+    let Some(key) = &settings.key else {
+        return Ok(None);
+    };
+    let policy = route_key::build(key)?;
+    if policy.lets_unkeyed_pass() {
+        tracing::warn!(
+            route = &*settings.path,
+            "`key.forward = \"as-asked\"`: input that is no part of the cache key reaches the \
+             origin, so what one client sends there can decide what all others get"
+        );
+    }
+    Ok(Some(KeyRule::new(policy, &settings.path)))
 }
 
 impl Parts<'_> {

@@ -5,7 +5,7 @@ pub mod answer;
 mod conditions;
 mod exchange;
 mod failure_response;
-mod fetch;
+pub(crate) mod fetch;
 mod finish;
 pub mod head;
 mod parts_body;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use http::{HeaderMap, Method};
 use smallvec::SmallVec;
+use verge_cache::policy::KeyPolicy;
 use verge_config::SiteName;
 use verge_http::failure::ClientFault;
 
@@ -29,6 +30,8 @@ pub struct SiteRoutes {
     /// One table for each route, most specific first: asked when the best path
     /// pattern has no route for this method and these fields.
     fallbacks: Vec<(usize, matchit::Router<()>)>,
+    /// The key policies of the routes, each once.
+    key_policies: Vec<KeyPolicy>,
 }
 
 /// Why the routes of a site could not be built. The configuration was checked
@@ -112,11 +115,18 @@ impl SiteRoutes {
             let literal = routes.get(*index).map_or(0, |r| literal_len(&r.path));
             (std::cmp::Reverse(literal), *index)
         });
+        let mut key_policies: Vec<KeyPolicy> = Vec::new();
+        for rule in routes.iter().filter_map(|route| route.key.as_ref()) {
+            if !key_policies.contains(&rule.policy) {
+                key_policies.push(rule.policy.clone());
+            }
+        }
         Ok(Self {
             site,
             routes,
             paths,
             fallbacks,
+            key_policies,
         })
     }
 
@@ -124,6 +134,12 @@ impl SiteRoutes {
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// The key policies of its routes, each once.
+    #[must_use]
+    pub fn key_policies(&self) -> &[KeyPolicy] {
+        &self.key_policies
     }
 
     /// The route for a path (without query), method and fields: the most

@@ -44,6 +44,7 @@ struct Inner {
     fill_duration: Histogram,
     reloads: LabelledCounters<4>,
     panics: Counters<1>,
+    unkeyed: Counters<1>,
     generation: AtomicU64,
     reload_failed: AtomicU64,
 }
@@ -75,6 +76,7 @@ impl Metrics {
             fill_duration: Histogram::new(REQUEST_BOUNDS, shards),
             reloads: LabelledCounters::new(shards),
             panics: Counters::new(shards),
+            unkeyed: Counters::new(shards),
             generation: AtomicU64::new(0),
             reload_failed: AtomicU64::new(0),
         }))
@@ -137,6 +139,11 @@ impl Metrics {
     /// count their refusals themselves and come with the [`Sample`].
     pub fn record_limit(&self, limit: &'static str) {
         self.0.limits.increment(limit);
+    }
+
+    /// Counts a request that reached an origin with input that is no part of its key.
+    pub fn record_unkeyed(&self) {
+        self.0.unkeyed.add(0, 1);
     }
 
     /// Counts a reload that put generation `generation` in place.

@@ -67,6 +67,12 @@ impl KeyHasher {
         self.0.build_hasher()
     }
 
+    /// The keyed hash of `text`, for tables that hold what clients chose.
+    #[must_use]
+    pub fn hash_text(&self, text: &str) -> u64 {
+        self.hash(text.as_bytes())
+    }
+
     /// The keyed hash of `bytes`.
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         self.0.hash_one(bytes)

@@ -21,6 +21,7 @@ pub mod age;
 mod body;
 mod cache;
 mod collapse;
+mod derived;
 mod fields;
 mod key;
 pub mod partial;
@@ -44,6 +45,8 @@ pub use collapse::{
     Released, Seeker, SentAt, Waiter,
 };
 pub use fields::{listed_tags, validation_fields};
+pub use derived::{Derive, DerivePlan, Derived, DerivedContent, DerivedWriter};
+pub use fields::validation_fields;
 pub use key::{Key, KeyHasher, KeyPart, Target};
 pub use purge::{
     Hardness, PREFIX_SEGMENTS_MAX, PURGE_RECORDS_MAX, PURGE_WIRE_MAX, Purge, PurgeCause, PurgeId,

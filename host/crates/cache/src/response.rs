@@ -5,8 +5,8 @@
 //! reused, and nothing here changes once it is stored.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use verge_http::vary::{VariantKey, Vary};
 use verge_http::{Body, StoredBody, date};
 
 use crate::age::{self, ResponseTimes};
+use crate::derived::Derived;
 use crate::fields::{compact, head_cost};
 use crate::partial::Pieces;
 use crate::policy::{
@@ -71,6 +72,8 @@ pub struct StoredHead {
     pub(crate) cost: u64,
     /// Shared by copies of one head; `None` if it is used once and not stored.
     pub(crate) reservation: Option<Arc<Reservation>>,
+    /// Coded representations of the content, once any is asked for.
+    pub(crate) derived: OnceLock<Arc<Derived>>,
 }
 
 /// A response that is found by its key: a complete one, or pieces of one.
@@ -166,6 +169,7 @@ impl StoredHead {
             site: route.site.clone(),
             sequence,
             reservation: None,
+            derived: OnceLock::new(),
         }
     }
 
@@ -250,6 +254,12 @@ impl StoredHead {
     #[must_use]
     pub fn surrogate_keys(&self) -> &SurrogateKeys {
         &self.surrogate_keys
+    }
+
+    /// The coded representations of its content.
+    #[must_use]
+    pub fn derived(&self) -> &Arc<Derived> {
+        self.derived.get_or_init(Arc::default)
     }
 
     /// Names and digests of the functions that had a part in it.
@@ -345,7 +355,8 @@ impl StoredResponse {
     }
 
     /// The same content under a newer head (RFC 9111 3.2).
-    pub(crate) fn freshened(&self, head: StoredHead) -> Self {
+    pub(crate) fn freshened(&self, mut head: StoredHead) -> Self {
+        head.derived = self.head.derived.clone();
         Self {
             checked: AtomicU64::new(head.sequence),
             soft_purged: AtomicU64::new(NOT_PURGED),

@@ -41,11 +41,12 @@ fn example_names_every_key_with_its_default() {
         }
     }
     // Instead of the first of two that exclude each other, the second is in a comment.
-    let alternatives = BTreeSet::from(["admin.token_env"]);
+    let alternatives = BTreeSet::from(["admin.token_env", "site[].route[].key.allow"]);
     let missing: BTreeSet<&str> = missing.difference(&given).copied().collect();
     assert_eq!(missing, alternatives, "keys that the example does not have");
     let text = std::fs::read_to_string(folder().join("verge.example.toml")).unwrap();
     assert!(text.contains("# token_env = "));
+    assert!(text.contains("# allow = "));
     assert!(given.len() > 90, "{} keys", given.len());
 }
 

@@ -272,7 +272,8 @@ impl FillJob {
         );
         facts.has_authorization |= notes.has_authorization;
         facts.roll = jitter_roll(&self.routed);
-        facts.has_unkeyed_input = depends_on_unkeyed(&self.marks, &notes.seen, response);
+        facts.has_unkeyed_input =
+            depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
         facts
     }
 
@@ -416,6 +417,7 @@ pub(super) fn jitter_roll(routed: &Routed) -> u32 {
 /// input that origin functions looked at and that its Vary does not name. Then it is for this
 /// request alone.
 pub(super) fn depends_on_unkeyed(
+    routed: &Routed,
     marks: &RequestMarks,
     seen: &SeenInput,
     response: &HeaderMap,
@@ -428,9 +430,12 @@ pub(super) fn depends_on_unkeyed(
     if vary.names().iter().any(forwarded::names_client) {
         return true;
     }
+    let key_rule = routed.route.key.as_ref();
+    let is_keyed =
+        |name| marks.is_keyed(name) || key_rule.is_some_and(|rule| rule.policy.keys_field(name));
     seen.fields
         .iter()
-        .any(|name| !marks.is_keyed(name) && !vary.names().contains(name))
+        .any(|name| !is_keyed(name) && !vary.names().contains(name))
 }
 
 pub(super) fn withheld_fields(response: &HeaderMap, directives: &ResponseDirectives) -> Withheld {

@@ -13,6 +13,7 @@ use verge_origin::OriginTiming;
 use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::{self, OriginBound, SeenInput, TriggerReceipts};
+use crate::key_rule::UnkeyedSource;
 use crate::route::{FunctionUse, OriginEntry, Target};
 use crate::telemetry::OriginReceipt;
 use crate::telemetry::span;
@@ -122,6 +123,7 @@ async fn send(
     notes: &mut ForwardNotes,
     bound: &mut OriginBound,
 ) -> Result<Response<Body>, Failure> {
+    tell_unkeyed(routed, &bound.head);
     let request = request(routed, bound)?;
     let chosen = bound.origin.as_deref();
     match (chosen, &routed.route.target) {
@@ -137,6 +139,22 @@ async fn send(
         (None, Target::Function(used)) => call_handler(routed, used, notes, request).await,
         (None, Target::Redirect { .. } | Target::Static { .. }) => {
             Err(NodeFault::ConfigurationInvalid.into())
+        }
+    }
+}
+
+/// Nothing reaches an origin unkeyed without being told in the log.
+fn tell_unkeyed(routed: &Routed, head: &TrustedHead) {
+    if let Some(rule) = &routed.route.key
+        && routed.route.cached
+    {
+        let source = UnkeyedSource {
+            method: &head.method,
+            query: head.path_and_query.query(),
+            fields: &head.fields,
+        };
+        if rule.tell_unkeyed(routed.node.clock.now(), &source) {
+            routed.node.telemetry.metrics().record_unkeyed();
         }
     }
 }

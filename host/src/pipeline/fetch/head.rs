@@ -31,7 +31,7 @@ pub(super) async fn ask(
     request.has_authorization |= forwarded.notes.has_authorization;
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
-        request.has_unkeyed_input = depends_on_unkeyed(&viewed.marks, seen, fields);
+        request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);
         let times = ResponseTimes {
             requested: sent.requested,
             received: arrived.received,

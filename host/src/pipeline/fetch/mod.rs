@@ -9,7 +9,7 @@ mod fill;
 mod fixed;
 mod forward;
 mod head;
-mod key;
+pub(crate) mod key;
 mod part;
 mod pass;
 mod pieces;
@@ -115,9 +115,18 @@ async fn cached(
         let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
         return Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await;
     }
+    let keyed = match key::keyed(routed, viewed) {
+        Ok(keyed) => keyed,
+        Err(refusal) => {
+            let facts = CacheReceipt::forwarded(refusal.forward(), Some(refusal.label()));
+            return Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await;
+        }
+    };
+    // From here on the request is what its key says of it.
+    let viewed = keyed.reduced.as_deref().unwrap_or(viewed);
     // What comes after a hit is boxed: a future as large as a whole fetch would be moved for
     // each request, and kept by each connection.
-    let mut search = match look_up(routed, viewed, directives) {
+    let mut search = match look_up(routed, viewed, keyed.key, directives) {
         Ok(answer) => return Ok(answer),
         Err(search) => *search,
     };
@@ -145,11 +154,11 @@ async fn cached(
 fn look_up(
     routed: &Routed,
     viewed: &ViewedRequest,
+    key: Key,
     directives: RequestDirectives,
 ) -> Result<Answer, Box<Search>> {
     let clock = &routed.node.clock;
     let begun = clock.now();
-    let key = key::key(routed, viewed);
     let found = routed.node.cache.lookup(&key, &viewed.head.fields);
     let now = clock.now();
     let (mut facts, stale) = match found {

@@ -14,6 +14,7 @@ use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::forward::{Forwarded, forward};
+use super::key;
 use crate::telemetry::{CacheReceipt, Receipt};
 
 /// Forwards the request as it is.
@@ -69,16 +70,16 @@ fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>) {
     match decide_invalidation(&head.method, response.status()) {
         Invalidation::Keep(_) => {}
         Invalidation::Target => {
-            let target = KeyTarget {
-                scheme: head.scheme,
-                authority: head.authority.as_str(),
-                path: head.path_and_query.path(),
-                query: head.path_and_query.query(),
+            let target = key::target_of(head);
+            // What is stored for a URI may stand under a key that is coarser than it.
+            let invalidate = |target: KeyTarget<'_>| {
+                key::each_stored_target(&routed.generation.sites, target, |stored| {
+                    routed.node.cache.invalidate_target(stored);
+                });
             };
-            let cache = &routed.node.cache;
-            cache.invalidate_target(target);
+            invalidate(target);
             for related in select_related_targets(&target, response.headers()) {
-                cache.invalidate_target(related.on(head.scheme, head.authority.as_str()));
+                invalidate(related.on(head.scheme, head.authority.as_str()));
             }
         }
     }

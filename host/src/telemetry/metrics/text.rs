@@ -193,6 +193,9 @@ impl Collected {
             "Stored responses put out for room.",
         )?
         .put_one(cache.evictions)?;
+        let help = "Requests that reached an origin with input that is no part of their key.";
+        page.counter("verge_cache_unkeyed_requests", help)?
+            .put_one(self.inner.unkeyed.sum(0))?;
         page.counter("verge_cache_fills", "Finished fills by outcome.")?
             .put_all("outcome", &self.inner.fills)?;
         page.histogram("verge_cache_fill_seconds", "Durations of fills.")?

@@ -249,6 +249,12 @@ impl Fill {
         self.poll_ahead(context, |ahead| ahead == 0)
     }
 
+    /// Ready when nobody reads.
+    pub(crate) fn poll_unread(&self, context: &mut Context<'_>) -> Poll<()> {
+        // A reader that has read all there is reads on when more comes.
+        self.poll_ahead(context, |_| false).map(|_| ())
+    }
+
     fn poll_ahead(&self, context: &mut Context<'_>, is_room: impl Fn(u64) -> bool) -> Poll<Room> {
         let mut state = self.state.lock();
         let Some(furthest) = state.furthest() else {

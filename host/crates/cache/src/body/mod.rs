@@ -11,7 +11,7 @@ mod reader;
 mod state;
 mod writer;
 
-pub(crate) use fill::{Attach, Fill};
+pub(crate) use fill::{Attach, Fill, Room};
 pub use reader::FillReader;
 pub(crate) use writer::FillWriterParts;
 pub use writer::{FillWriter, Finished, Stopped};

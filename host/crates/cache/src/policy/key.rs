@@ -81,6 +81,8 @@ pub enum UnkeyedInput {
 pub enum KeyRefusal {
     /// Its fields and cookies are too large to be key parts.
     TooLarge,
+    /// What is left of its target is none.
+    TargetInvalid,
 }
 
 /// A part of the key that policy takes from a request: its name and its value.
@@ -186,13 +188,14 @@ pub enum CookieChange {
 
 impl KeyRefusal {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 1] = [Self::TooLarge];
+    pub const ALL: [Self; 2] = [Self::TooLarge, Self::TargetInvalid];
 
     /// The word for metrics and the access log.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::TooLarge => "key-too-large",
+            Self::TargetInvalid => "key-target-invalid",
         }
     }
 
@@ -200,7 +203,7 @@ impl KeyRefusal {
     #[must_use]
     pub const fn section(self) -> &'static str {
         match self {
-            Self::TooLarge => "RFC 9111 2",
+            Self::TooLarge | Self::TargetInvalid => "RFC 9111 2",
         }
     }
 
@@ -208,7 +211,7 @@ impl KeyRefusal {
     #[must_use]
     pub const fn forward(self) -> Forward {
         match self {
-            Self::TooLarge => Forward::Bypass,
+            Self::TooLarge | Self::TargetInvalid => Forward::Bypass,
         }
     }
 }
