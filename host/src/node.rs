@@ -27,6 +27,7 @@ use listener_settings::listener_settings;
 use crate::admin::AdminAuth;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{Drain, ListenerSettings, TlsTerminator};
+use crate::pipeline::compress::Compression;
 use crate::reload::Reloads;
 use crate::telemetry::Telemetry;
 
@@ -52,6 +53,8 @@ pub struct NodeState {
     pub detached_fetches: Permits,
     /// Validations in the background, as a limit.
     pub background_validations: Permits,
+    /// What compresses responses.
+    pub compression: Compression,
     /// The one switch of all listeners.
     pub drain: Drain,
     /// TLS for all listeners, if there are certificates.
@@ -89,6 +92,10 @@ impl NodeState {
         self.detached_fetches.set_limit(limits.detached_fetches);
         self.background_validations
             .set_limit(limits.background_validations);
+        self.requests.set_limit(next.config.limits.requests);
+        self.compression
+            .jobs
+            .set_limit(next.config.compression.jobs);
         self.generation.store(Arc::new(next));
     }
 }

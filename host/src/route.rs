@@ -57,6 +57,8 @@ pub struct Route {
     pub ranges: RangePolicy,
     /// What of a request its key is made of; none: the target as it stands.
     pub key: Option<KeyRule>,
+    /// Whether responses are compressed.
+    pub compresses: bool,
 }
 
 /// What is asked of the origin for a part of what is not stored.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use verge_config::{Config, Problem, ProxyField};
+use verge_http::coding::{Coding, CodingRules, MediaTypes};
 use verge_http::forwarded::ForwardedSource;
 use verge_http::via::{LoopLimits, Pseudonym};
 
+use crate::pipeline::compress::{CompressionSettings, Levels};
 use crate::pipeline::sanitize::SanitizeRules;
 
 /// How often a request may have passed this node, or any proxy, before it counts as a loop.
@@ -21,6 +23,8 @@ pub struct Settings {
     pub name: String,
     /// What sanitising needs.
     pub sanitize: SanitizeRules,
+    /// What is compressed, and how.
+    pub compression: CompressionSettings,
     /// How long a collapsed request waits for the leader's head.
     pub collapse_wait: Duration,
 }
@@ -50,8 +54,31 @@ impl Settings {
                     ProxyField::XForwardedFor => ForwardedSource::XForwardedFor,
                 },
             },
+            compression: compression(config),
             collapse_wait: config.cache.collapse_wait,
             name,
         })
+    }
+}
+
+fn compression(config: &Config) -> CompressionSettings {
+    let settings = &config.compression;
+    let coding = |coding: &verge_config::Coding| match coding {
+        verge_config::Coding::Brotli => Coding::Brotli,
+        verge_config::Coding::Zstd => Coding::Zstd,
+        verge_config::Coding::Gzip => Coding::Gzip,
+    };
+    CompressionSettings {
+        rules: CodingRules {
+            codings: settings.codings.iter().map(coding).collect(),
+            types: MediaTypes::new(settings.types.iter().map(String::as_str)),
+            min_size: settings.min_size,
+            max_size: settings.max_size,
+        },
+        levels: Levels {
+            brotli: settings.brotli_level,
+            zstd: settings.zstd_level,
+            gzip: settings.gzip_level,
+        },
     }
 }

@@ -114,6 +114,7 @@ fn build_route(
             Ranges::Pass => RangePolicy::Pass,
         },
         key: key_rule(settings)?,
+        compresses: settings.compression.unwrap_or(config.compression.on),
     })
 }
 

@@ -64,6 +64,7 @@ impl AdminSource for NodeSource {
                 LimitSample::from(&state.requests),
                 LimitSample::from(&state.detached_fetches),
                 LimitSample::from(&state.background_validations),
+                LimitSample::from(&state.compression.jobs),
                 LimitSample::from(state.foundation.engine.slots()),
             ],
             pools: pools.collect(),

@@ -17,6 +17,7 @@ use super::{Addresses, NodeState, RunningNode, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
+use crate::pipeline::compress::Compression;
 use crate::reload::Reloads;
 use crate::secrets::SecretText;
 use crate::telemetry::{AccessLog, AccessLogConfig, AccessLogOutput, Metrics, Telemetry};
@@ -125,6 +126,7 @@ fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, S
             "background-validations",
             config.limits.background_validations,
         ),
+        compression: Compression::new(config.compression.jobs, workers),
         drain: Drain::new(),
         tls,
         listener_settings: Arc::new(ArcSwap::from_pointee(listener_settings(config))),

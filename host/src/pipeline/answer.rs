@@ -1,9 +1,11 @@
 //! The response on its way to the client, with what the later stages need to
 //! know of where it came from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
+use verge_cache::StoredHead;
 use verge_http::Body;
 
 use crate::telemetry::CacheReceipt;
@@ -21,6 +23,8 @@ pub struct Answer {
     pub source: Source,
     /// What the cache did; `None` when it was not asked.
     pub cache: Option<CacheReceipt>,
+    /// The stored head that it comes from, to which what is made of its content belongs.
+    pub stored: Option<Arc<StoredHead>>,
 }
 
 /// Where an answer came from, and so what may still be done to it.
@@ -62,6 +66,7 @@ impl Answer {
             body,
             source: Source::Generated,
             cache: None,
+            stored: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Answer {
             body,
             source: Source::Forwarded,
             cache,
+            stored: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! itself; each stage is a file.
 
 pub mod answer;
+pub mod compress;
 mod conditions;
 mod exchange;
 mod failure_response;
@@ -70,7 +71,7 @@ async fn answer(
     };
     let mut answer = fetch::fetch(&routed, &mut exchange.receipt, &viewed, body).await?;
     let now = exchange.node.clock.wall();
-    conditions::apply_preconditions(&viewed.head, &mut answer, now);
+    compress::apply_preconditions(&routed, &viewed.head, &mut answer, now);
 
     let receipts = &mut exchange.receipt.triggers;
     let functions = &route.viewer_response;
@@ -82,5 +83,6 @@ async fn answer(
         random: &exchange.node.random,
     };
     ranges::settle_range(&viewed.head, &mut answer, ranges)?;
+    compress::compress(&routed, &viewed.head, &mut answer, replaced).await;
     Ok(answer)
 }

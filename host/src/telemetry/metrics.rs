@@ -17,6 +17,8 @@ use super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::handles::{
     FunctionMetrics, ListenerMetrics, NETWORK_BOUNDS, OriginMetrics, REQUEST_BOUNDS, SiteMetrics,
 };
+use crate::pipeline::compress::CodedBytes;
+
 use super::receipt::{FillReceipt, Receipt};
 use super::registry::Registry;
 use super::sample::Sample;
@@ -45,6 +47,10 @@ struct Inner {
     reloads: LabelledCounters<4>,
     panics: Counters<1>,
     unkeyed: Counters<1>,
+    codings: LabelledCounters<24>,
+    compressions: LabelledCounters<8>,
+    /// Bytes of content, and what became of them.
+    compressed: Counters<2>,
     generation: AtomicU64,
     reload_failed: AtomicU64,
 }
@@ -77,6 +83,9 @@ impl Metrics {
             reloads: LabelledCounters::new(shards),
             panics: Counters::new(shards),
             unkeyed: Counters::new(shards),
+            codings: LabelledCounters::new(shards),
+            compressions: LabelledCounters::new(shards),
+            compressed: Counters::new(shards),
             generation: AtomicU64::new(0),
             reload_failed: AtomicU64::new(0),
         }))
@@ -144,6 +153,19 @@ impl Metrics {
     /// Counts a request that reached an origin with input that is no part of its key.
     pub fn record_unkeyed(&self) {
         self.0.unkeyed.add(0, 1);
+    }
+
+    /// Counts a response of a route that compresses: the coding that it was sent in, or why it
+    /// was sent as it is.
+    pub fn record_coding(&self, outcome: &'static str) {
+        self.0.codings.increment(outcome);
+    }
+
+    /// Counts a coded representation that was made, or how making it ended.
+    pub fn record_compression(&self, outcome: &'static str, bytes: CodedBytes) {
+        self.0.compressions.increment(outcome);
+        self.0.compressed.add(0, bytes.content);
+        self.0.compressed.add(1, bytes.coded);
     }
 
     /// Counts a reload that put generation `generation` in place.

@@ -107,6 +107,13 @@ impl Derived {
         }
     }
 
+    /// Whether it was found that the representation in `coding` is not smaller.
+    #[must_use]
+    pub fn gains_nothing(&self, coding: Coding) -> bool {
+        let slot = self.slot(coding).map(Mutex::lock);
+        slot.is_some_and(|slot| matches!(*slot, Slot::NoGain))
+    }
+
     /// Puts `next` in the place of what `fill` was making there.
     fn settle(&self, coding: Coding, fill: &Arc<Fill>, next: Slot) {
         if let Some(slot) = self.slot(coding) {

@@ -44,9 +44,8 @@ pub use collapse::{
     AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, NotModified,
     Released, Seeker, SentAt, Waiter,
 };
-pub use fields::{listed_tags, validation_fields};
 pub use derived::{Derive, DerivePlan, Derived, DerivedContent, DerivedWriter};
-pub use fields::validation_fields;
+pub use fields::{listed_tags, validation_fields};
 pub use key::{Key, KeyHasher, KeyPart, Target};
 pub use purge::{
     Hardness, PREFIX_SEGMENTS_MAX, PURGE_RECORDS_MAX, PURGE_WIRE_MAX, Purge, PurgeCause, PurgeId,

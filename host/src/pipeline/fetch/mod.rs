@@ -409,14 +409,21 @@ async fn settle(
 
 fn from_stored(routed: &Routed, stored: &StoredResponse, facts: CacheReceipt) -> Answer {
     let freshness = stored.freshness(routed.node.clock.now());
-    answer(stored.head(), freshness, stored.body(), facts)
+    answer(routed, stored.head(), freshness, stored.body(), facts)
 }
 
-fn from_fill(routed: &Routed, head: &StoredHead, body: Body, facts: CacheReceipt) -> Answer {
-    answer(head, head.freshness(routed.node.clock.now()), body, facts)
+fn from_fill(routed: &Routed, head: &Arc<StoredHead>, body: Body, facts: CacheReceipt) -> Answer {
+    let freshness = head.freshness(routed.node.clock.now());
+    answer(routed, head, freshness, body, facts)
 }
 
-fn answer(head: &StoredHead, freshness: Freshness, body: Body, mut facts: CacheReceipt) -> Answer {
+fn answer(
+    routed: &Routed,
+    head: &Arc<StoredHead>,
+    freshness: Freshness,
+    body: Body,
+    mut facts: CacheReceipt,
+) -> Answer {
     facts.ttl_seconds = Some(freshness.ttl());
     Answer {
         status: head.status(),
@@ -424,5 +431,6 @@ fn answer(head: &StoredHead, freshness: Freshness, body: Body, mut facts: CacheR
         body,
         source: Source::Stored { age: freshness.age },
         cache: Some(facts),
+        stored: routed.route.compresses.then(|| Arc::clone(head)),
     }
 }

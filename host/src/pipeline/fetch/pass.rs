@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, Response};
 use verge_cache::Target as KeyTarget;
 use verge_cache::policy::{Invalidation, decide_invalidation, select_related_targets};
-use verge_http::{Body, Failure};
+use verge_http::{Body, Failure, coding};
 
 use super::super::answer::Answer;
 use super::super::head::TrustedHead;
@@ -26,7 +26,12 @@ pub(super) async fn pass(
     facts: CacheReceipt,
 ) -> Result<Answer, Failure> {
     let head = &viewed.head;
-    let (forwarded, _) = forward(routed, head.clone(), body, viewed.marks.origin.clone()).await;
+    let mut sent = head.clone();
+    if routed.route.compresses {
+        // The client may know the response by the tag of a coding that this node applied.
+        coding::add_plain_tags(&mut sent.fields);
+    }
+    let (forwarded, _) = forward(routed, sent, body, viewed.marks.origin.clone()).await;
     if let Ok(response) = &forwarded.response
         && !head.method.is_safe()
     {

@@ -193,6 +193,18 @@ impl Collected {
             "Stored responses put out for room.",
         )?
         .put_one(cache.evictions)?;
+        let help = "Responses of routes that compress, by coding or by why they have none.";
+        page.counter("verge_compression_responses", help)?
+            .put_all("outcome", &self.inner.codings)?;
+        let help = "Compressed representations that were begun, by how they ended.";
+        page.counter("verge_compressions", help)?
+            .put_all("outcome", &self.inner.compressions)?;
+        let help = "Bytes of content that went into compressors.";
+        page.counter("verge_compression_content_bytes", help)?
+            .put_one(self.inner.compressed.sum(0))?;
+        let help = "Bytes that came out of them.";
+        page.counter("verge_compression_coded_bytes", help)?
+            .put_one(self.inner.compressed.sum(1))?;
         let help = "Requests that reached an origin with input that is no part of their key.";
         page.counter("verge_cache_unkeyed_requests", help)?
             .put_one(self.inner.unkeyed.sum(0))?;

@@ -113,6 +113,7 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
         site,
         sequence,
         reservation: None,
+        derived: std::sync::OnceLock::new(),
     };
     Ok(Recorded {
         head,

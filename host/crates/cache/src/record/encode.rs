@@ -46,6 +46,8 @@ pub fn encode(
         sequence,
         cost: _,
         reservation: _,
+        // Made anew out of the content.
+        derived: _,
     } = head;
     let flags = flag(*is_no_cache, Flag::NoCache)
         | flag(*is_stale_forbidden, Flag::StaleForbidden)
