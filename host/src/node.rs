@@ -92,7 +92,6 @@ impl NodeState {
         self.detached_fetches.set_limit(limits.detached_fetches);
         self.background_validations
             .set_limit(limits.background_validations);
-        self.requests.set_limit(next.config.limits.requests);
         self.compression
             .jobs
             .set_limit(next.config.compression.jobs);
