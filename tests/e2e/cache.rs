@@ -11,6 +11,7 @@
 mod cache {
     mod bounds;
     mod collapse;
+    mod compression;
     mod failures;
     mod key_policy;
     mod keys;

@@ -25,14 +25,22 @@ fn decode(reply: &Reply) -> String {
     let mut text = String::new();
     match reply.field("content-encoding").as_str() {
         "" => text = reply.text(),
-        "br" => drop(brotli::Decompressor::new(body, 4096).read_to_string(&mut text).unwrap()),
+        "br" => drop(
+            brotli::Decompressor::new(body, 4096)
+                .read_to_string(&mut text)
+                .unwrap(),
+        ),
         "zstd" => drop(
             zstd::stream::read::Decoder::new(body)
                 .unwrap()
                 .read_to_string(&mut text)
                 .unwrap(),
         ),
-        "gzip" => drop(flate2::read::GzDecoder::new(body).read_to_string(&mut text).unwrap()),
+        "gzip" => drop(
+            flate2::read::GzDecoder::new(body)
+                .read_to_string(&mut text)
+                .unwrap(),
+        ),
         other => panic!("{other}"),
     }
     text
@@ -65,7 +73,11 @@ async fn pages(fields: &'static [(&'static str, &'static str)]) -> Origin {
 }
 
 async fn compressing(origin: &Origin) -> TestNode {
-    TestNode::start(&format!("[compression]\non = true\n{}", node::route_to(origin))).await
+    TestNode::start(&format!(
+        "[compression]\non = true\n{}",
+        node::route_to(origin)
+    ))
+    .await
 }
 
 async fn connect(node: &TestNode) -> Client {
@@ -80,8 +92,11 @@ async fn get(client: &mut Client, path: &str, accept: &str) -> Reply {
 
 /// Representations that are kept, by how many were made.
 async fn kept(node: &TestNode, count: u32) {
-    node.settles("verge_compressions_total{outcome=\"kept\"}", f64::from(count))
-        .await;
+    node.settles(
+        "verge_compressions_total{outcome=\"kept\"}",
+        f64::from(count),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -177,7 +192,11 @@ async fn tags_of_codings_are_validated_as_what_they_are() {
         let reply = client.get_with("/a", &fields).await;
         assert_eq!(reply.status, status, "{tag} {accept}");
         assert_eq!(reply.field("etag"), expected, "{tag} {accept}");
-        assert_eq!(reply.field("vary"), "Cookie, Accept-Encoding", "{tag} {accept}");
+        assert_eq!(
+            reply.field("vary"),
+            "Cookie, Accept-Encoding",
+            "{tag} {accept}"
+        );
         assert_cache(&reply, "hit");
     }
     assert_eq!(origin.count(), 1);
@@ -207,7 +226,9 @@ async fn origin_is_asked_with_its_own_tag() {
     let fields = [("if-match", "\"abc-gzip\"")];
     let reply = client.send("PUT", "/a", &fields, "new").await;
     assert_eq!(reply.status, 204, "the origin does not know our tags");
-    let reply = client.send("PUT", "/a", &[("if-match", "\"abd-gzip\"")], "new").await;
+    let reply = client
+        .send("PUT", "/a", &[("if-match", "\"abd-gzip\"")], "new")
+        .await;
     assert_eq!(reply.status, 412);
 }
 
@@ -226,15 +247,21 @@ async fn what_passes_through_is_compressed_and_validated() {
         assert_eq!(reply.field("etag"), "\"abc-zstd\"");
         assert_eq!(decode(&reply), content("/a"));
     }
-    let fields = [("if-none-match", "\"abc-zstd\""), ("accept-encoding", "zstd")];
+    let fields = [
+        ("if-none-match", "\"abc-zstd\""),
+        ("accept-encoding", "zstd"),
+    ];
     let reply = client.get_with("/a", &fields).await;
     assert_eq!(reply.status, 304);
     assert_eq!(reply.field("etag"), "\"abc-zstd\"");
-    let head = client.send("HEAD", "/a", &[("accept-encoding", "zstd")], "").await;
+    let head = client
+        .send("HEAD", "/a", &[("accept-encoding", "zstd")], "")
+        .await;
     assert_eq!(head.field("etag"), "\"abc-zstd\"");
     assert_eq!(head.field("content-encoding"), "zstd");
     assert_eq!(head.field("content-length"), "");
-    node.settles("verge_compressions_total{outcome=\"passed\"}", 2.0).await;
+    node.settles("verge_compressions_total{outcome=\"passed\"}", 2.0)
+        .await;
 }
 
 #[tokio::test]
@@ -245,16 +272,48 @@ async fn what_gains_nothing_is_sent_as_it_is() {
     // (path, origin's fields, whether the content is long, whether the response varies)
     const ROWS: &[(&str, Fields, bool, bool)] = &[
         ("/small", &[TEXT, MINUTE], false, false),
-        ("/image", &[("content-type", "image/png"), MINUTE], true, false),
+        (
+            "/image",
+            &[("content-type", "image/png"), MINUTE],
+            true,
+            false,
+        ),
         ("/untyped", &[MINUTE], true, false),
-        ("/coded", &[TEXT, MINUTE, ("content-encoding", "x-own")], true, false),
-        ("/kept", &[TEXT, ("cache-control", "max-age=60, no-transform")], true, false),
-        ("/digest", &[TEXT, MINUTE, ("repr-digest", "sha-256=:AA==:")], true, false),
-        ("/events", &[("content-type", "text/event-stream"), MINUTE], true, false),
+        (
+            "/coded",
+            &[TEXT, MINUTE, ("content-encoding", "x-own")],
+            true,
+            false,
+        ),
+        (
+            "/kept",
+            &[TEXT, ("cache-control", "max-age=60, no-transform")],
+            true,
+            false,
+        ),
+        (
+            "/digest",
+            &[TEXT, MINUTE, ("repr-digest", "sha-256=:AA==:")],
+            true,
+            false,
+        ),
+        (
+            "/events",
+            &[("content-type", "text/event-stream"), MINUTE],
+            true,
+            false,
+        ),
     ];
     let origin = Origin::start(async |request| {
-        let row = ROWS.iter().find(|(path, ..)| *path == request.target).unwrap();
-        let body = if row.2 { content(row.0) } else { "small".to_owned() };
+        let row = ROWS
+            .iter()
+            .find(|(path, ..)| *path == request.target)
+            .unwrap();
+        let body = if row.2 {
+            content(row.0)
+        } else {
+            "small".to_owned()
+        };
         respond(200, row.1, body)
     })
     .await;
@@ -265,7 +324,10 @@ async fn what_gains_nothing_is_sent_as_it_is() {
             let reply = get(&mut client, path, "br, gzip").await;
             assert_cache(&reply, outcome);
             let own = fields.iter().find(|(name, _)| *name == "content-encoding");
-            assert_eq!(reply.field("content-encoding"), own.map_or("", |(_, value)| value));
+            assert_eq!(
+                reply.field("content-encoding"),
+                own.map_or("", |(_, value)| value)
+            );
             assert_eq!(reply.field("vary").is_empty(), !varies, "{path}");
             assert_eq!(reply.body.len() > 100, *is_long, "{path}");
             settled(&node).await;
@@ -314,7 +376,9 @@ async fn many_clients_make_one_representation() {
         async move {
             let mut all = Vec::new();
             for mut client in clients(node, count).await {
-                all.push(tokio::spawn(async move { get(&mut client, path, "br").await }));
+                all.push(tokio::spawn(
+                    async move { get(&mut client, path, "br").await },
+                ));
             }
             let mut replies = Vec::new();
             for task in all {
@@ -334,7 +398,8 @@ async fn many_clients_make_one_representation() {
     node.settles("verge_compressions_total", 1.0).await;
     assert_eq!(origin.count(), 1);
     let length = content(path).len() as f64;
-    node.settles("verge_compression_content_bytes_total", length).await;
+    node.settles("verge_compression_content_bytes_total", length)
+        .await;
 }
 
 #[tokio::test]
@@ -347,7 +412,9 @@ async fn representations_go_with_what_they_are_made_of() {
     kept(&node, 1).await;
     let with_coded = stats(&node).bytes;
     assert!(with_coded > content("/a").len() as u64, "both are counted");
-    client.send("PUT", "/a", &[("if-match", "\"abc\"")], "new").await;
+    client
+        .send("PUT", "/a", &[("if-match", "\"abc\"")], "new")
+        .await;
     eventually("all bytes are given back", async || stats(&node).bytes == 0).await;
     let reply = get(&mut client, "/a", "gzip").await;
     assert_cache(&reply, "fwd=uri-miss");
@@ -356,7 +423,10 @@ async fn representations_go_with_what_they_are_made_of() {
 
 #[tokio::test]
 async fn content_that_trickles_is_coded_as_it_comes() {
-    const SLOW: &[(&str, &str)] = &[("content-type", "text/plain"), ("cache-control", "max-age=60")];
+    const SLOW: &[(&str, &str)] = &[
+        ("content-type", "text/plain"),
+        ("cache-control", "max-age=60"),
+    ];
     let stepped = SteppedOrigin::start(SLOW).await;
     let node = compressing(&stepped.origin).await;
     let mut client = connect(&node).await;
@@ -376,7 +446,10 @@ async fn content_that_trickles_is_coded_as_it_comes() {
         use http_body_util::BodyExt as _;
         let frame = tokio::time::timeout(verge_tests::PATIENCE, body.frame()).await;
         coded.extend(frame.unwrap().unwrap().unwrap().into_data().unwrap());
-        if flate2::read::GzDecoder::new(&*coded).read_exact(&mut text).is_ok() {
+        if flate2::read::GzDecoder::new(&*coded)
+            .read_exact(&mut text)
+            .is_ok()
+        {
             break;
         }
     }
@@ -385,13 +458,18 @@ async fn content_that_trickles_is_coded_as_it_comes() {
     finish(&steps);
     coded.extend(rest(body).await.unwrap());
     let mut all = String::new();
-    flate2::read::GzDecoder::new(&*coded).read_to_string(&mut all).unwrap();
+    flate2::read::GzDecoder::new(&*coded)
+        .read_to_string(&mut all)
+        .unwrap();
     assert_eq!(all, "firstsecond");
 }
 
 #[tokio::test]
 async fn content_that_is_cut_short_is_cut_short_in_any_coding() {
-    const SLOW: &[(&str, &str)] = &[("content-type", "text/plain"), ("cache-control", "max-age=60")];
+    const SLOW: &[(&str, &str)] = &[
+        ("content-type", "text/plain"),
+        ("cache-control", "max-age=60"),
+    ];
     let stepped = SteppedOrigin::start(SLOW).await;
     let node = compressing(&stepped.origin).await;
     let mut client = connect(&node).await;
@@ -410,10 +488,15 @@ async fn content_that_is_cut_short_is_cut_short_in_any_coding() {
 
 #[tokio::test]
 async fn small_content_of_unknown_length_is_sent_as_it_is() {
-    const SLOW: &[(&str, &str)] = &[("content-type", "text/plain"), ("cache-control", "max-age=60")];
+    const SLOW: &[(&str, &str)] = &[
+        ("content-type", "text/plain"),
+        ("cache-control", "max-age=60"),
+    ];
     let origin = Origin::start(async |_| {
         let (steps, response) = verge_tests::origin::respond_in_steps(200, SLOW);
-        steps.send(Some(bytes::Bytes::from_static(b"small"))).unwrap();
+        steps
+            .send(Some(bytes::Bytes::from_static(b"small")))
+            .unwrap();
         steps.send(None).unwrap();
         response
     })
@@ -436,11 +519,18 @@ async fn switches_of_routes_go_first() {
         ("false", "compression = \"on\"\n", "gzip"),
         ("true", "compression = \"off\"\n", ""),
     ] {
-        let toml = format!("[compression]\non = {global}\n{}{route}", node::route_to(&origin));
+        let toml = format!(
+            "[compression]\non = {global}\n{}{route}",
+            node::route_to(&origin)
+        );
         let node = TestNode::start(&toml).await;
         let mut client = connect(&node).await;
         let reply = get(&mut client, "/a", "gzip").await;
-        assert_eq!(reply.field("content-encoding"), expected, "{global} {route}");
+        assert_eq!(
+            reply.field("content-encoding"),
+            expected,
+            "{global} {route}"
+        );
         let varies = reply.field("vary").contains("Encoding");
         assert_eq!(varies, !expected.is_empty());
     }
@@ -448,7 +538,10 @@ async fn switches_of_routes_go_first() {
 
 #[tokio::test]
 async fn without_a_place_content_is_sent_as_it_is() {
-    const SLOW: &[(&str, &str)] = &[("content-type", "text/plain"), ("cache-control", "max-age=60")];
+    const SLOW: &[(&str, &str)] = &[
+        ("content-type", "text/plain"),
+        ("cache-control", "max-age=60"),
+    ];
     let stepped = SteppedOrigin::start(SLOW).await;
     let toml = format!(
         "[compression]\non = true\njobs = 1\nmin_size = 1\n{}",
@@ -475,7 +568,8 @@ async fn without_a_place_content_is_sent_as_it_is() {
     finish(&two_steps);
     assert_eq!(rest(two).await.unwrap(), "");
     assert!(!rest(one).await.unwrap().is_empty());
-    node.settles("verge_limit_hits_total{limit=\"compressions\"}", 1.0).await;
+    node.settles("verge_limit_hits_total{limit=\"compressions\"}", 1.0)
+        .await;
 }
 
 #[tokio::test]
@@ -485,7 +579,9 @@ async fn clients_that_accept_nothing_share_the_fill_with_those_that_do() {
     let plain = ask_all(clients(&node, 10).await, "/a");
     let mut coded = Vec::new();
     for mut client in clients(&node, 10).await {
-        coded.push(tokio::spawn(async move { get(&mut client, "/a", "gzip").await }));
+        coded.push(tokio::spawn(
+            async move { get(&mut client, "/a", "gzip").await },
+        ));
     }
     for reply in plain.await.unwrap() {
         assert_eq!(reply.text(), content("/a"));

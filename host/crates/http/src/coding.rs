@@ -86,7 +86,7 @@ pub enum FixedReason {
     Status,
     /// It has a coding (RFC 9110 8.4).
     AlreadyCoded,
-    /// It is a part (RFC 9110 14.4).
+    /// It says which parts there are (RFC 9110 14.4).
     Ranged,
     /// Its Cache-Control forbids it (RFC 9111 5.2.2.6).
     NoTransform,
@@ -206,10 +206,14 @@ pub fn decide_coding(
     response: &HeaderMap,
     length: Option<u64>,
 ) -> CodingDecision {
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    // The length of a part says nothing of the whole, by which the response varies
+    // (RFC 9110 15.3.7).
+    let length = length.filter(|_| !is_part);
     if let Some(reason) = fixed_reason(rules, status, response, length) {
         return CodingDecision::Fixed(reason);
     }
-    if request.contains_key(RANGE) {
+    if is_part || request.contains_key(RANGE) {
         return CodingDecision::Identity(IdentityReason::Range);
     }
     if has_no_transform(request) {
@@ -233,7 +237,7 @@ fn fixed_reason(
         HeaderName::from_static("digest"),
         HeaderName::from_static("content-md5"),
     ];
-    if status == StatusCode::PARTIAL_CONTENT || response.contains_key(CONTENT_RANGE) {
+    if status != StatusCode::PARTIAL_CONTENT && response.contains_key(CONTENT_RANGE) {
         return Some(FixedReason::Ranged);
     }
     if crate::status::forbids_content(status)

@@ -78,7 +78,7 @@ fn from_pieces(
         lookup: search.facts.lookup,
         ..CacheReceipt::new(Outcome::Hit)
     };
-    let mut answer = super::answer(stored.head(), freshness, body, facts);
+    let mut answer = super::answer(routed, stored.head(), freshness, body, facts);
     become_part(&mut answer, part, total);
     Some(answer)
 }

@@ -117,7 +117,7 @@ fn coding_is_decided_by_response_and_request() {
         (GZIP, 204, &[TEXT], None, Fixed(FixedReason::Status)),
         (GZIP, 205, &[TEXT], None, Fixed(FixedReason::Status)),
         (GZIP, 304, &[TEXT], None, Fixed(FixedReason::Status)),
-        (GZIP, 206, &[TEXT], Some(500), Fixed(FixedReason::Ranged)),
+        (GZIP, 206, &[TEXT], Some(5), Identity(IdentityReason::Range)),
         (
             GZIP,
             416,
