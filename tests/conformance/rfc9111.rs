@@ -17,15 +17,21 @@ mod rfc9111 {
     mod ranges;
     mod request;
     mod selection;
+    mod spelling;
     mod stale;
     mod storing;
+    mod targeted;
     mod validation;
+    mod variants;
 
     use kit::{Case, Proxy};
 
     fn cases() -> Vec<Case> {
         let mut all = storing::cases();
         all.extend(freshness::cases());
+        all.extend(spelling::cases());
+        all.extend(targeted::cases());
+        all.extend(variants::cases());
         all.extend(request::cases());
         all.extend(selection::cases());
         all.extend(validation::cases());

@@ -8,6 +8,7 @@
 mod certificates;
 mod functions;
 mod origins;
+mod policy;
 mod route_key;
 mod settings;
 mod sites;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use verge_cache::policy::RoutePolicy;
 use verge_config::{Config, Problem, Ranges};
 
+use super::policy;
 use super::route_key;
 use crate::key_rule::KeyRule;
 use crate::pipeline::routing::Sites;
@@ -37,10 +37,14 @@ pub(super) fn build(
         });
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (route_index, route) in settings.routes.iter().enumerate() {
+            let place = format!("site[{site_index}].route[{route_index}]");
             match build_route(config, route, parts, &site.metrics) {
-                Ok(route) => routes.push(Arc::new(route)),
+                Ok(route) => {
+                    policy::warn(&place, &route.policy);
+                    routes.push(Arc::new(route));
+                }
                 Err((key, what)) => {
-                    let place = format!("site[{site_index}].route[{route_index}].{key}");
+                    let place = format!("{place}.{key}");
                     problems.push(config.problem(&place, what, ""));
                 }
             }
@@ -99,12 +103,7 @@ fn build_route(
         origin_response: uses("origin_response", OriginResponse, &triggers.origin_response)?,
         viewer_response: uses("viewer_response", ViewerResponse, &triggers.viewer_response)?,
         cached: settings.cache,
-        policy: Arc::new(RoutePolicy {
-            site: Some(site.name().into()),
-            default_ttl: config.cache.default_ttl,
-            stale_on_failure: config.cache.stale_on_failure,
-            ..RoutePolicy::default()
-        }),
+        policy: policy::build(&settings.policy, config, site)?,
         ranges: match settings.ranges {
             Ranges::Pieces => RangePolicy::Pieces,
             Ranges::Whole => RangePolicy::Whole,

@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::names::Names;
 use crate::node::{Admin, Cache, Listen, Log, Node, Runtime, Stop};
 use crate::origin::Origin;
+use crate::policy::{CacheFields, Policy};
 use crate::problem::{ConfigErrors, Lines, Place, Problem};
 use crate::schema::Key;
 use crate::site::Site;
@@ -64,6 +65,8 @@ pub struct Config {
     pub cache: Cache,
     /// `[compression]`
     pub compression: Compression,
+    /// `[cache]`: which fields of responses are for caches.
+    pub cache_fields: CacheFields,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[function.NAME]`
@@ -221,8 +224,12 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let admin = Admin::read(&root.table("admin"));
     let log = Log::read(&root.table("log"));
     let certificates = read_certificates(root, &listen);
-    let cache = read_cache(&root.table("cache"));
     let compression = Compression::read(&root.table("compression"));
+    let table = root.table("cache");
+    let cache = read_cache(&table);
+    let cache_fields = CacheFields::read(&table);
+    let policy = Policy::read(&table, &Policy::default());
+    drop(table);
     let runtime = Runtime::read(&root.table("runtime"));
 
     let tables = (
@@ -254,6 +261,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let targets = Targets {
         origins: &origin_names,
         functions: &function_names,
+        policy: &policy,
     };
     Config {
         file: file.to_owned(),
@@ -270,6 +278,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         certificates,
         cache,
         compression,
+        cache_fields,
         runtime,
         files: Vec::new(),
         places: BTreeMap::new(),

@@ -15,6 +15,7 @@ mod limits;
 mod names;
 mod node;
 mod origin;
+mod policy;
 mod problem;
 mod route_key;
 mod route_paths;
@@ -35,6 +36,7 @@ pub use node::{
     Topology,
 };
 pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTls};
+pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use schema::Key;

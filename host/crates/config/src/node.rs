@@ -63,9 +63,6 @@ section! {
         /// Largest response that is stored, head and content; 1KiB to 1TiB, at most
         /// half of `memory`, default 64MiB or that half if it is less.
         pub max_object: u64 = 64 << 20, Size(1 << 10..=1 << 40);
-        /// Freshness lifetime of a response that names none (RFC 9111 4.2.2) and is
-        /// cacheable by default; 0s (not stored unless it has a validator) to 365d, default 0s.
-        pub default_ttl: Duration = Duration::ZERO, time("0s", "365d");
         /// Bytes that a fill keeps for its readers once the response is over `max_object`;
         /// a reader that falls further behind is cut. 256KiB to 64MiB, default 1MiB.
         pub fill_window: u64 = 1 << 20, Size(256 << 10..=64 << 20);

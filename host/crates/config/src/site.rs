@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::function::OnFailure;
+use crate::policy::Policy;
 use crate::route_key::RouteKey;
 
 /// A name that a site answers to, without a port, in lower case.
@@ -140,6 +141,8 @@ pub struct Route {
     pub key: Option<RouteKey>,
     /// Whether responses are compressed; none: as `[compression]` says.
     pub compression: Option<bool>,
+    /// What may be stored, and for how long it is fresh; its defaults are those of `[cache]`.
+    pub policy: Policy,
 }
 
 impl Route {

@@ -7,6 +7,7 @@ use crate::kinds::{
     is_field_value, is_token,
 };
 use crate::names::Names;
+use crate::policy::Policy;
 use crate::route_key::RouteKey;
 use crate::route_paths::{PATH, RoutePaths};
 use crate::site::{
@@ -20,6 +21,8 @@ use crate::walk::Item;
 pub(crate) struct Targets<'n> {
     pub(crate) origins: &'n Names,
     pub(crate) functions: &'n Names,
+    /// What routes say that say nothing else.
+    pub(crate) policy: &'n Policy,
 }
 
 /// Reads all sites; host names are unique over all of them.
@@ -121,6 +124,7 @@ fn read_route(
     let cache = table.or("cache", &SWITCH, true);
     let key = RouteKey::read(&table.table("key"));
     let compression = table.maybe("compression", SWITCH);
+    let policy = Policy::read(&table.table("policy"), targets.policy);
     let target = read_target(table, targets);
     Some(Route {
         path: path?,
@@ -133,6 +137,7 @@ fn read_route(
         slice,
         key,
         compression,
+        policy,
     })
 }
 

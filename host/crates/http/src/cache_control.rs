@@ -3,7 +3,9 @@
 //! Whoever writes a directive wrongly gets the careful reading of it: an
 //! argument that is no number is zero where zero restricts, of two that differ
 //! the more restrictive counts, and a directive that would loosen something is
-//! believed only if it is spelled as the RFC spells it.
+//! believed only if it is spelled as the RFC spells it. Of repeated lifetimes
+//! RFC 9111 4.2.1 allows to take the first or to count the response as stale:
+//! the shortest is never fresher than the one, nor staler than the other.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
 
 use crate::age::{DELTA_SECONDS_MAX, parse_delta_seconds};
-use crate::syntax::{field_members, list_members, split_parameter, trim_ows, unquote};
+use crate::syntax::{field_members, is_token, list_members, split_parameter, token_len, unquote};
 
 /// Most field names of `no-cache="..."` or `private="..."` that are told
 /// apart; with more the directive holds for the whole response.
@@ -213,10 +215,12 @@ impl Qualified {
 
     /// One more directive of the same name; the wider of the two counts.
     pub(crate) fn add(&mut self, argument: Option<&[u8]>) {
-        let names = argument
-            .and_then(unquote)
-            .and_then(|list| field_names(&list));
-        self.add_names(names);
+        self.add_names(argument.and_then(|argument| match unquote(argument) {
+            Some(list) => field_names(&list),
+            // A single name need not be quoted (RFC 9111 5.2).
+            None if is_token(argument) && !is_answer(argument) => field_names(argument),
+            None => None,
+        }));
     }
 
     /// The same, with the names read already; `None` for the whole response.
@@ -236,6 +240,13 @@ impl Qualified {
             }
         };
     }
+}
+
+/// Whether an argument says yes or no, and so means the directive as a whole.
+fn is_answer(argument: &[u8]) -> bool {
+    const ANSWERS: [&[u8]; 6] = [b"true", b"false", b"yes", b"no", b"on", b"off"];
+    let is_known = |answer: &&[u8]| answer.eq_ignore_ascii_case(argument);
+    argument.iter().all(u8::is_ascii_digit) || ANSWERS.iter().any(is_known)
 }
 
 /// A list of field names; None if it is anything else, also empty.
@@ -259,18 +270,18 @@ struct Directive<'a> {
 }
 
 impl<'a> Directive<'a> {
+    /// The token at the member's start is the name, whatever follows it:
+    /// `max-age =5` and `no-store;x` are malformed, and yet it is clear what
+    /// they are about. Their argument is one that no directive takes.
     fn read(member: &'a [u8]) -> Self {
-        let (name, argument) = split_parameter(member);
-        Self {
-            // `max-age =5` is malformed; its name is recognised all the same,
-            // and its argument is not read as a number.
-            name: trim_ows(name),
-            argument: if name.ends_with(b" ") || name.ends_with(b"\t") {
-                argument.map(|_| b"".as_slice())
-            } else {
-                argument
-            },
-        }
+        let at = token_len(member);
+        let (name, rest) = member.split_at_checked(at).unwrap_or((member, b""));
+        let argument = match rest.split_first() {
+            None => None,
+            Some((b'=', argument)) => Some(argument),
+            Some(_) => Some(b"".as_slice()),
+        };
+        Self { name, argument }
     }
 
     fn is(&self, name: &str) -> bool {

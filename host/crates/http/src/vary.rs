@@ -1,17 +1,26 @@
 //! Vary and the variants it selects (RFC 9110 12.5.5, RFC 9111 4.1).
 //!
 //! Two requests select the same variant if the fields that the stored response
-//! varies by are the same after lines are joined and, in lists that are known
-//! to be such, whitespace is normalised. An absent field differs from an empty
-//! one.
+//! varies by are the same in a normal form, which changes nothing that could
+//! mean anything (RFC 9111 4.1):
+//! - lines are joined, whitespace around them and in lists that are known to be
+//!   such is left out;
+//! - of Accept-Encoding and Accept-Language the case of names, the spelling of
+//!   weights and the order of members of different weight do not matter; the
+//!   order of members of one weight does not matter in Accept-Encoding, and
+//!   does in Accept-Language (RFC 9110 12.5.4). One that is malformed is
+//!   compared as it is.
+//!
+//! An absent field differs from an empty one.
 
+use std::cmp::Ordering;
 use std::fmt;
 
-use http::header::{COOKIE, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, COOKIE, VARY};
 use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
-use crate::syntax::{field_members, list_members, trim_ows};
+use crate::syntax::{field_members, is_token, list_members, trim_ows};
 
 /// Most fields that a response may vary by; with more it counts as `*`.
 pub const VARY_FIELDS_MAX: usize = 32;
@@ -148,7 +157,15 @@ fn feed(names: &[HeaderName], request: &HeaderMap, sink: &mut impl FnMut(&[u8]))
         }
         sink(&[PRESENT]);
         let mut separator: &[u8] = b"";
-        if is_list(name) {
+        if let Some(order) = Order::of(name)
+            && let Some(members) = weighted_members(request, name, order)
+        {
+            for member in &members {
+                sink(separator);
+                member.feed(sink);
+                separator = b",";
+            }
+        } else if is_list(name) {
             let members = lines.iter().flat_map(|line| list_members(line.as_bytes()));
             for member in members {
                 sink(separator);
@@ -164,6 +181,142 @@ fn feed(names: &[HeaderName], request: &HeaderMap, sink: &mut impl FnMut(&[u8]))
             }
         }
         sink(&[END]);
+    }
+}
+
+/// What the order of list members of the same weight means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Nothing (RFC 9110 12.5.3).
+    Meaningless,
+    /// A preference, to some recipients (RFC 9110 12.5.4).
+    Preference,
+}
+
+impl Order {
+    /// Of the fields whose members are compared by what they mean.
+    fn of(name: &HeaderName) -> Option<Self> {
+        match *name {
+            ACCEPT_ENCODING => Some(Self::Meaningless),
+            ACCEPT_LANGUAGE => Some(Self::Preference),
+            _ => None,
+        }
+    }
+}
+
+/// Most members that are put in order; a longer list is compared as it is.
+const WEIGHTED_MAX: usize = 16;
+
+/// A list member with its weight in thousandths (RFC 9110 12.4.2).
+#[derive(Clone, Copy)]
+struct Weighted<'a> {
+    value: &'a [u8],
+    weight: u16,
+}
+
+/// The members of a field in normal form, the greatest weight first; `None` if
+/// any is malformed, or if there are too many.
+fn weighted_members<'a>(
+    request: &'a HeaderMap,
+    name: &HeaderName,
+    order: Order,
+) -> Option<SmallVec<[Weighted<'a>; WEIGHTED_MAX]>> {
+    let mut members = SmallVec::new();
+    for member in field_members(request, name) {
+        if members.len() == WEIGHTED_MAX {
+            return None;
+        }
+        let member = Weighted::read(member)?;
+        // Which of two weights of one name counts is nowhere said.
+        if members
+            .iter()
+            .any(|known: &Weighted<'_>| known.contradicts(&member))
+        {
+            return None;
+        }
+        members.push(member);
+    }
+    // Stable: equal members keep the order that they came in.
+    members.sort_by(|a: &Weighted<'_>, b| {
+        b.weight.cmp(&a.weight).then_with(|| match order {
+            Order::Meaningless => compare_words(a.value, b.value),
+            Order::Preference => Ordering::Equal,
+        })
+    });
+    members.dedup_by(|later: &mut Weighted<'_>, earlier: &mut Weighted<'_>| {
+        later.weight == earlier.weight && later.value.eq_ignore_ascii_case(earlier.value)
+    });
+    Some(members)
+}
+
+fn compare_words(a: &[u8], b: &[u8]) -> Ordering {
+    let lower = |word: &[u8]| word.iter().map(u8::to_ascii_lowercase).collect::<Word>();
+    lower(a).cmp(&lower(b))
+}
+
+/// A coding or a language range in lower case; seldom longer than this.
+type Word = SmallVec<[u8; 32]>;
+
+impl<'a> Weighted<'a> {
+    /// `gzip`, `gzip;q=0.5`, `*;q=0`: a coding or a language range, and at most
+    /// a weight.
+    fn read(member: &'a [u8]) -> Option<Self> {
+        let (value, weight) = match memchr::memchr(b';', member) {
+            None => (member, 1000),
+            Some(at) => {
+                let (value, rest) = member.split_at_checked(at)?;
+                (trim_ows(value), weight(trim_ows(rest.get(1..)?))?)
+            }
+        };
+        is_token(value).then_some(Self { value, weight })
+    }
+
+    fn contradicts(&self, other: &Self) -> bool {
+        self.weight != other.weight && self.value.eq_ignore_ascii_case(other.value)
+    }
+
+    fn feed(&self, sink: &mut impl FnMut(&[u8])) {
+        let lower: Word = self.value.iter().map(u8::to_ascii_lowercase).collect();
+        sink(&lower);
+        if self.weight < 1000 {
+            let digit = |place: u16| b'0' + u8::try_from(self.weight / place % 10).unwrap_or(0);
+            sink(&[
+                b';',
+                b'q',
+                b'=',
+                b'0',
+                b'.',
+                digit(100),
+                digit(10),
+                digit(1),
+            ]);
+        }
+    }
+}
+
+/// `q=0.5` in thousandths (RFC 9110 12.4.2).
+fn weight(parameter: &[u8]) -> Option<u16> {
+    let [b'q' | b'Q', b'=', whole, fraction @ ..] = parameter else {
+        return None;
+    };
+    let digits = match fraction {
+        [] => fraction,
+        [b'.', digits @ ..] if digits.len() <= 3 => digits,
+        _ => return None,
+    };
+    let mut thousandths = 0;
+    for place in 0..3 {
+        let digit = match digits.get(place) {
+            Some(digit @ b'0'..=b'9') => u16::from(digit - b'0'),
+            Some(_) => return None,
+            None => 0,
+        };
+        thousandths = thousandths * 10 + digit;
+    }
+    match (whole, thousandths) {
+        (b'0', thousandths) => Some(thousandths),
+        (b'1', 0) => Some(1000),
+        _ => None,
     }
 }
 
@@ -223,8 +376,55 @@ mod tests {
                 vec!["gzip", "br"],
                 same,
             ),
-            ("accept-encoding", vec!["gzip, br"], vec!["br, gzip"], !same),
-            ("accept-encoding", vec!["gzip"], vec!["GZIP"], !same),
+            ("accept-encoding", vec!["gzip, br"], vec!["br, gzip"], same),
+            ("accept-encoding", vec!["gzip"], vec!["GZIP"], same),
+            ("accept-encoding", vec!["gzip"], vec!["gzip;q=1"], same),
+            (
+                "accept-encoding",
+                vec!["gzip"],
+                vec!["gzip ; Q=1.000"],
+                same,
+            ),
+            ("accept-encoding", vec!["gzip, gzip"], vec!["gzip"], same),
+            ("accept-encoding", vec!["br;q=.5"], vec!["br;q=0.5"], !same),
+            ("accept-encoding", vec!["br;q=0.5"], vec!["br;q=0.50"], same),
+            (
+                "accept-encoding",
+                vec!["br;q=0.5, gzip"],
+                vec!["gzip, br;q=0.5"],
+                same,
+            ),
+            ("accept-encoding", vec!["br;q=0.5"], vec!["br"], !same),
+            ("accept-encoding", vec!["br;q=0"], vec!["br;q=0.001"], !same),
+            ("accept-encoding", vec!["gzip, br;q=0"], vec!["gzip"], !same),
+            ("accept-encoding", vec!["gzip;q=2"], vec!["gzip"], !same),
+            ("accept-encoding", vec!["gzip;x=1"], vec!["gzip"], !same),
+            (
+                "accept-encoding",
+                vec!["br, br;q=0"],
+                vec!["br;q=0, br"],
+                !same,
+            ),
+            ("accept-encoding", vec!["x-gzip"], vec!["gzip"], !same),
+            ("accept-encoding", vec!["*"], vec!["gzip"], !same),
+            ("accept-language", vec!["EN-us, de"], vec!["en-US,de"], same),
+            ("accept-language", vec!["en, de"], vec!["de, en"], !same),
+            (
+                "accept-language",
+                vec!["en;q=0.5, de"],
+                vec!["de, en;q=0.5"],
+                same,
+            ),
+            (
+                "accept-language",
+                vec!["en", "de;q=0.7"],
+                vec!["en, de; q=0.70"],
+                same,
+            ),
+            ("accept-language", vec!["en_US"], vec!["en-US"], !same),
+            ("accept-language", vec![""], vec![], !same),
+            ("cookie", vec!["a=1; b=2"], vec!["b=2; a=1"], !same),
+            ("user-agent", vec!["A"], vec!["a"], !same),
             ("accept-encoding", vec![""], vec![], !same),
             ("accept", vec!["a;b=\"x, y\""], vec!["a;b=\"x,y\""], !same),
             ("user-agent", vec!["a (b, c)"], vec!["a (b,c)"], !same),
@@ -284,6 +484,55 @@ mod tests {
         fields(&lines)
     }
 
+    fn weighted_list() -> impl Strategy<Value = String> {
+        let weight = prop_oneof![
+            Just(""),
+            Just(";q=1"),
+            Just(";q=0.5"),
+            Just(";q=0.50"),
+            Just(";q=0"),
+            Just(";x")
+        ];
+        let member = (
+            prop_oneof![Just("a"), Just("B"), Just("b"), Just("*")],
+            weight,
+        );
+        let member = member.prop_map(|(name, weight)| format!("{name}{weight}"));
+        proptest::collection::vec(member, 0..4).prop_map(|members| members.join(","))
+    }
+
+    /// What a recipient can make of a list: what it prefers over what, in words of its own.
+    fn meaning(list: &str, name: &str) -> Option<Vec<(u32, Vec<String>)>> {
+        let mut by_weight = std::collections::BTreeMap::<u32, Vec<String>>::new();
+        for member in list.split(',').filter(|member| !member.is_empty()) {
+            let (value, weight) = match member.split_once(";q=") {
+                Some((value, weight)) => (value, weight.parse::<f32>().ok()?),
+                None if member.contains(';') => return None,
+                None => (member, 1.0),
+            };
+            let values = by_weight.entry((weight * 1000.0) as u32).or_default();
+            if name == "accept-encoding" || values.last() != Some(&value.to_lowercase()) {
+                values.push(value.to_lowercase());
+            }
+        }
+        if name == "accept-encoding" {
+            for values in by_weight.values_mut() {
+                values.sort();
+                values.dedup();
+            }
+        }
+        // Nobody knows what two weights of one name mean.
+        let mut weights = std::collections::BTreeMap::new();
+        for (weight, values) in &by_weight {
+            for value in values {
+                if *weights.entry(value).or_insert(weight) != weight {
+                    return None;
+                }
+            }
+        }
+        Some(by_weight.into_iter().collect())
+    }
+
     proptest! {
         #[test]
         fn any_vary_is_survived_and_stable(value in "[ -~]{0,40}") {
@@ -303,6 +552,28 @@ mod tests {
             let key = key_a.clone().expect("not any");
             prop_assert!(vary.selects(&key, &a));
             prop_assert_eq!(vary.selects(&key, &b), key_a == key_b);
+        }
+
+        #[test]
+        fn one_key_means_one_meaning(a in weighted_list(), b in weighted_list(),
+                                     name in prop_oneof![Just("accept-encoding"), Just("accept-language")]) {
+            let vary = vary(&[name]);
+            let key = |list: &str| vary.variant_key(&fields(&[(name, list)]));
+            if key(&a) == key(&b) {
+                prop_assert_eq!(meaning(&a, name), meaning(&b, name), "{} / {}", a, b);
+            }
+        }
+
+        #[test]
+        fn spelling_does_not_matter(list in weighted_list(), name in
+                                    prop_oneof![Just("accept-encoding"), Just("accept-language")]) {
+            let vary = vary(&[name]);
+            let key = |list: &str| vary.variant_key(&fields(&[(name, list)]));
+            let other = list.to_ascii_uppercase().replace(',', " ,\t").replace(';', " ;  ");
+            // Members that are malformed are compared as they are.
+            if meaning(&list, name).is_some() {
+                prop_assert_eq!(key(&list), key(&other));
+            }
         }
 
         #[test]

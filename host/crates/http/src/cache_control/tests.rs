@@ -93,7 +93,26 @@ fn a_max_age_that_is_no_number_makes_stale() {
         ("max-age=30, max-age=60", seconds(30)),
         ("max-age=30, max-age=x", seconds(0)),
         ("max-age=\"60, max-age=5", seconds(0)),
+        ("max-age=60;x", seconds(0)),
+        ("max-age 60", seconds(0)),
+        ("max-age:60", seconds(0)),
+        ("max-age\t=60", seconds(0)),
+        ("max-age==60", seconds(0)),
+        ("max-age=+60", seconds(0)),
+        ("max-age=0x3c", seconds(0)),
+        ("max-age=6e1", seconds(0)),
+        ("max-age=6 0", seconds(0)),
+        ("max-age=60.", seconds(0)),
+        ("max-age=\"60\"x", seconds(0)),
+        ("max-age=\"\"", seconds(0)),
+        ("max-age=\" 60\"", seconds(0)),
+        ("max-age=\"\\60\"", seconds(60)),
+        ("max-age=2147483647", seconds(DELTA_SECONDS_MAX - 1)),
+        ("max-age=18446744073709551616", seconds(DELTA_SECONDS_MAX)),
         ("xmax-age=60", None),
+        ("x-max-age=60", None),
+        ("max-agent=60", None),
+        ("\"max-age\"=60", None),
         ("other=\"max-age=60, x\"", None),
     ] {
         assert_eq!(response(&[value]).max_age, expected, "{value}");
@@ -110,6 +129,10 @@ fn an_open_quote_does_not_hide_what_follows() {
 
 #[test]
 fn what_restricts_holds_with_any_argument_and_what_loosens_with_none() {
+    assert!(response(&["no-store;x"]).no_store);
+    assert!(response(&["no-store "]).no_store);
+    assert!(!response(&["no-stores, xno-store, no store"]).no_store);
+    assert!(!response(&["public;max-age=5"]).public);
     let found = response(&[
         "no-store=1, must-revalidate=x, proxy-revalidate=\"\", no-transform=0, \
          public=1, immutable=x, must-understand=\"y\"",
@@ -128,7 +151,13 @@ fn qualified_forms_are_restricted_only_where_that_is_clear() {
         ("no-cache=\"a\", no-cache=\"b\"", names(&["a", "b"])),
         ("no-cache=\"a\", no-cache", Qualified::Whole),
         ("no-cache, no-cache=\"a\"", Qualified::Whole),
-        ("no-cache=a", Qualified::Whole),
+        ("no-cache=a", names(&["a"])),
+        ("no-cache=Set-Cookie", names(&["set-cookie"])),
+        ("no-cache=1", Qualified::Whole),
+        ("no-cache=True", Qualified::Whole),
+        ("no-cache='a'", names(&["'a'"])),
+        ("no-cache=a b", Qualified::Whole),
+        ("no-cache;a", Qualified::Whole),
         ("no-cache=\"\"", Qualified::Whole),
         ("no-cache=\"a b\"", Qualified::Whole),
         ("no-cache=\"a", Qualified::Whole),
