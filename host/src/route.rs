@@ -173,6 +173,12 @@ impl Route {
             .chain(handler)
     }
 
+    /// Whether functions change responses on their way to the client.
+    #[must_use]
+    pub fn changes_responses(&self) -> bool {
+        !(self.origin_response.is_empty() && self.viewer_response.is_empty())
+    }
+
     /// Whether any function runs for requests of this route.
     #[must_use]
     pub fn has_functions(&self) -> bool {

@@ -19,6 +19,7 @@ mod cache {
     mod ranges;
     mod release;
     mod slices;
+    mod stale;
     mod status;
     mod streaming;
     mod triggers;

@@ -9,6 +9,7 @@
 
 mod origins {
     mod failures;
+    mod interim;
     mod pooling;
     mod responses;
     mod script;

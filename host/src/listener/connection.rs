@@ -140,15 +140,12 @@ async fn serve<H: Handler>(
 ) -> (Protocol, CloseReason, u64) {
     let (stream, prefix) = match facts.protocol {
         Protocol::Http2 => (stream, BytesMut::new()),
-        Protocol::Http1 => {
-            let http1_facts = Arc::new(facts.clone());
-            match http1::serve(context.clone(), http1_facts, stream).await {
-                Served::Closed { reason, requests } => {
-                    return (Protocol::Http1, reason, requests);
-                }
-                Served::Http2(stream, prefix) => (stream, prefix),
+        Protocol::Http1 => match http1::serve(context.clone(), facts.clone(), stream).await {
+            Served::Closed { reason, requests } => {
+                return (Protocol::Http1, reason, requests);
             }
-        }
+            Served::Http2(stream, prefix) => (stream, prefix),
+        },
     };
     let facts = Arc::new(ConnectionFacts {
         protocol: Protocol::Http2,

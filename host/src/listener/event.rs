@@ -64,6 +64,8 @@ pub enum Limit {
     UnreadBody,
     /// Requests on one connection.
     RequestsPerConnection,
+    /// Interim responses of one exchange, or their bytes.
+    InterimResponses,
     /// HTTP/2 streams that the client reset.
     Http2Resets,
     /// HTTP/2 streams that the client made the node reset.
@@ -107,7 +109,7 @@ pub enum CloseReason {
 
 impl Limit {
     /// Every limit, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Connections,
         Self::ConnectionsPerClient,
         Self::HandshakeTime,
@@ -118,6 +120,7 @@ impl Limit {
         Self::SendFloor,
         Self::UnreadBody,
         Self::RequestsPerConnection,
+        Self::InterimResponses,
         Self::Http2Resets,
         Self::Http2ProvokedResets,
         Self::Http2ControlFrames,
@@ -140,6 +143,7 @@ impl Limit {
             Self::SendFloor => "send-floor",
             Self::UnreadBody => "unread-body",
             Self::RequestsPerConnection => "requests-per-connection",
+            Self::InterimResponses => "interim-responses",
             Self::Http2Resets => "h2-resets",
             Self::Http2ProvokedResets => "h2-provoked-resets",
             Self::Http2ControlFrames => "h2-control-frames",

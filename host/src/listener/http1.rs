@@ -29,6 +29,7 @@ use super::facts::ConnectionFacts;
 use super::handler::Handler;
 use super::http1_state::{Discarded, Http1State};
 use super::inbound::Ended;
+use super::interim::{Http1Interim, InterimOpen};
 use super::response_body::Http1ResponseBody;
 use super::scanned_io::ScannedIo;
 use super::stream::Stream;
@@ -72,7 +73,7 @@ enum Finish {
 /// Serves HTTP/1 on `stream` until it ends.
 pub(super) async fn serve<H: Handler>(
     context: Context<H>,
-    facts: Arc<ConnectionFacts>,
+    mut facts: ConnectionFacts,
     stream: Stream,
 ) -> Served {
     let settings = Arc::clone(&context.settings);
@@ -80,9 +81,11 @@ pub(super) async fn serve<H: Handler>(
     let state = Arc::new(Http1State::new(Arc::clone(&settings), deadlines));
     let may_be_http2 = settings.http2_enabled && !facts.is_secure();
     let mut io = ScannedIo::new(stream, Arc::clone(&state), may_be_http2);
+    let events = Arc::clone(&context.handler) as _;
+    facts.interim = Some(Arc::new(Http1Interim::new(Arc::clone(&state), events)));
     let connection = Arc::new(Connection {
         context,
-        facts,
+        facts: Arc::new(facts),
         state,
         requests: AtomicU64::new(0),
     });
@@ -167,8 +170,11 @@ async fn exchange<H: Handler>(
     if is_last {
         connection.limit_hit(Limit::RequestsPerConnection);
     }
+    // A client of HTTP/1.0 knows no interim responses (RFC 9110 15.2).
+    let opened = (request.version() == Version::HTTP_11).then(|| InterimOpen::new(state));
     let request = connection.own(request);
     let mut response = exchange::answer(handler.as_ref(), &connection.facts, request).await;
+    drop(opened);
     if state.refuse_unread() {
         connection.limit_hit(Limit::UnreadBody);
         state.set_closing();

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use verge_http::failure::ClientFault;
 
 use super::deadlines::{Deadlines, Waiting};
+use super::interim::InterimOutbox;
 use super::settings::ListenerSettings;
 
 /// Where the current exchange stands, as far as its response goes.
@@ -37,6 +38,8 @@ pub(super) struct Http1State {
     /// Whether idle connections end soon.
     draining: AtomicBool,
     unread: Mutex<Unread>,
+    /// What is sent before a final response.
+    pub(super) interim: InterimOutbox,
 }
 
 /// A request body that nobody wants.
@@ -70,6 +73,15 @@ impl Http1State {
             closing: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             unread: Mutex::new(Unread::default()),
+            interim: InterimOutbox::default(),
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        let waker = self.unread.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 

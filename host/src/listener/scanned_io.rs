@@ -12,7 +12,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,6 +36,13 @@ pub(super) struct ScannedIo {
     seen: usize,
     /// Whether a read waits for the current exchange to end.
     read_waits: bool,
+    /// Interim responses that are being written: nothing else is until they are.
+    interim: BytesMut,
+    /// Whether hyper has written all that it had, so that a message begins next, if not the
+    /// final response has begun.
+    is_between: bool,
+    /// The stage of the exchange whose final response has begun.
+    final_begun: u64,
 }
 
 /// What to do before hyper's read can be answered.
@@ -57,6 +64,9 @@ impl ScannedIo {
             ready: 0,
             seen: 0,
             read_waits: false,
+            interim: BytesMut::new(),
+            is_between: true,
+            final_begun: 0,
             state,
         }
     }
@@ -166,8 +176,9 @@ impl AsyncWrite for ScannedIo {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_interim(context))?;
         let outcome = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.note_write(&outcome);
+        this.note_written(&outcome);
         outcome
     }
 
@@ -177,8 +188,9 @@ impl AsyncWrite for ScannedIo {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_interim(context))?;
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.note_write(&outcome);
+        this.note_written(&outcome);
         outcome
     }
 
@@ -188,6 +200,11 @@ impl AsyncWrite for ScannedIo {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // hyper flushes when it has nothing more to write, and each time that it is polled.
+        this.is_between = true;
+        if this.state.interim.is_open() {
+            ready!(this.poll_interim(context))?;
+        }
         let outcome = Pin::new(&mut this.stream).poll_flush(context);
         this.sending.flushed(&this.state.deadlines, &outcome);
         if matches!(outcome, Poll::Ready(Ok(()))) {
@@ -204,6 +221,37 @@ impl AsyncWrite for ScannedIo {
 }
 
 impl ScannedIo {
+    /// Writes the interim responses that wait, where one may stand: between messages, and
+    /// before the final response of their exchange has begun.
+    fn poll_interim(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_between && self.state.interim.is_pending() && self.interim.is_empty() {
+            let taken = self.state.interim.take();
+            if self.final_begun != self.state.interim.stage() {
+                self.interim = taken;
+            }
+        }
+        while !self.interim.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(context, &self.interim);
+            self.note_write(&outcome);
+            match ready!(outcome)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.interim.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// hyper wrote something: 100, or the final response.
+    fn note_written(&mut self, outcome: &Poll<io::Result<usize>>) {
+        if matches!(outcome, Poll::Ready(Ok(1..))) {
+            self.is_between = false;
+            if !self.state.interim.is_open() {
+                self.final_begun = self.state.interim.stage();
+            }
+        }
+        self.note_write(outcome);
+    }
+
     fn note_write(&mut self, outcome: &Poll<io::Result<usize>>) {
         self.sending.wrote(&self.state.deadlines, outcome);
         if matches!(outcome, Poll::Ready(Err(_))) {

@@ -8,6 +8,7 @@ use verge_http::chunk_scan::ChunkLimits;
 use verge_http::head_scan::HeadLimits;
 
 use super::frame_budget::FrameLimits;
+use super::interim::InterimLimits;
 use super::patience::RateFloor;
 
 /// The limits of a listener's connections; read once for each connection, when it is accepted.
@@ -36,6 +37,8 @@ pub struct ListenerSettings {
     pub unread_body_bytes: u64,
     /// How long reading such an unwanted body may take after the response.
     pub unread_body_time: Duration,
+    /// What an exchange may send before its final response.
+    pub interim: InterimLimits,
     /// Requests that one connection may carry; the last response says so.
     pub requests_per_connection: u64,
     /// How long a closed connection is read on, so that no reset destroys
@@ -99,6 +102,7 @@ impl Default for ListenerSettings {
             },
             unread_body_bytes: 64 * 1024,
             unread_body_time: Duration::from_secs(5),
+            interim: InterimLimits::default(),
             requests_per_connection: 10_000,
             close_time: Duration::from_secs(2),
             drain_idle_time: Duration::from_secs(5),

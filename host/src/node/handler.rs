@@ -98,5 +98,6 @@ fn arrival(connection: &ConnectionFacts) -> Arrival {
         scheme,
         tls,
         handshake,
+        interim: connection.interim.clone(),
     }
 }

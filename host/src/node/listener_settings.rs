@@ -4,7 +4,7 @@ use verge_config::Config;
 use verge_http::chunk_scan::ChunkLimits;
 use verge_http::head_scan::HeadLimits;
 
-use crate::listener::{FrameLimits, Http2Settings, ListenerSettings, RateFloor};
+use crate::listener::{FrameLimits, Http2Settings, InterimLimits, ListenerSettings, RateFloor};
 
 /// What the listeners allow their clients under `config`.
 pub(super) fn listener_settings(config: &Config) -> ListenerSettings {
@@ -34,6 +34,10 @@ pub(super) fn listener_settings(config: &Config) -> ListenerSettings {
             grace: limits.response_stall,
         },
         unread_body_bytes: limits.drain_body,
+        interim: InterimLimits {
+            responses: limits.interim_responses,
+            bytes: limits.interim_bytes,
+        },
         requests_per_connection: limits.requests_per_connection,
         drain_idle_time: config.stop.linger,
         http2: Http2Settings {

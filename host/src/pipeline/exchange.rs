@@ -14,6 +14,7 @@ use http::header::USER_AGENT;
 use http_body::{Frame, SizeHint};
 use verge_base::Permit;
 use verge_http::failure::NodeFault;
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure, fields};
 
 use super::answer::Answer;
@@ -79,7 +80,7 @@ impl Exchange {
     ///
     /// # Errors
     /// 421 or 404.
-    pub fn route(&mut self, head: &TrustedHead) -> Result<Routed, Failure> {
+    pub fn route(&mut self, head: &TrustedHead, arrival: &Arrival) -> Result<Routed, Failure> {
         let entry = self.generation.sites.select_site(head.authority.host())?;
         let site = Arc::clone(entry.site());
         self.site = Some(Arc::clone(&site));
@@ -92,14 +93,19 @@ impl Exchange {
             }
         };
         self.receipt.route = Some(Arc::clone(&route.label));
-        Ok(Routed::new(
+        let mut routed = Routed::new(
             Arc::clone(&self.node),
             Arc::clone(&self.generation),
             site,
             Arc::clone(route),
             self.receipt.id,
             self.receipt.trace,
-        ))
+        );
+        // Functions that change responses cannot see those that come ahead of them.
+        if !routed.route.changes_responses() {
+            routed.interim = arrival.interim.as_ref().and_then(InterimSender::now);
+        }
+        Ok(routed)
     }
 
     /// Stage 3: takes a place among the requests in flight.

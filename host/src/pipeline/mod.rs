@@ -59,7 +59,7 @@ async fn answer(
     } = sanitized;
     exchange.received = received;
     exchange.note_client(&head);
-    let routed = exchange.route(&head)?;
+    let routed = exchange.route(&head, arrival)?;
     exchange.admit()?;
     let route = &routed.route;
     let receipts = &mut exchange.receipt.triggers;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use verge_http::interim::InterimSender;
 use verge_runtime::Call;
 
 use super::triggers::{self, SiteScope};
@@ -26,6 +27,8 @@ pub struct Routed {
     pub id: RequestId,
     /// The trace it belongs to, if it carries one on.
     pub trace: Option<TraceContext>,
+    /// Takes what its origin sends ahead of the response.
+    pub interim: Option<InterimSender>,
     /// What its functions may choose; made when the route has functions.
     scope: Option<Arc<SiteScope>>,
 }
@@ -54,7 +57,17 @@ impl Routed {
             route,
             id,
             trace,
+            interim: None,
             scope,
+        }
+    }
+
+    /// The same for a fetch that no client waits for.
+    #[must_use]
+    pub fn without_client(&self) -> Self {
+        Self {
+            interim: None,
+            ..self.clone()
         }
     }
 

@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use verge_http::authority::{self, Scheme};
 use verge_http::failure::ClientFault;
 use verge_http::forwarded::{self, ForwardedSource};
+use verge_http::interim::InterimSink;
 use verge_http::via::{self, LoopLimits, Pseudonym};
 use verge_http::{Body, Failure, fields, framing};
 
@@ -44,7 +45,7 @@ pub struct SanitizeRules {
 }
 
 /// What sanitising needs to know of the connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// The other end of the connection.
     pub peer: SocketAddr,
@@ -54,6 +55,8 @@ pub struct Arrival {
     pub tls: Option<&'static str>,
     /// The TLS handshake, on the connection's first request.
     pub handshake: Option<TlsReceipt>,
+    /// Takes interim responses, where the client can be sent some.
+    pub interim: Option<Arc<dyn InterimSink>>,
 }
 
 /// A request that later stages may rely on.

@@ -21,6 +21,7 @@ fn gone(case: Case) -> Case {
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = by_method_and_status();
     cases.extend(of_other_uris());
+    cases.extend(by_post());
     cases
 }
 
@@ -54,12 +55,78 @@ fn by_method_and_status() -> Vec<Case> {
             .get(&[])
             .hit(),
     );
-    cases.push(gone(
-        stored("a method that nobody knows")
-            .ask("FROB", &[])
-            .answer(200, &[]),
-    ));
+    for method in ["FROB", "M-SEARCH"] {
+        cases.push(gone(
+            stored("a method that nobody knows")
+                .ask(method, &[])
+                .answer(200, &[]),
+        ));
+        cases.push(
+            stored("a method that nobody knows, and fails")
+                .ask(method, &[])
+                .answer(500, &[])
+                .get(&[])
+                .hit(),
+        );
+    }
     cases
+}
+
+/// RFC 9110 9.3.3.
+fn by_post() -> Vec<Case> {
+    const FRESH: Fields = &[
+        ("cache-control", "max-age=60"),
+        ("content-location", "$case"),
+        ("etag", "\"a\""),
+    ];
+    const OTHER: Fields = &[
+        ("cache-control", "max-age=60"),
+        ("content-location", "$case/other"),
+    ];
+    const NOT_FRESH: Fields = &[("content-location", "$case"), ("etag", "\"a\"")];
+    let post = |name, fields: Fields| {
+        case("9110 9.3.3", name)
+            .ask("POST", &[])
+            .content("order")
+            .answer(200, fields)
+    };
+    vec![
+        post("explicitly fresh, and of the target", FRESH)
+            .cache("fwd=method stored")
+            .get(&[])
+            .hit()
+            .gives("etag", "\"a\"")
+            .ask("HEAD", &[])
+            .hit(),
+        post("and takes the place of what was stored", FRESH)
+            .ask("POST", &[])
+            .content("order")
+            .answer_body(200, FRESH, "second")
+            .get(&[])
+            .hit()
+            .body("second"),
+        post("it does not answer a later POST", FRESH)
+            .ask("POST", &[])
+            .content("order")
+            .answer(200, &[])
+            .cache("fwd=method !stored"),
+        post("of another URI", OTHER)
+            .cache("fwd=method !stored")
+            .get(&[])
+            .answer(200, MINUTE)
+            .get(&[])
+            .at("/other")
+            .answer(200, MINUTE),
+        post("without Content-Location", MINUTE)
+            .cache("!stored")
+            .get(&[])
+            .answer(200, MINUTE),
+        post("without explicit freshness", NOT_FRESH)
+            .cache("!stored")
+            .get(&[])
+            .answer(200, MINUTE)
+            .asked_without("if-none-match"),
+    ]
 }
 
 fn of_other_uris() -> Vec<Case> {
@@ -129,6 +196,33 @@ fn of_other_uris() -> Vec<Case> {
         .get(&[])
         .at("/one")
         .hit(),
+        case("9111 4.4", "a reference relative to the path")
+            .get(&[])
+            .at("/folder/one")
+            .answer(200, MINUTE)
+            .ask("POST", &[])
+            .at("/folder/two")
+            .answer(201, &[("location", "./one")])
+            .get(&[])
+            .at("/folder/one")
+            .answer(200, MINUTE)
+            .cache("fwd=uri-miss"),
+        case("9111 4.4", "what a GET names stays")
+            .get(&[])
+            .at("/one")
+            .answer(200, MINUTE)
+            .get(&[])
+            .at("/two")
+            .answer(
+                200,
+                &[
+                    ("content-location", "$case/one"),
+                    ("cache-control", "no-store"),
+                ],
+            )
+            .get(&[])
+            .at("/one")
+            .hit(),
         case("9111 4.4", "what a failed request names stays")
             .get(&[])
             .at("/one")

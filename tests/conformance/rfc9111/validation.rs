@@ -10,7 +10,76 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(freshening());
     cases.extend(other_outcomes());
     cases.extend(variants());
+    cases.extend(for_the_origin());
+    cases.extend(by_head());
     cases
+}
+
+/// RFC 9111 4.3.2: what no cache evaluates reaches the origin as it is.
+fn for_the_origin() -> Vec<Case> {
+    vec![
+        case("9111 4.3.2", "If-Match where nothing is stored")
+            .get(&[("if-match", "\"x\"")])
+            .answer(412, &[])
+            .asked_with("if-match", "\"x\""),
+        case("9111 4.3.2", "If-Unmodified-Since where nothing is stored")
+            .get(&[("if-unmodified-since", "@-100")])
+            .answer(412, &[])
+            .asked_with("if-unmodified-since", "@-100"),
+        case("9111 4.3.2", "If-Match where what is stored is stale")
+            .get(&[])
+            .answer(200, STALE)
+            .get(&[("if-match", "\"x\"")])
+            .answer(412, &[])
+            .asked_with("if-match", "\"x\"")
+            .asked_without("if-none-match"),
+        case("9111 4.3.1", "conditions of the client are not the cache's")
+            .get(&[("if-none-match", "\"a\""), ("if-modified-since", "@-100")])
+            .answer(200, &[("cache-control", "max-age=60"), TAG])
+            .status(304)
+            .asked_without("if-none-match")
+            .asked_without("if-modified-since")
+            .get(&[])
+            .hit()
+            .body("0123456789"),
+    ]
+}
+
+/// RFC 9111 4.3.5.
+fn by_head() -> Vec<Case> {
+    const HELD: Fields = &[("cache-control", "max-age=60"), ("age", "100"), TAG];
+    let stored = |name| case("9111 4.3.5", name).get(&[]).answer(200, HELD);
+    vec![
+        stored("HEAD of the same representation freshens it")
+            .ask("HEAD", &[])
+            .answer(
+                200,
+                &[("cache-control", "max-age=600"), TAG, ("x-new", "1")],
+            )
+            .get(&[])
+            .hit()
+            .gives("x-new", "1")
+            .body("0123456789"),
+        stored("HEAD of another representation removes it")
+            .ask("HEAD", &[])
+            .answer(200, &[("cache-control", "max-age=600"), ("etag", "\"b\"")])
+            .get(&[])
+            .answer(200, HELD)
+            .asked_without("if-none-match"),
+        stored("HEAD of another length removes it")
+            .ask("HEAD", &[])
+            .answer(200, &[TAG, ("content-length", "11")])
+            .get(&[])
+            .answer(200, HELD)
+            .asked_without("if-none-match"),
+        stored("HEAD that fails leaves it")
+            .ask("HEAD", &[])
+            .answer(404, &[])
+            .get(&[])
+            .answer(304, &[])
+            .status(200)
+            .body("0123456789"),
+    ]
 }
 
 /// RFC 9111 4.3.1, 4.3.4: a request that no variant matches.

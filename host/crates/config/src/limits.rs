@@ -25,6 +25,11 @@ section! {
         /// Stored responses that are validated in the background at once; 0 (none) to
         /// 100000, default 256. One more is validated when it is asked for the next time.
         pub background_validations: usize = 256, Count(0..=100_000);
+        /// Interim responses (RFC 8297) of one exchange that an origin may send to the client; 0
+        /// (none) to 100, default 8. More are dropped.
+        pub interim_responses: usize = 8, Count(0..=100);
+        /// Bytes of those; 0B to 1MiB, default 16KiB.
+        pub interim_bytes: usize = 16 << 10, Size(0..=1 << 20);
         /// Requests on one HTTP/1.1 connection, and streams in all on one of HTTP/2;
         /// 1 to 1000000000, default 10000. Then the connection is closed in good order.
         pub requests_per_connection: u64 = 10_000, Count(1..=1_000_000_000);

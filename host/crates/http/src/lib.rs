@@ -18,6 +18,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod framing;
 pub mod head_scan;
+pub mod interim;
 pub mod multipart;
 pub mod proxy_status;
 pub mod range;

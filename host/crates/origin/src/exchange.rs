@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use verge_http::failure::{OriginFault, Progress};
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure};
 
 use crate::error::exchange_failure;
@@ -30,6 +31,8 @@ pub(crate) struct Outgoing {
     pub(crate) source: Source,
     /// The body waits for `100 (Continue)`.
     gated: bool,
+    /// Takes the interim responses that are for the client.
+    interim: Option<InterimSender>,
 }
 
 /// What an attempt must keep to.
@@ -49,6 +52,7 @@ impl Outgoing {
             method,
             uri,
             headers: mut fields,
+            mut extensions,
             ..
         } = parts;
         head::check_method(&method)?;
@@ -66,6 +70,7 @@ impl Outgoing {
             fields: Some(fields),
             source,
             gated,
+            interim: extensions.remove(),
         })
     }
 
@@ -85,10 +90,16 @@ impl Outgoing {
         *request.uri_mut() = self.target.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = fields.ok_or(head::internal())?;
-        if let Some(upload) = self.source.upload().filter(|_| self.gated) {
+        let upload = self.source.upload().filter(|_| self.gated);
+        let interim = self.interim.clone();
+        if upload.is_some() || interim.is_some() {
             hyper::ext::on_informational(&mut request, move |response| {
                 if response.status() == http::StatusCode::CONTINUE {
-                    upload.open();
+                    if let Some(upload) = &upload {
+                        upload.open();
+                    }
+                } else if let Some(interim) = &interim {
+                    interim.pass(response.status(), response.headers());
                 }
             });
         }

@@ -10,11 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
-    OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts, decide_storage,
+    OriginError, RefuseReason, RequestFacts, RequestMethod, StaleGrant, Storage, StorageFacts,
+    decide_storage,
 };
 use verge_cache::{
-    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, NotModified, ResponseHead,
-    ResponseTimes, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
+    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, Key, NotModified,
+    ResponseHead, ResponseTimes, Seeker, SentAt, StoredHead, StoredResponse, listed_tags,
+    validation_fields,
 };
 use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
 use verge_http::vary::Vary;
@@ -104,7 +106,7 @@ impl FillJob {
         stale: Arc<StoredResponse>,
     ) -> Self {
         Self {
-            routed: routed.clone(),
+            routed: routed.without_client(),
             head,
             marks: marks.clone(),
             directives: RequestDirectives::default(),
@@ -191,11 +193,7 @@ impl FillJob {
         sent: SentAt,
         (forwarded, times): (Forwarded, ArrivalTimes),
     ) -> (Tried, ForwardNotes) {
-        let times = ResponseTimes {
-            requested: sent.requested,
-            received: times.received,
-            received_wall: times.received_wall,
-        };
+        let times = times.after(&sent);
         let Forwarded { response, notes } = forwarded;
         let response = match response {
             Ok(response) => response,
@@ -367,6 +365,34 @@ impl FillJob {
             response: Response::from_parts(parts, body),
             reason,
         }
+    }
+
+    /// A POST's response, stored as one to GET if it may be; no request waits for it.
+    pub(super) fn store_post(
+        mut self,
+        key: &Key,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+        is_of_target: bool,
+    ) -> FillOutcome {
+        let head = ResponseHead::new(response.status(), response.headers(), times);
+        let mut facts = self.storage_facts(&head, notes);
+        facts.request.method = RequestMethod::Post { is_of_target };
+        if let Storage::Refuse(reason) = decide_storage(&facts) {
+            return FillOutcome::Passed { response, reason };
+        }
+        let cache = self.routed.node.cache.clone();
+        let mut permit = cache.alone(&Seeker {
+            key,
+            fields: &self.head.fields,
+            directives: &self.directives,
+            seen: None,
+            hint: None,
+        });
+        // Its own invalidation of the target came before it.
+        permit.mark_sent();
+        self.store(permit, response, times, notes, FillTarget::Own)
     }
 
     /// Names and digests of the functions that can have a part in the response.

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
+use verge_cache::{ResponseTimes, SentAt};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure, forwarded, via};
 use verge_origin::OriginTiming;
@@ -56,6 +57,17 @@ impl ForwardNotes {
 pub(super) struct ArrivalTimes {
     pub(super) received: Instant,
     pub(super) received_wall: SystemTime,
+}
+
+impl ArrivalTimes {
+    /// The times of a response to a request that was sent when `sent` says.
+    pub(super) fn after(self, sent: &SentAt) -> ResponseTimes {
+        ResponseTimes {
+            requested: sent.requested,
+            received: self.received,
+            received_wall: self.received_wall,
+        }
+    }
 }
 
 /// Sends a request to where its route leads.
@@ -175,6 +187,9 @@ fn request(routed: &Routed, bound: &mut OriginBound) -> Result<Request<Body>, Fa
     *request.uri_mut() = uri(head)?;
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = fields;
+    if let Some(interim) = &routed.interim {
+        request.extensions_mut().insert(interim.clone());
+    }
     Ok(request)
 }
 

@@ -2,8 +2,8 @@
 //! the origin is asked, and its answer freshens or removes what is stored
 //! (RFC 9111 4.3.5). The answer itself is never stored.
 
-use verge_cache::policy::RequestFacts;
-use verge_cache::{Newer, ResponseHead, ResponseTimes};
+use verge_cache::policy::{OriginError, RequestFacts};
+use verge_cache::{Newer, ResponseHead};
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
@@ -11,7 +11,7 @@ use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{depends_on_unkeyed, jitter_roll};
 use super::forward::forward;
-use super::{Search, pass};
+use super::{Search, from_stored, pass, stale};
 use crate::telemetry::Receipt;
 
 /// Forwards the HEAD as it is.
@@ -32,11 +32,7 @@ pub(super) async fn ask(
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
         request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);
-        let times = ResponseTimes {
-            requested: sent.requested,
-            received: arrived.received,
-            received_wall: arrived.received_wall,
-        };
+        let times = arrived.after(&sent);
         let newer = Newer {
             response: &ResponseHead::new(response.status(), fields, times),
             request: &head.fields,
@@ -46,6 +42,20 @@ pub(super) async fn ask(
         };
         // Its decision is the cache's affair: the client gets the origin's answer.
         let _ = cache.freshen_by_head(&search.key, stale, &newer);
+    }
+    let error = match &forwarded.response {
+        Ok(response) => OriginError::of_status(response.status()),
+        Err(failure) => Some(OriginError::Failed(*failure)),
+    };
+    if let (Some(error), Some(stored)) = (error, &search.stale)
+        && let Some(grant) = stale::grant(routed, stored, &search.directives, error)
+    {
+        let mut facts = search.facts;
+        facts.detail = Some(grant.label());
+        if let Ok(passed) = pass::answer(receipt, forwarded, facts) {
+            facts.forward_status = Some(passed.status);
+        }
+        return Ok(from_stored(routed, stored, facts));
     }
     pass::answer(receipt, forwarded, search.facts)
 }

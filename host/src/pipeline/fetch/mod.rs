@@ -13,6 +13,7 @@ pub(crate) mod key;
 mod part;
 mod pass;
 mod pieces;
+mod post;
 mod pump;
 mod slices;
 mod stale;
@@ -136,6 +137,12 @@ async fn cached(
     if search.directives.only_if_cached {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());
+    }
+    if pass::is_for_origin_to_check(&head.fields) {
+        // Preconditions that no cache evaluates (RFC 9111 4.3.2): with nothing to answer with,
+        // the origin gets them as they are.
+        let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
+        return Box::pin(passed).await;
     }
     if head.method == Method::HEAD {
         // A response to HEAD has no content to store.

@@ -14,7 +14,7 @@ use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::forward::{Forwarded, forward};
-use super::key;
+use super::{key, post};
 use crate::telemetry::{CacheReceipt, Receipt};
 
 /// Forwards the request as it is.
@@ -26,16 +26,29 @@ pub(super) async fn pass(
     facts: CacheReceipt,
 ) -> Result<Answer, Failure> {
     let head = &viewed.head;
-    let mut sent = head.clone();
+    let sent = routed.node.cache.sent_at();
+    let origin = viewed.marks.origin.clone();
+    let mut outgoing = head.clone();
     if routed.route.compresses {
         // The client may know the response by the tag of a coding that this node applied.
-        coding::add_plain_tags(&mut sent.fields);
+        coding::add_plain_tags(&mut outgoing.fields);
     }
-    let (forwarded, _) = forward(routed, sent, body, viewed.marks.origin.clone()).await;
+    let (forwarded, times) = forward(routed, outgoing, body, origin).await;
     if let Ok(response) = &forwarded.response
         && !head.method.is_safe()
     {
+        let is_unpurged = routed.node.cache.is_unpurged_since(&sent);
         invalidate(routed, head, response);
+        if is_unpurged && post::may_be_stored(routed, head) {
+            return post::answer(
+                routed,
+                receipt,
+                viewed,
+                forwarded,
+                times.after(&sent),
+                facts,
+            );
+        }
     }
     answer(receipt, forwarded, facts)
 }
@@ -68,6 +81,11 @@ pub(super) fn asks_for_less(fields: &HeaderMap) -> bool {
     ]
     .iter()
     .any(|name| fields.contains_key(name))
+}
+
+/// Whether the request has a precondition that only an origin evaluates (RFC 9111 4.3.2).
+pub(super) fn is_for_origin_to_check(fields: &HeaderMap) -> bool {
+    fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }
 
 /// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin.

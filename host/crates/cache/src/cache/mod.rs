@@ -203,6 +203,12 @@ impl Cache {
         self.0.sent_at()
     }
 
+    /// Whether nothing at all was purged since a request was sent.
+    #[must_use]
+    pub fn is_unpurged_since(&self, sent: &SentAt) -> bool {
+        self.0.purges.sequence() == sent.sequence
+    }
+
     /// What the origin's response to HEAD means for `stored`, a response to
     /// GET of the same key: it is freshened, removed, or left alone (RFC 9111 4.3.5).
     pub fn freshen_by_head(

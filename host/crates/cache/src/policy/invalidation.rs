@@ -45,8 +45,6 @@ pub fn decide_invalidation(method: &Method, status: StatusCode) -> Invalidation 
 
 /// The URIs in Location and Content-Location that are on `target`'s origin;
 /// others must not be invalidated, or one site could purge another (RFC 9111 4.4).
-///
-/// References relative to a path are left out: to invalidate them is optional.
 #[must_use]
 pub fn select_related_targets(
     target: &Target<'_>,
@@ -73,32 +71,68 @@ pub fn names_target(target: &Target<'_>, response: &HeaderMap) -> bool {
     named.is_some_and(|named| named.path == target.path && named.query.as_deref() == target.query)
 }
 
+/// What `reference` names on the target's origin (RFC 3986 5.2.2).
 fn same_origin_path(target: &Target<'_>, reference: &str) -> Option<RelatedTarget> {
     let reference = reference.split('#').next()?;
-    let path_and_query = if reference.starts_with('/') && !reference.starts_with("//") {
-        reference
-    } else {
-        let (scheme, rest) = reference.split_once("://")?;
-        if !scheme.eq_ignore_ascii_case(target.scheme.as_str()) {
-            return None;
-        }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path_and_query) = rest.split_at_checked(end)?;
+    let (before_query, query) = match reference.split_once('?') {
+        Some((before, query)) => (before, Some(query.to_owned())),
+        None => (reference, None),
+    };
+    let scheme = before_query.split_once(':').filter(|(scheme, _)| {
+        // A colon after a slash belongs to a path.
+        !scheme.contains('/')
+    });
+    let rest = match scheme {
+        Some((scheme, _)) if !scheme.eq_ignore_ascii_case(target.scheme.as_str()) => return None,
+        Some((_, rest)) if !rest.starts_with("//") => return None,
+        Some((_, rest)) => rest,
+        None => before_query,
+    };
+    let path = if let Some(rest) = rest.strip_prefix("//") {
+        let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
         let authority = Authority::parse(authority.as_bytes(), target.scheme).ok()?;
         if authority.as_str() != target.authority {
             return None;
         }
-        path_and_query
+        without_dots(path)
+    } else if rest.starts_with('/') {
+        without_dots(rest)
+    } else if rest.is_empty() {
+        let query = query.or_else(|| target.query.map(str::to_owned));
+        return Some(RelatedTarget {
+            path: target.path.to_owned(),
+            query,
+        });
+    } else {
+        let (folder, _) = target.path.rsplit_once('/')?;
+        without_dots(&format!("{folder}/{rest}"))
     };
-    let (path, query) = match path_and_query.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
-        None => (path_and_query, None),
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    Some(RelatedTarget {
-        path: path.to_owned(),
-        query,
-    })
+    Some(RelatedTarget { path, query })
+}
+
+/// An absolute path without its dot segments (RFC 3986 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_open = false;
+    for segment in path.split('/').skip(1) {
+        ends_open = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            _ => kept.push(segment),
+        }
+    }
+    let mut plain = String::with_capacity(path.len() + 1);
+    for segment in &kept {
+        plain.push('/');
+        plain.push_str(segment);
+    }
+    if ends_open || kept.is_empty() {
+        plain.push('/');
+    }
+    plain
 }
 
 impl RelatedTarget {
@@ -170,7 +204,14 @@ mod tests {
             ("https://other.example/x", None),
             ("https://shop.example:8443/x", None),
             ("//other.example/x", None),
-            ("relative", None),
+            ("//shop.example/y", Some(("/y", None))),
+            ("relative", Some(("/relative", None))),
+            ("./a/../b?x", Some(("/b", Some("x")))),
+            ("../../c/.", Some(("/c/", None))),
+            ("?q", Some(("/cart", Some("q")))),
+            ("at:noon", None),
+            ("mailto:a@shop.example", None),
+            ("", None),
             ("/cart", None),
         ];
         for (location, expected) in rows {

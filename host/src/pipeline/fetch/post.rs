@@ -1,0 +1,89 @@
+//! Responses to POST that answer a later GET, too: explicitly fresh, and by their
+//! Content-Location the representation of the target itself (RFC 9110 9.3.3).
+
+use http::{Method, Response};
+use verge_cache::ResponseTimes;
+use verge_cache::policy::names_target;
+use verge_http::cache_control::RequestDirectives;
+use verge_http::{Body, Failure};
+use verge_runtime::Context;
+
+use super::super::answer::{Answer, Source};
+use super::super::head::TrustedHead;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::fill::{FillJob, FillOutcome};
+use super::forward::Forwarded;
+use super::part::Aim;
+use super::{Search, key, pass};
+use crate::telemetry::{CacheReceipt, Receipt};
+
+/// Whether a later GET of the same target would come to the same cache and the same route.
+pub(super) fn may_be_stored(routed: &Routed, head: &TrustedHead) -> bool {
+    head.method == Method::POST
+        && routed.route.cached
+        && routed.route.accepts(&Method::GET, &head.fields)
+}
+
+/// The origin's response as it came, stored on its way if it may be.
+pub(super) fn answer(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    forwarded: Forwarded,
+    times: ResponseTimes,
+    facts: CacheReceipt,
+) -> Result<Answer, Failure> {
+    let Forwarded { response, notes } = forwarded;
+    // It answers a GET, so it is kept where one is looked for.
+    let mut head = viewed.head.clone();
+    head.method = Method::GET;
+    let as_get = ViewedRequest {
+        head,
+        marks: viewed.marks.clone(),
+        context: Context::default(),
+    };
+    let Ok(keyed) = key::keyed(routed, &as_get) else {
+        return pass::answer(receipt, Forwarded { response, notes }, facts);
+    };
+    let search = Search {
+        key: keyed.key,
+        directives: RequestDirectives::parse(&viewed.head.fields),
+        stale: None,
+        variants: Vec::new(),
+        pieces: None,
+        aim: Aim::Whole,
+        facts,
+    };
+    let key = search.key.clone();
+    let job = FillJob::new(routed, keyed.reduced.as_deref().unwrap_or(&as_get), search);
+    let mut is_stored = false;
+    let response = response.map(|response| {
+        let status = response.status();
+        let fields = response.headers().clone();
+        let is_of_target = names_target(&key::target_of(&viewed.head), &fields);
+        match job.store_post(&key, response, times, &notes, is_of_target) {
+            FillOutcome::Filling { reader, .. } => {
+                is_stored = true;
+                let mut response = Response::new(Body::stream(reader));
+                *response.status_mut() = status;
+                *response.headers_mut() = fields;
+                response
+            }
+            FillOutcome::Passed { response, .. } => response,
+            // Not reached: nothing was validated.
+            _ => Response::new(Body::Empty),
+        }
+    });
+    let mut answer = pass::answer(receipt, Forwarded { response, notes }, facts)?;
+    answer.source = Source::Forwarded;
+    if is_stored {
+        if let Some(origin) = &mut receipt.origin {
+            origin.is_filling = true;
+        }
+        if let Some(facts) = &mut answer.cache {
+            facts.stored = true;
+        }
+    }
+    Ok(answer)
+}
