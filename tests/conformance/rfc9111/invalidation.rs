@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = by_method_and_status();
     cases.extend(of_other_uris());
     cases.extend(by_post());
+    cases.extend(by_groups());
     cases
 }
 
@@ -70,6 +71,40 @@ fn by_method_and_status() -> Vec<Case> {
         );
     }
     cases
+}
+
+/// RFC 9875 3.
+fn by_groups() -> Vec<Case> {
+    const GROUPED: Fields = &[
+        ("cache-control", "max-age=60"),
+        ("cache-groups", "\"one\", \"two\""),
+    ];
+    let grouped = |name| {
+        case("9875 3", name)
+            .get(&[])
+            .at("/grouped")
+            .answer(200, GROUPED)
+    };
+    vec![
+        grouped("the response to an unsafe request names a group")
+            .ask("POST", &[])
+            .answer(200, &[("cache-group-invalidation", "\"two\"")])
+            .get(&[])
+            .at("/grouped")
+            .answer(200, GROUPED),
+        grouped("another group stays")
+            .ask("POST", &[])
+            .answer(200, &[("cache-group-invalidation", "\"three\"")])
+            .get(&[])
+            .at("/grouped")
+            .hit(),
+        grouped("the response to a safe request invalidates nothing")
+            .get(&[])
+            .answer(200, &[("cache-group-invalidation", "\"two\"")])
+            .get(&[])
+            .at("/grouped")
+            .hit(),
+    ]
 }
 
 /// RFC 9110 9.3.3.

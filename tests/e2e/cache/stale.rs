@@ -113,10 +113,14 @@ async fn validations_that_fail_leave_what_is_stored() {
         store(&node).await;
         for _ in 0..3 {
             let before = origin.count();
-            let reply = node.get("/a").await;
-            assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "old"));
-            assert_cache(&reply, "hit detail=stale-while-revalidate");
-            asked(&origin, before + 1).await;
+            // For as long as a validation took to fail, there is no other.
+            eventually("it is validated again", async || {
+                let reply = node.get("/a").await;
+                assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "old"));
+                assert_cache(&reply, "hit detail=stale-while-revalidate");
+                origin.count() > before
+            })
+            .await;
             node.settles("verge_limit_in_use{limit=\"background-validations\"}", 0.0)
                 .await;
         }
@@ -166,6 +170,38 @@ async fn an_origin_that_refuses_connections_is_covered() {
     }
     let reply = node.get("/b").await;
     assert_eq!(reply.status, 502, "nothing is stored for this one");
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_is_waited_for_by_one() {
+    let origin = Origin::start(async |request| {
+        if request.target == "/a" && request.field("if-none-match").is_some() {
+            std::future::pending::<()>().await;
+        }
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("etag", "\"a\""),
+            ("age", "70"),
+        ];
+        respond(200, &fields, "old")
+    })
+    .await;
+    let toml = format!(
+        "[origin.app]\naddresses = [\"{}\"]\ntimeouts = {{ first_byte = \"4s\" }}\nretries = 0\n\
+         [[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n",
+        origin.address
+    );
+    let node = TestNode::start(&toml).await;
+    store(&node).await;
+    for reply in ask_all(clients(&node, 4).await, "/a").await.unwrap() {
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "old"));
+        assert_cache(&reply, "fwd=stale detail=stale-on-failure");
+    }
+    // For as long as that took, nobody else waits.
+    let reply = node.get("/a").await;
+    assert_eq!(reply.text(), "old");
+    assert_cache(&reply, "hit detail=origin-failing");
+    assert_eq!(origin.count(), 2);
 }
 
 #[tokio::test]

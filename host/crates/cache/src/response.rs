@@ -87,10 +87,15 @@ pub struct StoredResponse {
     checked: AtomicU64,
     /// The age, in milliseconds, at which a soft purge ended its lifetime.
     soft_purged: AtomicU64,
+    /// Until when its origin counts as failing, in milliseconds after it was received.
+    failing_until: AtomicU64,
 }
 
 /// The age at which the lifetime of what was not purged ends.
 const NOT_PURGED: u64 = u64::MAX;
+
+/// The longest time for which an origin counts as failing before it is asked again.
+const FAILING_MAX: Duration = Duration::from_secs(30);
 
 impl<'a> ResponseHead<'a> {
     /// A response of which `times` are known; its age is worked out from its
@@ -331,6 +336,7 @@ impl StoredResponse {
         Self {
             checked: AtomicU64::new(head.sequence),
             soft_purged: AtomicU64::new(NOT_PURGED),
+            failing_until: AtomicU64::new(0),
             head,
             segments,
             content_length,
@@ -360,6 +366,7 @@ impl StoredResponse {
         Self {
             checked: AtomicU64::new(head.sequence),
             soft_purged: AtomicU64::new(NOT_PURGED),
+            failing_until: AtomicU64::new(0),
             head: Arc::new(head),
             segments: Arc::clone(&self.segments),
             content_length: self.content_length,
@@ -437,6 +444,22 @@ impl StoredResponse {
 
     pub(crate) fn set_checked(&self, sequence: u64) {
         self.checked.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Validating it failed at `now`, after `took`: for as long again its origin counts as failing.
+    ///
+    /// So whoever waits for an origin that does not answer, most do not.
+    pub fn note_origin_failure(&self, now: Instant, took: Duration) {
+        let until = now.saturating_duration_since(self.head.received) + took.min(FAILING_MAX);
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.failing_until.fetch_max(until, Ordering::AcqRel);
+    }
+
+    /// Whether its origin counts as failing at `now`.
+    #[must_use]
+    pub fn is_origin_failing(&self, now: Instant) -> bool {
+        let until = self.failing_until.load(Ordering::Acquire);
+        now.saturating_duration_since(self.head.received) < Duration::from_millis(until)
     }
 
     /// How fresh it is at `now`: a soft purge ended its lifetime, so that all

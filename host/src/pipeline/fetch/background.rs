@@ -23,6 +23,9 @@ pub(super) fn validate(
     stored: &Arc<StoredResponse>,
 ) {
     let node = &routed.node;
+    if stored.is_origin_failing(node.clock.now()) {
+        return;
+    }
     let Some(place) = node.background_validations.try_acquire() else {
         return;
     };

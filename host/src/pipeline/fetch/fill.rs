@@ -2,6 +2,7 @@
 //! response, and the decision about storing it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
@@ -198,14 +199,14 @@ impl FillJob {
         let response = match response {
             Ok(response) => response,
             Err(failure) => {
-                let stale = self.stale_after(OriginError::Failed(failure));
+                let stale = self.stale_after(OriginError::Failed(failure), sent.requested);
                 permit.fail(failure);
                 let outcome = stale.unwrap_or(FillOutcome::Failed(failure));
                 return (Tried::Done(outcome), notes);
             }
         };
         let error = OriginError::of_status(response.status());
-        if let Some(stale) = error.and_then(|error| self.stale_after(error)) {
+        if let Some(stale) = error.and_then(|error| self.stale_after(error, sent.requested)) {
             permit.fail_with_status(response.status());
             return (Tried::Done(stale), notes);
         }
@@ -223,9 +224,11 @@ impl FillJob {
     }
 
     /// The stored response that was to be validated, if it answers in the place of `error`.
-    fn stale_after(&self, error: OriginError) -> Option<FillOutcome> {
+    fn stale_after(&self, error: OriginError, requested: Instant) -> Option<FillOutcome> {
         let stored = self.stale.as_ref()?;
         let grant = stale::grant(&self.routed, stored, &self.directives, error)?;
+        let now = self.routed.node.clock.now();
+        stored.note_origin_failure(now, now.saturating_duration_since(requested));
         Some(FillOutcome::Stale {
             stored: Arc::clone(stored),
             grant,

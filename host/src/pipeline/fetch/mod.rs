@@ -184,6 +184,12 @@ fn look_up(
                     background::validate(routed, viewed, key, &stored);
                     return Ok(from_stored(routed, &stored, facts));
                 }
+                Reuse::Validate(reason)
+                    if stale::answers_while_failing(routed, &stored, &directives, reason) =>
+                {
+                    facts.detail = Some("origin-failing");
+                    return Ok(from_stored(routed, &stored, facts));
+                }
                 Reuse::Validate(reason) => {
                     let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
                     (facts, Some(stored))

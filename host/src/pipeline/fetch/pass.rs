@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, Response};
 use verge_cache::Target as KeyTarget;
 use verge_cache::policy::{Invalidation, decide_invalidation, select_related_targets};
-use verge_http::{Body, Failure, coding};
+use verge_http::{Body, Failure, coding, surrogate};
 
 use super::super::answer::Answer;
 use super::super::head::TrustedHead;
@@ -88,16 +88,20 @@ pub(super) fn is_for_origin_to_check(fields: &HeaderMap) -> bool {
     fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE)
 }
 
-/// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin.
+/// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin;
+/// RFC 9875 3: the groups that the origin names.
 fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>) {
+    let cache = &routed.node.cache;
+    let target = key::target_of(head);
+    let groups = surrogate::invalidated_groups(response.headers());
+    cache.invalidate_groups(target, &groups);
     match decide_invalidation(&head.method, response.status()) {
         Invalidation::Keep(_) => {}
         Invalidation::Target => {
-            let target = key::target_of(head);
             // What is stored for a URI may stand under a key that is coarser than it.
             let invalidate = |target: KeyTarget<'_>| {
                 key::each_stored_target(&routed.generation.sites, target, |stored| {
-                    routed.node.cache.invalidate_target(stored);
+                    cache.invalidate_target(stored);
                 });
             };
             invalidate(target);

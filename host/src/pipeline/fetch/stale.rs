@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
-use verge_cache::policy::{OriginError, StaleGrant, StaleOnError, decide_stale_on_error};
+use verge_cache::policy::{
+    OriginError, StaleGrant, StaleOnError, ValidateReason, decide_stale_on_error,
+};
 use verge_cache::{Released, StoredResponse};
 use verge_http::Failure;
 use verge_http::cache_control::RequestDirectives;
-use verge_http::failure::Side;
+use verge_http::failure::{OriginFault, Side};
 
 use super::super::answer::Answer;
 use super::super::routed::Routed;
@@ -26,6 +28,20 @@ pub(super) fn grant(
         StaleOnError::Serve(grant) => Some(grant),
         StaleOnError::PassError(_) => None,
     }
+}
+
+/// Whether `stored`, stale, answers without another try: the last one failed just now, and took
+/// so long that nobody else should wait for the next.
+pub(super) fn answers_while_failing(
+    routed: &Routed,
+    stored: &Arc<StoredResponse>,
+    directives: &RequestDirectives,
+    reason: ValidateReason,
+) -> bool {
+    let error = OriginError::Failed(Failure::unsent(OriginFault::DestinationUnavailable));
+    reason == ValidateReason::Stale
+        && stored.is_origin_failing(routed.node.clock.now())
+        && grant(routed, stored, directives, error).is_some()
 }
 
 /// The origin's error that a leader met. What failed on the leader's side of the origin may be
