@@ -12,6 +12,7 @@
 mod rfc9111 {
     mod conditions;
     mod freshness;
+    mod hops;
     mod invalidation;
     pub(crate) mod kit;
     mod ranges;
@@ -39,6 +40,7 @@ mod rfc9111 {
         all.extend(invalidation::cases());
         all.extend(stale::cases());
         all.extend(ranges::cases());
+        all.extend(hops::cases());
         all
     }
 
