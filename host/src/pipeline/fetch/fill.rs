@@ -2,7 +2,6 @@
 //! response, and the decision about storing it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
@@ -11,13 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
-    OriginError, RefuseReason, RequestFacts, RequestMethod, StaleGrant, Storage, StorageFacts,
+    OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts,
     decide_storage,
 };
 use verge_cache::{
-    Begun, FillPermit, FillReader, FillStart, FillWriter, Freshened, Key, NotModified,
-    ResponseHead, ResponseTimes, Seeker, SentAt, StoredHead, StoredResponse, listed_tags,
-    validation_fields,
+    Begun, FillPermit, FillReader, FillStart, FillWriter, ResponseHead, ResponseTimes, SentAt,
+    StoredHead, StoredResponse, listed_tags, validation_fields,
 };
 use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
 use verge_http::vary::Vary;
@@ -30,7 +28,6 @@ use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
 use super::part::Aim;
 use super::pump::pump;
-use super::stale;
 use crate::telemetry::FillReceipt;
 
 /// What a fetch came to.
@@ -69,17 +66,17 @@ pub(super) type Withheld = Vec<(HeaderName, HeaderValue)>;
 pub(super) struct FillJob {
     pub(super) routed: Routed,
     pub(super) head: TrustedHead,
-    marks: RequestMarks,
-    directives: RequestDirectives,
-    stale: Option<Arc<StoredResponse>>,
-    variants: Vec<Arc<StoredResponse>>,
+    pub(super) marks: RequestMarks,
+    pub(super) directives: RequestDirectives,
+    pub(super) stale: Option<Arc<StoredResponse>>,
+    pub(super) variants: Vec<Arc<StoredResponse>>,
     /// Its place among the fetches that go on without their client.
-    place: Option<Permit>,
-    aim: Aim,
+    pub(super) place: Option<Permit>,
+    pub(super) aim: Aim,
 }
 
 /// What one try of a fetch came to.
-enum Tried {
+pub(super) enum Tried {
     Done(FillOutcome),
     /// The 304 was about something else: ask again without preconditions.
     Again(FillPermit),
@@ -96,25 +93,6 @@ impl FillJob {
             variants: search.variants,
             place: None,
             aim: search.aim,
-        }
-    }
-
-    /// A validation that no client waits for.
-    pub(super) fn in_background(
-        routed: &Routed,
-        head: TrustedHead,
-        marks: &RequestMarks,
-        stale: Arc<StoredResponse>,
-    ) -> Self {
-        Self {
-            routed: routed.without_client(),
-            head,
-            marks: marks.clone(),
-            directives: RequestDirectives::default(),
-            stale: Some(stale),
-            variants: Vec::new(),
-            place: None,
-            aim: Aim::Whole,
         }
     }
 
@@ -223,18 +201,6 @@ impl FillJob {
         (tried, notes)
     }
 
-    /// The stored response that was to be validated, if it answers in the place of `error`.
-    fn stale_after(&self, error: OriginError, requested: Instant) -> Option<FillOutcome> {
-        let stored = self.stale.as_ref()?;
-        let grant = stale::grant(&self.routed, stored, &self.directives, error)?;
-        let now = self.routed.node.clock.now();
-        stored.note_origin_failure(now, now.saturating_duration_since(requested));
-        Some(FillOutcome::Stale {
-            stored: Arc::clone(stored),
-            grant,
-        })
-    }
-
     /// The request for all of the response, or the part that is wanted, whatever part the
     /// client asked for, with the preconditions of the stored response (RFC 9111 4.3.1).
     fn own_request(&self) -> TrustedHead {
@@ -265,7 +231,7 @@ impl FillJob {
         head
     }
 
-    fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
+    pub(super) fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
         let mut facts = RequestFacts::of(
             &self.head.method,
             &self.head.fields,
@@ -276,39 +242,6 @@ impl FillJob {
         facts.has_unkeyed_input =
             depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
         facts
-    }
-
-    /// What was asked with the validators of stored responses is answered with 304.
-    fn freshen(
-        &self,
-        permit: FillPermit,
-        not_modified: &Response<Body>,
-        times: ResponseTimes,
-        notes: &ForwardNotes,
-    ) -> Tried {
-        let fields = not_modified.headers();
-        let head = ResponseHead::new(not_modified.status(), fields, times);
-        let answer = NotModified {
-            response: &head,
-            request: &self.head.fields,
-            facts: self.facts(fields, notes),
-            route: &self.routed.route.policy,
-        };
-        let freshened = match &self.stale {
-            Some(stale) => permit.freshen(stale, &answer),
-            None => permit.adopt(&self.variants, &answer),
-        };
-        let (stored, is_stored) = match freshened {
-            Freshened::Stored(stored) => (stored, true),
-            Freshened::Used(stored, _) => (stored, false),
-            Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
-        };
-        let withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
-        Tried::Done(FillOutcome::Freshened {
-            stored,
-            is_stored,
-            withheld,
-        })
     }
 
     /// The facts by which it is decided whether `head` may be stored.
@@ -368,34 +301,6 @@ impl FillJob {
             response: Response::from_parts(parts, body),
             reason,
         }
-    }
-
-    /// A POST's response, stored as one to GET if it may be; no request waits for it.
-    pub(super) fn store_post(
-        mut self,
-        key: &Key,
-        response: Response<Body>,
-        times: ResponseTimes,
-        notes: &ForwardNotes,
-        is_of_target: bool,
-    ) -> FillOutcome {
-        let head = ResponseHead::new(response.status(), response.headers(), times);
-        let mut facts = self.storage_facts(&head, notes);
-        facts.request.method = RequestMethod::Post { is_of_target };
-        if let Storage::Refuse(reason) = decide_storage(&facts) {
-            return FillOutcome::Passed { response, reason };
-        }
-        let cache = self.routed.node.cache.clone();
-        let mut permit = cache.alone(&Seeker {
-            key,
-            fields: &self.head.fields,
-            directives: &self.directives,
-            seen: None,
-            hint: None,
-        });
-        // Its own invalidation of the target came before it.
-        permit.mark_sent();
-        self.store(permit, response, times, notes, FillTarget::Own)
     }
 
     /// Names and digests of the functions that can have a part in the response.

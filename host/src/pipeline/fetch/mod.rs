@@ -17,6 +17,7 @@ mod post;
 mod pump;
 mod slices;
 mod stale;
+mod validate;
 
 use std::sync::Arc;
 

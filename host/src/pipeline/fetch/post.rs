@@ -2,8 +2,9 @@
 //! Content-Location the representation of the target itself (RFC 9110 9.3.3).
 
 use http::{Method, Response};
-use verge_cache::ResponseTimes;
-use verge_cache::policy::names_target;
+use verge_cache::partial::FillTarget;
+use verge_cache::policy::{RequestMethod, Storage, decide_storage, names_target};
+use verge_cache::{Key, ResponseHead, ResponseTimes, Seeker};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::{Body, Failure};
 use verge_runtime::Context;
@@ -13,7 +14,7 @@ use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
-use super::forward::Forwarded;
+use super::forward::{ForwardNotes, Forwarded};
 use super::part::Aim;
 use super::{Search, key, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -86,4 +87,34 @@ pub(super) fn answer(
         }
     }
     Ok(answer)
+}
+
+impl FillJob {
+    /// A POST's response, stored as one to GET if it may be; no request waits for it.
+    fn store_post(
+        mut self,
+        key: &Key,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+        is_of_target: bool,
+    ) -> FillOutcome {
+        let head = ResponseHead::new(response.status(), response.headers(), times);
+        let mut facts = self.storage_facts(&head, notes);
+        facts.request.method = RequestMethod::Post { is_of_target };
+        if let Storage::Refuse(reason) = decide_storage(&facts) {
+            return FillOutcome::Passed { response, reason };
+        }
+        let cache = self.routed.node.cache.clone();
+        let mut permit = cache.alone(&Seeker {
+            key,
+            fields: &self.head.fields,
+            directives: &self.directives,
+            seen: None,
+            hint: None,
+        });
+        // Its own invalidation of the target came before it.
+        permit.mark_sent();
+        self.store(permit, response, times, notes, FillTarget::Own)
+    }
 }

@@ -1,0 +1,90 @@
+//! A fetch that validates what is stored: a 304, or an error of the origin.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Response;
+use verge_cache::policy::OriginError;
+use verge_cache::{
+    FillPermit, Freshened, NotModified, ResponseHead, ResponseTimes, StoredResponse,
+};
+use verge_http::Body;
+use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
+
+use super::super::head::TrustedHead;
+use super::super::routed::Routed;
+use super::super::triggers::RequestMarks;
+use super::fill::{FillJob, FillOutcome, Tried, withheld_fields};
+use super::forward::ForwardNotes;
+use super::part::Aim;
+use super::stale;
+
+impl FillJob {
+    /// A validation that no client waits for.
+    pub(super) fn in_background(
+        routed: &Routed,
+        head: TrustedHead,
+        marks: &RequestMarks,
+        stale: Arc<StoredResponse>,
+    ) -> Self {
+        Self {
+            routed: routed.without_client(),
+            head,
+            marks: marks.clone(),
+            directives: RequestDirectives::default(),
+            stale: Some(stale),
+            variants: Vec::new(),
+            place: None,
+            aim: Aim::Whole,
+        }
+    }
+
+    /// The stored response that was to be validated, if it answers in the place of `error`.
+    pub(super) fn stale_after(
+        &self,
+        error: OriginError,
+        requested: Instant,
+    ) -> Option<FillOutcome> {
+        let stored = self.stale.as_ref()?;
+        let grant = stale::grant(&self.routed, stored, &self.directives, error)?;
+        let now = self.routed.node.clock.now();
+        stored.note_origin_failure(now, now.saturating_duration_since(requested));
+        Some(FillOutcome::Stale {
+            stored: Arc::clone(stored),
+            grant,
+        })
+    }
+
+    /// What was asked with the validators of stored responses is answered with 304.
+    pub(super) fn freshen(
+        &self,
+        permit: FillPermit,
+        not_modified: &Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+    ) -> Tried {
+        let fields = not_modified.headers();
+        let head = ResponseHead::new(not_modified.status(), fields, times);
+        let answer = NotModified {
+            response: &head,
+            request: &self.head.fields,
+            facts: self.facts(fields, notes),
+            route: &self.routed.route.policy,
+        };
+        let freshened = match &self.stale {
+            Some(stale) => permit.freshen(stale, &answer),
+            None => permit.adopt(&self.variants, &answer),
+        };
+        let (stored, is_stored) = match freshened {
+            Freshened::Stored(stored) => (stored, true),
+            Freshened::Used(stored, _) => (stored, false),
+            Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
+        };
+        let withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
+        Tried::Done(FillOutcome::Freshened {
+            stored,
+            is_stored,
+            withheld,
+        })
+    }
+}
