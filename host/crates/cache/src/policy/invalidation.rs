@@ -161,6 +161,8 @@ impl InvalidationRefusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -222,6 +224,23 @@ mod tests {
                 .first()
                 .map(|related| (related.path.as_str(), related.query.as_deref()));
             assert_eq!(found, expected, "{location}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn references_never_leave_the_origin(reference in "[a-z:/.?#@%0-9 -]{0,40}") {
+            let target = Target {
+                scheme: Scheme::Https,
+                authority: "shop.example",
+                path: "/a/b",
+                query: Some("q"),
+            };
+            if let Some(related) = same_origin_path(&target, &reference) {
+                prop_assert!(related.path.starts_with('/'), "{:?}", related);
+                let has_dots = related.path.split('/').any(|part| part == "." || part == "..");
+                prop_assert!(!has_dots, "{:?}", related);
+            }
         }
     }
 }
