@@ -23,6 +23,10 @@ pub(super) fn grant(
     directives: &RequestDirectives,
     error: OriginError,
 ) -> Option<StaleGrant> {
+    if stored.head().status().is_server_error() {
+        // One error is no better than another, and the newer one is true.
+        return None;
+    }
     let freshness = stored.freshness(routed.node.clock.now());
     match decide_stale_on_error(error, &freshness, directives) {
         StaleOnError::Serve(grant) => Some(grant),
