@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpListener;
 use verge_tests::origin::{Origin, hang_up, respond};
-use verge_tests::{TestNode, eventually};
+use verge_tests::{Reply, TestNode, eventually};
 
 use super::kit::{
     Gate, SteppedOrigin, ask_all, asked, assert_cache, begin, clients, expect, node_with, send,
@@ -41,8 +41,13 @@ fn fresh() -> verge_tests::origin::OriginResponse {
     respond(200, &fields, "new")
 }
 
+/// One request on a connection of its own.
+async fn get(node: &TestNode, path: &str) -> Reply {
+    clients(node, 1).await.remove(0).get(path).await
+}
+
 async fn store(node: &TestNode) {
-    assert_eq!(node.get("/a").await.text(), "old");
+    assert_eq!(get(node, "/a").await.text(), "old");
     settled(node).await;
 }
 
@@ -64,7 +69,7 @@ async fn stale_answers_go_out_at_once_while_one_validation_is_under_way() {
     assert_eq!(validation.field("if-none-match"), Some("\"a\""));
     gate.open();
     eventually("the new response is stored", async || {
-        node.get("/a").await.text() == "new"
+        get(&node, "/a").await.text() == "new"
     })
     .await;
     assert_eq!(origin.count(), 2, "one validation for all of them");
@@ -88,14 +93,18 @@ async fn a_304_in_the_background_freshens() {
     store(&node).await;
     // What the client asks of caches is not asked of the origin.
     let fields = [("cache-control", "max-stale=30"), ("range", "bytes=0-0")];
-    let reply = node.client().await.get_with("/a", &fields).await;
+    let reply = clients(&node, 1)
+        .await
+        .remove(0)
+        .get_with("/a", &fields)
+        .await;
     assert_eq!(reply.text(), "o");
     asked(&origin, 2).await;
     let validation = origin.requests().remove(1);
     assert_eq!(validation.field("cache-control"), None);
     assert_eq!(validation.field("range"), None);
     eventually("it is fresh again", async || {
-        let reply = node.get("/a").await;
+        let reply = get(&node, "/a").await;
         assert_eq!(reply.text(), "old");
         !reply.cache_status().contains("detail")
     })
@@ -115,7 +124,7 @@ async fn validations_that_fail_leave_what_is_stored() {
             let before = origin.count();
             // For as long as a validation took to fail, there is no other.
             eventually("it is validated again", async || {
-                let reply = node.get("/a").await;
+                let reply = get(&node, "/a").await;
                 assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "old"));
                 assert_cache(&reply, "hit detail=stale-while-revalidate");
                 origin.count() > before
@@ -135,7 +144,7 @@ async fn validations_in_the_background_are_bounded() {
     let toml = format!("{limits}{}", verge_tests::node::route_to(&origin));
     let node = TestNode::start(&toml).await;
     store(&node).await;
-    let reply = node.get("/a").await;
+    let reply = get(&node, "/a").await;
     assert_eq!(reply.text(), "old");
     assert_cache(&reply, "hit detail=stale-while-revalidate");
     let refused = "verge_limit_hits_total{limit=\"background-validations\"}";
@@ -168,7 +177,7 @@ async fn an_origin_that_refuses_connections_is_covered() {
         assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, "old"));
         assert_cache(&reply, "fwd=stale detail=stale-on-failure !stored");
     }
-    let reply = node.get("/b").await;
+    let reply = get(&node, "/b").await;
     assert_eq!(reply.status, 502, "nothing is stored for this one");
 }
 
@@ -198,7 +207,7 @@ async fn an_origin_that_does_not_answer_is_waited_for_by_one() {
         assert_cache(&reply, "fwd=stale detail=stale-on-failure");
     }
     // For as long as that took, nobody else waits.
-    let reply = node.get("/a").await;
+    let reply = get(&node, "/a").await;
     assert_eq!(reply.text(), "old");
     assert_cache(&reply, "hit detail=origin-failing");
     assert_eq!(origin.count(), 2);
