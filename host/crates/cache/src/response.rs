@@ -353,6 +353,7 @@ impl StoredResponse {
         Self {
             checked: AtomicU64::new(head.sequence),
             soft_purged: AtomicU64::new(NOT_PURGED),
+            failing_until: AtomicU64::new(0),
             content_length: segments.iter().map(|s| s.len() as u64).sum(),
             head,
             segments,

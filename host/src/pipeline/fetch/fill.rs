@@ -10,8 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
-    OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts,
-    decide_storage,
+    OriginError, RefuseReason, RequestFacts, StaleGrant, Storage, StorageFacts, decide_storage,
 };
 use verge_cache::{
     Begun, FillPermit, FillReader, FillStart, FillWriter, ResponseHead, ResponseTimes, SentAt,
