@@ -15,6 +15,7 @@ mod pass;
 mod pieces;
 mod post;
 mod pump;
+mod sliced_body;
 mod slices;
 mod stale;
 mod validate;

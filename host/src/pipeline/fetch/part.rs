@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use verge_cache::partial::{
-    Combination, FillTarget, PartialStorage, combined_fields, decide_combination,
+    Combination, FillTarget, Part, PartialStorage, Pieces, combined_fields, decide_combination,
     decide_partial_storage, part_of,
 };
 use verge_cache::policy::RefuseReason;
@@ -57,6 +57,38 @@ impl Aim {
     }
 }
 
+impl PartAim {
+    /// The fields under which a 206 with `fields` is stored: those of the pieces that it
+    /// belongs to, as it updates them (RFC 9111 3.4).
+    fn fields(&self, status: StatusCode, fields: &HeaderMap, times: ResponseTimes) -> HeaderMap {
+        let Some(part) = part_of(status, fields) else {
+            return fields.clone();
+        };
+        let pieces = self.pieces.as_ref();
+        let held = pieces.and_then(|stored| Some((stored.head(), stored.pieces()?)));
+        let mut stored = match held {
+            Some((head, pieces)) if is_combined(head, pieces, fields, part, times) => {
+                combined_fields(head, fields)
+            }
+            _ => fields.clone(),
+        };
+        // What Content-Range promises; a part that ends before is not stored.
+        stored.insert(CONTENT_LENGTH, HeaderValue::from(part.range.len()));
+        stored
+    }
+}
+
+fn is_combined(
+    head: &StoredHead,
+    pieces: &Pieces,
+    fields: &HeaderMap,
+    part: Part,
+    times: ResponseTimes,
+) -> bool {
+    let (held, new) = ((head.fields(), pieces.total()), (fields, part.total));
+    decide_combination(held, new, times.received_wall) == Combination::Combine
+}
+
 impl FillJob {
     /// Begins to store the answer to a request for a part.
     pub(super) fn store_part(
@@ -101,22 +133,7 @@ impl FillJob {
         notes: &ForwardNotes,
     ) -> FillOutcome {
         let (parts, body) = response.into_parts();
-        let found = part_of(parts.status, &parts.headers);
-        let mut fields = parts.headers.clone();
-        if let Some(stored) = &aim.pieces
-            && let Some(pieces) = stored.pieces()
-            && let Some(new) = found
-        {
-            let held = (stored.head().fields(), pieces.total());
-            let new = (&parts.headers, new.total);
-            if decide_combination(held, new, times.received_wall) == Combination::Combine {
-                fields = combined_fields(stored.head(), &parts.headers);
-            }
-        }
-        if let Some(part) = found {
-            // What Content-Range promises; a part that ends before is not stored.
-            fields.insert(CONTENT_LENGTH, HeaderValue::from(part.range.len()));
-        }
+        let fields = aim.fields(parts.status, &parts.headers, times);
         let head = ResponseHead::new(parts.status, &fields, times);
         let decision = decide_partial_storage(&self.storage_facts(&head, notes));
         let reason = match decision {

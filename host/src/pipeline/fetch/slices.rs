@@ -5,14 +5,10 @@
 //! An origin that answers a slice with the whole is taken at its word: the
 //! whole is passed on and stored as ever.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
 use verge_cache::partial::{Part, part_of};
 use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::{Key, Lookup};
@@ -28,6 +24,7 @@ use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::part::{Aim, KeepPart, PartAim};
+use super::sliced_body::SlicedBody;
 use super::{Search, from_stored, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -46,17 +43,7 @@ pub(super) async fn fetch(
     // A slice that may not be stored would be fetched for nothing.
     let size = size.min(routed.node.cache.settings().max_object).max(1);
     let asked = range::single_range(&head.method, &head.fields);
-    let slices = Arc::new(Slices {
-        routed: routed.clone(),
-        viewed: ViewedRequest {
-            head: head.clone(),
-            marks: viewed.marks.clone(),
-            context: viewed.context.clone(),
-        },
-        whole: search.key.clone(),
-        directives: search.directives.clone(),
-        size,
-    });
+    let slices = Arc::new(Slices::new(routed, viewed, &search, size));
     let number = match asked {
         Some(RangeSpec::From(first) | RangeSpec::Bounded(first, _)) => first / size,
         Some(RangeSpec::Suffix(_)) | None => 0,
@@ -116,8 +103,8 @@ fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
 }
 
 /// A response in slices, and the request that it is for.
-struct Slices {
-    routed: Routed,
+pub(super) struct Slices {
+    pub(super) routed: Routed,
     viewed: ViewedRequest,
     whole: Key,
     directives: RequestDirectives,
@@ -126,7 +113,7 @@ struct Slices {
 
 /// What all slices of one representation have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
+pub(super) struct Found {
     total: u64,
     entity_tag: Option<HeaderValue>,
     last_modified: Option<HeaderValue>,
@@ -158,9 +145,28 @@ impl Found {
 }
 
 impl Slices {
+    fn new(routed: &Routed, viewed: &ViewedRequest, search: &Search, size: u64) -> Self {
+        Self {
+            routed: routed.clone(),
+            viewed: ViewedRequest {
+                head: viewed.head.clone(),
+                marks: viewed.marks.clone(),
+                context: viewed.context.clone(),
+            },
+            whole: search.key.clone(),
+            directives: search.directives.clone(),
+            size,
+        }
+    }
+
     fn key(&self, number: u64) -> Key {
         let cache = &self.routed.node.cache;
         cache.slice_key(&self.whole, self.size, number)
+    }
+
+    /// The slice in which `position` lies.
+    pub(super) fn number(&self, position: u64) -> u64 {
+        position / self.size
     }
 
     /// The bytes of slice `number`, as it is asked for.
@@ -250,7 +256,7 @@ impl Slices {
         want: ByteRange,
         is_part: bool,
     ) -> Result<Answer, Failure> {
-        let first = want.first / self.size;
+        let first = self.number(want.first);
         let content = if number == first {
             std::mem::take(&mut answer.body)
         } else {
@@ -267,16 +273,7 @@ impl Slices {
             answer.status = StatusCode::OK;
             answer.fields.remove(CONTENT_RANGE);
         }
-        answer.body = Body::stream(SlicedBody {
-            current: Some(self.part_of_slice(first, content, &found, want)),
-            next: Next::None,
-            number: first,
-            last: want.last / self.size,
-            left: want.len(),
-            want,
-            found,
-            slices: self,
-        });
+        answer.body = Body::stream(SlicedBody::new(self, found, want, content));
         Ok(answer)
     }
 
@@ -285,7 +282,7 @@ impl Slices {
     /// # Errors
     /// The representation has changed: what was sent of it cannot be completed. What is
     /// stored of the old one goes.
-    async fn next(
+    pub(super) async fn next(
         &self,
         receipt: &mut Receipt,
         number: u64,
@@ -315,7 +312,13 @@ impl Slices {
     }
 
     /// What of the content of slice `number` lies within `want`.
-    fn part_of_slice(&self, number: u64, content: Body, found: &Found, want: ByteRange) -> Body {
+    pub(super) fn part_of_slice(
+        &self,
+        number: u64,
+        content: Body,
+        found: &Found,
+        want: ByteRange,
+    ) -> Body {
         let slice = self.range(number);
         let last = slice.last.min(found.total.saturating_sub(1)).min(want.last);
         let first = slice.first.max(want.first);
@@ -327,118 +330,5 @@ impl Slices {
             last: last - slice.first,
         };
         narrow(content, part)
-    }
-}
-
-type NextSlice = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
-
-/// The slice behind the one that is being sent: one, so that memory stays bounded and the
-/// origin is not asked for what nobody may read.
-enum Next {
-    None,
-    Asked(NextSlice),
-    Here(Result<Body, Failure>),
-}
-
-/// The parts of slices one after the other.
-struct SlicedBody {
-    slices: Arc<Slices>,
-    found: Found,
-    want: ByteRange,
-    current: Option<Body>,
-    next: Next,
-    /// The slice that `current` is of.
-    number: u64,
-    /// The last slice that is wanted.
-    last: u64,
-    left: u64,
-}
-
-impl SlicedBody {
-    /// Asks for the next slice while this one is sent.
-    fn look_ahead(&mut self, context: &mut Context<'_>) {
-        if matches!(self.next, Next::None) && self.number < self.last {
-            let (slices, found) = (Arc::clone(&self.slices), self.found.clone());
-            let number = self.number + 1;
-            self.next = Next::Asked(Box::pin(async move {
-                let node = &slices.routed.node;
-                let (now, wall) = (node.clock.now(), node.clock.wall());
-                // Told to nobody: what the origin cost is counted where it is asked.
-                let mut receipt = Receipt::begin(slices.routed.id, now, wall);
-                slices.next(&mut receipt, number, &found).await
-            }));
-        }
-        if let Next::Asked(asked) = &mut self.next
-            && let Poll::Ready(here) = asked.as_mut().poll(context)
-        {
-            self.next = Next::Here(here);
-        }
-    }
-
-    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
-        while self.left > 0 {
-            self.look_ahead(context);
-            if let Some(current) = &mut self.current {
-                match ready!(Pin::new(current).poll_frame(context)) {
-                    Some(Ok(frame)) => {
-                        let data = frame.into_data().unwrap_or_default();
-                        if !data.is_empty() {
-                            return Poll::Ready(Some(Ok(data)));
-                        }
-                    }
-                    Some(Err(failure)) => return Poll::Ready(Some(Err(failure))),
-                    None => self.current = None,
-                }
-                continue;
-            }
-            match std::mem::replace(&mut self.next, Next::None) {
-                Next::Here(Ok(content)) => {
-                    self.number += 1;
-                    let part =
-                        self.slices
-                            .part_of_slice(self.number, content, &self.found, self.want);
-                    self.current = Some(part);
-                }
-                Next::Here(Err(failure)) => return Poll::Ready(Some(Err(failure))),
-                Next::Asked(asked) => {
-                    self.next = Next::Asked(asked);
-                    return Poll::Pending;
-                }
-                Next::None => {
-                    let failure = Failure::responding(OriginFault::ResponseIncomplete);
-                    return Poll::Ready(Some(Err(failure)));
-                }
-            }
-        }
-        Poll::Ready(None)
-    }
-}
-
-impl http_body::Body for SlicedBody {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let data = match ready!(self.poll_data(context)) {
-            Some(Ok(data)) => data,
-            Some(Err(failure)) => {
-                self.left = 0;
-                return Poll::Ready(Some(Err(failure)));
-            }
-            None => return Poll::Ready(None),
-        };
-        self.left = self.left.saturating_sub(data.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
     }
 }
