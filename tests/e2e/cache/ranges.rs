@@ -8,7 +8,7 @@ use verge_tests::origin::{respond, respond_in_steps};
 use verge_tests::{Client, Origin, Reply, TestNode};
 
 use super::kit::{
-    Gate, SteppedOrigin, assert_cache, begin, begin_with, clients, expect, expect_end,
+    Gate, SteppedOrigin, Steps, assert_cache, begin, begin_with, clients, expect, expect_end,
     expect_failure, finish, node_with, rest, send, settled, stats,
 };
 
@@ -234,32 +234,43 @@ async fn part_far_behind_what_has_arrived_is_not_held_up() {
     drop(whole);
 }
 
-/// Answers `bytes=5-` under If-Range with the rest, and the whole in two steps, or cut.
-async fn origin_that_is_cut() -> Origin {
-    Origin::start(async |request| {
-        if request.field("range") == Some("bytes=5-") {
-            assert_eq!(request.field("if-range"), Some("\"a\""));
-            let fields = [
-                ("cache-control", "max-age=60"),
-                ("content-range", "bytes 5-9/10"),
-                ("etag", "\"a\""),
-            ];
-            return respond(206, &fields, "56789");
+/// Holds what sends a response; dropping it cuts the response.
+type Held = std::sync::Arc<Mutex<Option<Steps>>>;
+
+/// Answers `bytes=5-` under If-Range with the rest, and the whole up to there.
+async fn origin_that_is_cut(held: &Held) -> Origin {
+    let held = std::sync::Arc::clone(held);
+    Origin::start(move |request| {
+        let held = std::sync::Arc::clone(&held);
+        async move {
+            if request.field("range") == Some("bytes=5-") {
+                assert_eq!(request.field("if-range"), Some("\"a\""));
+                let fields = [
+                    ("cache-control", "max-age=60"),
+                    ("content-range", "bytes 5-9/10"),
+                    ("etag", "\"a\""),
+                ];
+                return respond(206, &fields, "56789");
+            }
+            let (steps, response) = respond_in_steps(200, TYPED);
+            send(&steps, "01234");
+            *held.lock() = Some(steps);
+            response
         }
-        let (steps, response) = respond_in_steps(200, TYPED);
-        steps.send(Some(Bytes::from_static(b"01234"))).unwrap();
-        response
     })
     .await
 }
 
 #[tokio::test]
 async fn content_that_was_cut_is_completed_by_asking_for_the_rest() {
-    let origin = origin_that_is_cut().await;
+    let held = Held::default();
+    let origin = origin_that_is_cut(&held).await;
     let node = TestNode::before(&origin).await;
     let mut client = connect(&node).await;
     let (head, mut body) = begin(&mut client, "/a").await;
     assert_eq!(head.status, 200);
+    expect(&mut body, "01234").await;
+    held.lock().take();
     expect_failure(&mut body).await;
     settled(&node).await;
     // What has come is there, and is never taken for the whole.
@@ -288,10 +299,13 @@ async fn part_that_was_cut_is_not_stored() {
         ("content-range", "bytes 0-9/20"),
         ("content-length", "10"),
     ];
-    let origin = Origin::start(async move |_| {
-        let (steps, response) = respond_in_steps(206, fields);
-        steps.send(Some(Bytes::from_static(b"01234"))).unwrap();
-        response
+    let held = Held::default();
+    let steps = std::sync::Arc::clone(&held);
+    let origin = Origin::start(move |_| {
+        let (sender, response) = respond_in_steps(206, fields);
+        send(&sender, "01234");
+        *steps.lock() = Some(sender);
+        async move { response }
     })
     .await;
     let node = TestNode::before(&origin).await;
@@ -300,6 +314,8 @@ async fn part_that_was_cut_is_not_stored() {
         let asked = [("range", "bytes=0-9")];
         let (head, mut body) = begin_with(&mut client, "/a", &asked).await;
         assert_eq!(head.status, 206);
+        expect(&mut body, "01234").await;
+        held.lock().take();
         expect_failure(&mut body).await;
         settled(&node).await;
         assert_eq!((origin.count(), stats(&node).entries), (count, 0));
