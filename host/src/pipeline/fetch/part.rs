@@ -10,7 +10,9 @@ use verge_cache::partial::{
     decide_partial_storage, part_of,
 };
 use verge_cache::policy::RefuseReason;
-use verge_cache::{Begun, FillPermit, FillStart, Key, ResponseHead, ResponseTimes, StoredResponse};
+use verge_cache::{
+    Begun, FillPermit, FillStart, Key, ResponseHead, ResponseTimes, StoredHead, StoredResponse,
+};
 use verge_http::Body;
 
 use super::fill::{FillJob, FillOutcome, withheld_fields};

@@ -5,6 +5,7 @@
 //! and followed is the parent's.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
@@ -256,10 +257,10 @@ impl Rest {
         };
         let part = part_search(routed, &search, aim, facts);
         let answer = join(routed, receipt, viewed, part).await?;
+        if let Some(part) = self.rest_in(&answer, total, now) {
+            return Ok(self.assemble(answer, part, total, is_part));
+        }
         match answer.status {
-            StatusCode::PARTIAL_CONTENT if self.is_rest(&answer, total, now) => {
-                Ok(self.assemble(answer, total, is_part))
-            }
             // The origin knows nothing of these pieces: from the beginning, without them.
             StatusCode::PARTIAL_CONTENT
             | StatusCode::RANGE_NOT_SATISFIABLE
@@ -274,18 +275,18 @@ impl Rest {
         }
     }
 
-    /// Whether a 206 is what was asked for, of the same representation.
-    fn is_rest(&self, answer: &Answer, total: u64, now: std::time::SystemTime) -> bool {
-        let Some(part) = part_of(answer.status, &answer.fields) else {
-            return false;
-        };
+    /// The part that a 206 holds, if all that was asked for is in it, and it is of the same
+    /// representation.
+    fn rest_in(&self, answer: &Answer, total: u64, now: SystemTime) -> Option<ByteRange> {
+        let part = part_of(answer.status, &answer.fields)?;
         let held = (self.stored.head().fields(), Some(total));
         let new = (&answer.fields, part.total);
-        part.range == self.gap && decide_combination(held, new, now) == Combination::Combine
+        let is_same = decide_combination(held, new, now) == Combination::Combine;
+        (is_same && part.range.contains(self.gap)).then_some(part.range)
     }
 
     /// Stored bytes, what arrives, stored bytes.
-    fn assemble(self, mut answer: Answer, total: u64, is_part: bool) -> Answer {
+    fn assemble(self, mut answer: Answer, part: ByteRange, total: u64, is_part: bool) -> Answer {
         let (want, gap) = (self.want, self.gap);
         let mut bodies = Vec::with_capacity(3);
         if want.first < gap.first {
@@ -296,13 +297,13 @@ impl Rest {
             bodies.extend(self.stored.part(before));
         }
         let arriving = std::mem::take(&mut answer.body);
-        let all = ByteRange {
-            first: 0,
-            last: gap.len() - 1,
+        let rest = ByteRange {
+            first: gap.first - part.first,
+            last: gap.last - part.first,
         };
         bodies.push(match arriving.exact_len() {
-            Some(_) => narrow(arriving, all),
-            None => Body::stream(PartBody::new(arriving, all)),
+            Some(_) => narrow(arriving, rest),
+            None => Body::stream(PartBody::new(arriving, rest)),
         });
         if gap.last < want.last {
             let behind = ByteRange {
