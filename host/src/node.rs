@@ -3,6 +3,7 @@
 mod admin_source;
 mod handler;
 mod listener_settings;
+mod region;
 mod start;
 mod stop;
 mod workers;
@@ -17,6 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use verge_base::{Clock, Permits, Random};
 use verge_cache::Cache;
+use verge_shared::Shared;
 
 pub(crate) use start::admin_token;
 pub use start::{StartError, engine_settings, start};
@@ -43,6 +45,8 @@ pub struct NodeState {
     pub foundation: Foundation,
     /// The cache; it outlives generations.
     pub cache: Cache,
+    /// What is shared with other nodes, if anything is.
+    pub shared: Option<Arc<Shared>>,
     /// Where receipts go.
     pub telemetry: Telemetry,
     /// Connections, as a limit.

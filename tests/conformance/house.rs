@@ -14,13 +14,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of ours a crate may use.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("verge-base", &[]),
     ("verge-http", &["verge-base"]),
     ("verge-config", &[]),
     ("verge-cache", &["verge-base", "verge-http"]),
     ("verge-origin", &["verge-base", "verge-http"]),
     ("verge-runtime", &["verge-base", "verge-http"]),
+    ("verge-shared", &["verge-base", "verge-http", "verge-cache"]),
     (
         "verge",
         &[
@@ -30,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "verge-cache",
             "verge-origin",
             "verge-runtime",
+            "verge-shared",
         ],
     ),
     ("verge-sdk", &["verge-sdk-macros"]),
@@ -46,6 +48,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "verge-cache",
             "verge-origin",
             "verge-runtime",
+            "verge-shared",
         ],
     ),
     (
@@ -58,6 +61,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "verge-cache",
             "verge-origin",
             "verge-runtime",
+            "verge-shared",
         ],
     ),
 ];
@@ -66,7 +70,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 const RESERVED: [(&str, &[&str]); 10] = [
     ("wasmtime", &["verge-runtime"]),
     ("wit-", &["verge-runtime", "verge-sdk"]),
-    ("redis", &[]),
+    ("redis", &["verge-shared"]),
     (
         "hyper",
         &["verge", "verge-origin", "verge-tests", "verge-benches"],

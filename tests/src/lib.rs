@@ -19,6 +19,7 @@ pub mod guests;
 pub mod log;
 pub mod node;
 pub mod origin;
+pub mod redis;
 pub mod wire;
 
 use std::time::{Duration, Instant};

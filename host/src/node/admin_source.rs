@@ -73,6 +73,7 @@ impl AdminSource for NodeSource {
                 .access_log()
                 .map(|log| log.sample())
                 .unwrap_or_default(),
+            shared: state.shared.as_ref().map(|shared| shared.sample()),
         }
     }
 

@@ -13,7 +13,7 @@ use verge_config::{Config, LogTarget, Problem, SecretSource};
 use verge_runtime::{Engine, EngineSettings};
 
 use super::listener_settings::listener_settings;
-use super::{Addresses, NodeState, RunningNode, workers};
+use super::{Addresses, NodeState, RunningNode, region, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
@@ -114,10 +114,13 @@ fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, S
         source,
     })?;
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
+    let cache = Cache::new(cache_settings(config), clock.clone());
+    let shared = region::start(config, &clock, &random, &cache)?;
     Ok(Arc::new(NodeState {
         admin_auth: AdminAuth::new(token),
         drain_deadline: Mutex::new(None),
-        cache: Cache::new(cache_settings(config), clock.clone()),
+        cache,
+        shared,
         telemetry: Telemetry::new(metrics, access_log),
         connections: Permits::new("connections", config.limits.connections),
         requests: Permits::new("requests", config.limits.requests),

@@ -106,6 +106,18 @@ impl HistogramText<'_> {
     pub(super) fn put_one(mut self, histogram: &Histogram) -> fmt::Result {
         write_histogram(&mut self.0, histogram)
     }
+
+    /// One that was counted elsewhere: upper bounds in seconds, and how many were in each
+    /// bucket alone.
+    pub(super) fn put_buckets(
+        mut self,
+        sum_seconds: f64,
+        count: u64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        self.0
+            .encode_histogram::<NoLabelSet>(sum_seconds, count, buckets, None)
+    }
 }
 
 fn write_histogram(encoder: &mut MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {

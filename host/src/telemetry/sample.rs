@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use verge_base::Permits;
+use verge_shared::SharedSample;
 
 /// The node's levels at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -22,6 +23,9 @@ pub struct Sample {
     pub pools: Vec<PoolSample>,
     /// The access log.
     pub access_log: AccessLogSample,
+    /// What is shared with other nodes, if anything is.
+    #[serde(skip)]
+    pub shared: Option<SharedSample>,
 }
 
 /// The cache's levels.

@@ -73,9 +73,18 @@ fn ensure_curl() -> Outcome {
     packages::ensure(&[("curl", "curl")])
 }
 
+/// Tests start servers of their own on free ports; the package's service is not used.
+fn ensure_redis() -> Outcome {
+    packages::ensure(&[("redis-server", "redis-server")])
+}
+
 /// `test [ARGUMENTS]`
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     step("curl, for the test of the demo", ensure_curl)?;
+    step(
+        "redis-server, for the tests of what nodes share",
+        ensure_redis,
+    )?;
     prepare(None)?;
     let tests = test_arguments(arguments);
     step("testing the node's workspace", || {
@@ -135,7 +144,8 @@ pub(crate) fn versus(arguments: &[String]) -> Outcome {
 /// What benches measure: the optimised node, the functions, and other programs.
 fn prepare_benches() -> Outcome {
     step("programs to measure with", || {
-        packages::ensure(&[("nginx", "nginx-light"), ("wrk", "wrk")])
+        packages::ensure(&[("nginx", "nginx-light"), ("wrk", "wrk")])?;
+        ensure_redis()
     })?;
     prepare(None)?;
     step("building the node", || {

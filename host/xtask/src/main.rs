@@ -27,7 +27,7 @@ cargo xtask COMMAND [ARGUMENTS]
   demo     set up, then run a node with config/demo.toml in front of a demo origin
   test     set up, then run every test; arguments go to `cargo test` of the node's
            workspace, and the functions' own tests are left out then
-  bench    set up (nginx and wrk are installed if missing), then run the benches;
+  bench    set up (nginx, wrk and redis-server are installed if missing), then run the benches;
            arguments go to `cargo bench`
   versus   the same for the comparison with nginx alone; arguments go to the bench
 ";

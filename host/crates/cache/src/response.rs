@@ -249,6 +249,12 @@ impl StoredHead {
         &self.vary
     }
 
+    /// The values of the fields it varies by, of the request that it was fetched for.
+    #[must_use]
+    pub fn variant_key(&self) -> &VariantKey {
+        &self.variant_key
+    }
+
     /// Whether it answers a request with these fields (RFC 9111 4.1).
     #[must_use]
     pub fn is_selected_by(&self, request: &HeaderMap) -> bool {

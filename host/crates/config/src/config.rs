@@ -15,6 +15,7 @@ use crate::node::{Admin, Cache, Listen, Log, Node, Runtime, Stop};
 use crate::origin::Origin;
 use crate::policy::{CacheFields, Policy};
 use crate::problem::{ConfigErrors, Lines, Place, Problem};
+use crate::redis::Redis;
 use crate::schema::Key;
 use crate::site::Site;
 use crate::site_read::{Targets, read_sites};
@@ -67,6 +68,8 @@ pub struct Config {
     pub compression: Compression,
     /// `[cache]`: which fields of responses are for caches.
     pub cache_fields: CacheFields,
+    /// `[redis]`, if there is one.
+    pub redis: Option<Redis>,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[function.NAME]`
@@ -230,6 +233,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let cache_fields = CacheFields::read(&table);
     let policy = Policy::read(&table, &Policy::default());
     drop(table);
+    let redis = Redis::read(&root.table("redis"));
     let runtime = Runtime::read(&root.table("runtime"));
 
     let tables = (
@@ -279,6 +283,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         cache,
         compression,
         cache_fields,
+        redis,
         runtime,
         files: Vec::new(),
         places: BTreeMap::new(),

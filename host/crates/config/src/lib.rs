@@ -18,6 +18,7 @@ mod origin;
 mod policy;
 mod problem;
 mod route_key;
+mod redis;
 mod route_paths;
 mod schema;
 mod section;
@@ -39,6 +40,7 @@ pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTl
 pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
+pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
 pub use schema::Key;
 pub use site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,

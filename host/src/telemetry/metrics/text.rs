@@ -1,5 +1,7 @@
 //! The metrics' names and help texts, and nothing else: the only file that
-//! knows them.
+//! knows them, with `shared` for what nodes share.
+
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +44,11 @@ impl Collector for Collected {
         self.sites(&mut page)?;
         self.cache(&mut page)?;
         self.functions(&mut page)?;
-        self.origins(&mut page)
+        self.origins(&mut page)?;
+        match &self.sample.shared {
+            Some(sample) => shared::encode(sample, &mut page),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,0 +1,371 @@
+//! Stored responses of a region: found by any node, saved by the node that
+//! fetched them.
+//!
+//! A response is used only whole: all of its content is here before its head
+//! is given out, so that Redis cannot fail a response that has begun. Nothing is
+//! found while the node has not read the purge stream lately.
+
+pub(crate) mod format;
+mod save;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use redis::{Value, cmd};
+use tokio::sync::Semaphore;
+
+use crate::histogram::{Histogram, HistogramSample};
+use crate::link::{Link, Surroundings};
+use crate::stream::Stream;
+use crate::trouble::Trouble;
+use format::{Head, KeyDigest, decode_chunk};
+pub use save::SavedResponse;
+pub(crate) use save::Saver;
+
+/// Reads Redis's clock and all variants of a key.
+const LOOK: &str = "local t = redis.call('TIME') \
+return {string.format('%010d%06d', t[1], t[2]), redis.call('HVALS', KEYS[1])}";
+
+/// Redis's time stands before each head, in digits.
+const STAMP_BYTES: usize = 16;
+
+/// Chunks that one command asks for.
+const CHUNKS_AT_ONCE: u32 = 4;
+
+/// The unit in which bytes under way are counted.
+const LOAD_UNIT: u64 = 1 << 10;
+
+/// Why nothing was found; also how a lookup ended, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LookupOutcome {
+    /// A response was found.
+    Hit,
+    /// There is none.
+    Miss,
+    /// The purge stream has not been read lately.
+    Untrusted,
+    /// Redis did not answer in time.
+    Slow,
+    /// Redis is not there, or left alone for a while.
+    Off,
+    /// Redis did not answer as it should.
+    Trouble,
+    /// What was found is damaged, or of another version.
+    Garbage,
+    /// A part of the content is gone.
+    Incomplete,
+    /// As much content is under way as may be.
+    Busy,
+}
+
+impl LookupOutcome {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 9] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Untrusted,
+        Self::Slow,
+        Self::Off,
+        Self::Trouble,
+        Self::Garbage,
+        Self::Incomplete,
+        Self::Busy,
+    ];
+
+    /// The word for metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Untrusted => "untrusted",
+            Self::Slow => "slow",
+            Self::Off => "off",
+            Self::Trouble => "trouble",
+            Self::Garbage => "garbage",
+            Self::Incomplete => "incomplete",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+impl From<Trouble> for LookupOutcome {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::TimedOut => Self::Slow,
+            Trouble::Disconnected | Trouble::BreakerOpen => Self::Off,
+            Trouble::Busy => Self::Busy,
+            Trouble::Garbage => Self::Garbage,
+            Trouble::Broken | Trouble::Full | Trouble::ReadOnly | Trouble::Refused => Self::Trouble,
+        }
+    }
+}
+
+/// One variant that is kept for a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The record of its head.
+    pub record: &'a [u8],
+    /// What the wall clock of the node that saved it says now. Redis's own clock tells how
+    /// long ago that was: no clock has to agree with another.
+    pub writer_wall: SystemTime,
+    /// Bytes of its content.
+    pub content_length: u64,
+    /// The local purge sequence that says the same as when its origin request was sent.
+    pub sequence: u64,
+}
+
+/// A response that was found, whole.
+#[derive(Clone, Debug)]
+pub struct LoadedResponse<T> {
+    /// What was made of its record.
+    pub head: T,
+    /// All of its content, in pieces.
+    pub content: Vec<Bytes>,
+    /// The local purge sequence that says the same as when its origin request was sent.
+    pub sequence: u64,
+}
+
+/// What the tier has done.
+#[derive(Clone, Debug)]
+pub struct L2Sample {
+    /// Lookups by how they ended.
+    pub lookups: Vec<(&'static str, u64)>,
+    /// How long lookups took that Redis was asked for.
+    pub latency: HistogramSample,
+    /// Saves by how they ended.
+    pub saves: Vec<(&'static str, u64)>,
+    /// Saves that wait.
+    pub waiting: u64,
+}
+
+/// See the module; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct L2(Arc<Inner>);
+
+struct Inner {
+    around: Arc<Surroundings>,
+    stream: Stream,
+    link: Link,
+    loads: Arc<Semaphore>,
+    outcomes: [AtomicU64; LookupOutcome::ALL.len()],
+    latency: Histogram,
+}
+
+impl L2 {
+    pub(crate) fn new(around: &Arc<Surroundings>, stream: &Stream, link: Link) -> Self {
+        let units = around.settings.loads_max / LOAD_UNIT;
+        let units = usize::try_from(units).unwrap_or(usize::MAX);
+        Self(Arc::new(Inner {
+            stream: stream.clone(),
+            link,
+            loads: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
+            latency: Histogram::default(),
+            around: Arc::clone(around),
+        }))
+    }
+
+    /// Looks for the variant that `pick` likes best: it reads each one, and says `None` to
+    /// what does not answer the request, else how it ranks.
+    pub(crate) async fn load<T>(
+        &self,
+        key: &KeyDigest,
+        pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
+    ) -> Result<LoadedResponse<T>, LookupOutcome> {
+        let inner = &self.0;
+        let begun = inner.around.clock.now();
+        let found = if inner.stream.is_trusted(begun) {
+            let found = self.find(key, pick).await;
+            let took = inner.around.clock.now().saturating_duration_since(begun);
+            inner.latency.observe(took);
+            found
+        } else {
+            Err(LookupOutcome::Untrusted)
+        };
+        let outcome = match &found {
+            Ok(_) => LookupOutcome::Hit,
+            Err(outcome) => *outcome,
+        };
+        if let Some(counter) = inner.outcomes.get(outcome as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        found
+    }
+
+    async fn find<T>(
+        &self,
+        key: &KeyDigest,
+        mut pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
+    ) -> Result<LoadedResponse<T>, LookupOutcome> {
+        let inner = &self.0;
+        let names = Names::new(&inner.around.settings.prefix, key);
+        let mut command = cmd("EVAL");
+        command.arg(LOOK).arg(1).arg(names.variants());
+        let reply = inner.link.command(&command).await?;
+        let (now_us, values) = read_variants(reply).ok_or(LookupOutcome::Garbage)?;
+        let mut best: Option<(SystemTime, T, Head)> = None;
+        let mut is_garbage = false;
+        for value in values {
+            let Some((ago_us, head)) = bulk(value).and_then(|bytes| stamped(&bytes, now_us, key))
+            else {
+                is_garbage = true;
+                continue;
+            };
+            // What was asked for before a purge stream that nobody remembers is not used.
+            let Some(sequence) = inner.stream.sequence_at(head.position) else {
+                continue;
+            };
+            let writer_us = head.saved_us.saturating_add(ago_us);
+            let candidate = Candidate {
+                record: &head.record,
+                writer_wall: SystemTime::UNIX_EPOCH
+                    .checked_add(Duration::from_micros(writer_us))
+                    .ok_or(LookupOutcome::Garbage)?,
+                content_length: head.content_length,
+                sequence,
+            };
+            if let Some((rank, picked)) = pick(candidate)
+                && best.as_ref().is_none_or(|(known, ..)| *known < rank)
+            {
+                best = Some((rank, picked, head));
+            }
+        }
+        let Some((_, picked, head)) = best else {
+            return Err(if is_garbage {
+                LookupOutcome::Garbage
+            } else {
+                LookupOutcome::Miss
+            });
+        };
+        let content = match &head.inline {
+            Some(inline) if inline.is_empty() => Vec::new(),
+            Some(inline) => vec![inline.clone()],
+            None => self.content(&names, key, &head).await?,
+        };
+        // Asked once more: a purge of this node may have come meanwhile.
+        let sequence = inner.stream.sequence_at(head.position);
+        Ok(LoadedResponse {
+            head: picked,
+            content,
+            sequence: sequence.ok_or(LookupOutcome::Miss)?,
+        })
+    }
+
+    async fn content(
+        &self,
+        names: &Names,
+        key: &KeyDigest,
+        head: &Head,
+    ) -> Result<Vec<Bytes>, LookupOutcome> {
+        let inner = &self.0;
+        if head.content_length > inner.around.settings.object_max {
+            return Err(LookupOutcome::Miss);
+        }
+        let units = u32::try_from(head.content_length.div_ceil(LOAD_UNIT)).unwrap_or(u32::MAX);
+        let Ok(_under_way) = inner.loads.try_acquire_many(units) else {
+            return Err(LookupOutcome::Busy);
+        };
+        let chunks = head.chunks();
+        let mut content = Vec::new();
+        for first in (0..chunks).step_by(CHUNKS_AT_ONCE as usize) {
+            let indices = first..chunks.min(first + CHUNKS_AT_ONCE);
+            let mut command = cmd("MGET");
+            for index in indices.clone() {
+                command.arg(names.chunk(head.fill, index));
+            }
+            let values = match inner.link.command(&command).await? {
+                Value::Array(values) if values.len() == indices.len() => values,
+                _ => return Err(LookupOutcome::Garbage),
+            };
+            for (index, value) in indices.zip(values) {
+                let bytes = bulk(value).ok_or(LookupOutcome::Incomplete)?;
+                let piece = decode_chunk(&bytes, key, head, index);
+                content.push(piece.ok_or(LookupOutcome::Garbage)?);
+            }
+        }
+        Ok(content)
+    }
+
+    pub(crate) fn sample(&self, saver: &Saver) -> L2Sample {
+        let counts = LookupOutcome::ALL.iter().zip(&self.0.outcomes);
+        L2Sample {
+            lookups: counts
+                .map(|(outcome, count)| (outcome.label(), count.load(Ordering::Relaxed)))
+                .collect(),
+            latency: self.0.latency.sample(),
+            saves: saver.outcomes(),
+            waiting: saver.waiting(),
+        }
+    }
+}
+
+/// Redis's time and all variants of a key.
+fn read_variants(reply: Value) -> Option<(u64, Vec<Value>)> {
+    let Value::Array(parts) = reply else {
+        return None;
+    };
+    let [Value::BulkString(now), Value::Array(values)] = <[Value; 2]>::try_from(parts).ok()? else {
+        return None;
+    };
+    Some((stamp(&now)?, values))
+}
+
+/// A head and how long ago it was saved, by Redis's clock; never negative.
+fn stamped(bytes: &Bytes, now_us: u64, key: &KeyDigest) -> Option<(u64, Head)> {
+    let (saved, _) = bytes.split_at_checked(STAMP_BYTES)?;
+    let ago_us = now_us.saturating_sub(stamp(saved)?);
+    Some((ago_us, Head::decode(&bytes.slice(STAMP_BYTES..), key)?))
+}
+
+/// Microseconds of Unix time, as the scripts write them.
+fn stamp(text: &[u8]) -> Option<u64> {
+    let is_right = text.len() == STAMP_BYTES && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text)
+        .ok()
+        .filter(|_| is_right)?
+        .parse()
+        .ok()
+}
+
+fn bulk(value: Value) -> Option<Bytes> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes.into()),
+        _ => None,
+    }
+}
+
+/// The Redis keys of one cache key; they are all in one slot of a cluster.
+pub(crate) struct Names {
+    prefix: String,
+    key: String,
+}
+
+impl Names {
+    pub(crate) fn new(prefix: &str, key: &KeyDigest) -> Self {
+        let mut text = String::with_capacity(64);
+        for byte in key {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        Self {
+            prefix: prefix.to_owned(),
+            key: text,
+        }
+    }
+
+    pub(crate) fn variants(&self) -> String {
+        format!("{}:r:{{{}}}", self.prefix, self.key)
+    }
+
+    pub(crate) fn chunk(&self, fill: format::Fill, index: u32) -> String {
+        format!("{}:c:{{{}}}:{fill:032x}:{index}", self.prefix, self.key)
+    }
+
+    pub(crate) fn lease(&self) -> String {
+        format!("{}:f:{{{}}}", self.prefix, self.key)
+    }
+}
