@@ -17,8 +17,8 @@ mod node;
 mod origin;
 mod policy;
 mod problem;
-mod route_key;
 mod redis;
+mod route_key;
 mod route_paths;
 mod schema;
 mod section;
@@ -39,8 +39,8 @@ pub use node::{
 pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTls};
 pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
-pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
+pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use schema::Key;
 pub use site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
