@@ -60,6 +60,26 @@ fn problems_of_routes_have_place_path_and_remedy() {
             "config/x.toml:13:19: site[0].route[0].methods[1]: \"post\" is not valid; expected a method in capital letters, such as \"GET\"",
         ),
         (
+            "origin = \"app\"\nkey = { query = \"sort\" }",
+            "config/x.toml:13:17: site[0].route[0].key.query: \"sort\" is not known; expected \"as-is\" or \"sorted\" or \"none\"",
+        ),
+        (
+            "origin = \"app\"\nkey = { allow = [\"q\"], drop_preset = \"tracking\" }",
+            "config/x.toml:13:17: site[0].route[0].key.allow: has both parameters that count and parameters that do not; expected `allow`, or `drop` and `drop_preset`",
+        ),
+        (
+            "origin = \"app\"\nkey = { query = \"none\", drop = [\"a\"] }",
+            "config/x.toml:13:17: site[0].route[0].key.query: nothing of the query counts, so there is nothing to choose from it; expected \"as-is\" or \"sorted\" beside `allow`, `drop` and `drop_preset`",
+        ),
+        (
+            "origin = \"app\"\nkey = { drop = [\"a*b\"] }",
+            "config/x.toml:13:17: site[0].route[0].key.drop[0]: \"a*b\" is not valid; expected the name of a parameter, or its beginning with a `*`",
+        ),
+        (
+            "origin = \"app\"\ncompression = true",
+            "config/x.toml:13:15: site[0].route[0].compression: found a boolean; expected \"on\" or \"off\"",
+        ),
+        (
             "origin = \"app\"\nfields = { \"x y\" = true }",
             "config/x.toml:13:20: site[0].route[0].fields.\"x y\": \"x y\" is not a field name; expected a field name",
         ),
@@ -124,6 +144,22 @@ fn problems_of_sections_have_place_path_and_remedy() {
         (
             "limits.idel = \"1s\"",
             "config/x.toml:1:8: limits.idel: unknown key; did you mean `idle`?",
+        ),
+        (
+            "[compression]\ncodings = [\"br\", \"br\"]",
+            "config/x.toml:2:18: compression.codings[1]: is named twice; expected each coding once",
+        ),
+        (
+            "[compression]\ncodings = [\"deflate\"]",
+            "config/x.toml:2:12: compression.codings[0]: \"deflate\" is not known; expected \"br\" or \"zstd\" or \"gzip\"",
+        ),
+        (
+            "[compression]\ntypes = [\"text\"]",
+            "config/x.toml:2:10: compression.types[0]: \"text\" is not valid; expected a media type without parameters, such as \"text/html\", \"text/*\" or \"application/*+json\"",
+        ),
+        (
+            "[compression]\nmin_size = \"1MiB\"\nmax_size = \"1KiB\"",
+            "config/x.toml:2:12: compression.min_size: `min_size` is over `max_size`; expected at most as much as `max_size`",
         ),
         (
             "[node]\nbanana = 1",

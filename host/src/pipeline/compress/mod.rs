@@ -95,17 +95,20 @@ pub(super) fn apply_preconditions(
     let decision = decide(routed, head, answer);
     let before = answer.status;
     let plain = answer.fields.get(ETAG).cloned();
-    if let (CodingDecision::Encode(coding), Some(tag)) = (decision, &plain) {
-        if let Some(coded) = coding::coded_tag(tag, coding) {
-            answer.fields.insert(ETAG, coded);
-        }
+    let coded = match (decision, &plain) {
+        (CodingDecision::Encode(coding), Some(tag)) => coding::coded_tag(tag, coding),
+        _ => None,
+    };
+    // A client that has the response as it is may go on with it.
+    let may_be_plain = coded.is_none() || AcceptedCodings::of(&head.fields).accepts_identity();
+    if let (Some(coded), Some(plain)) = (coded, plain) {
+        answer.fields.insert(ETAG, coded);
         conditions::apply_preconditions(head, answer, now);
         if answer.status == before {
-            answer.fields.insert(ETAG, tag.clone());
+            answer.fields.insert(ETAG, plain);
         }
     }
-    // A client that has the response as it is may go on with it.
-    if answer.status == before && AcceptedCodings::of(&head.fields).accepts_identity() {
+    if answer.status == before && may_be_plain {
         conditions::apply_preconditions(head, answer, now);
     }
     let varies = !matches!(decision, CodingDecision::Fixed(_));
