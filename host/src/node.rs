@@ -4,6 +4,7 @@ mod admin_source;
 mod handler;
 mod listener_settings;
 mod region;
+mod purging;
 mod start;
 mod stop;
 mod workers;

@@ -6,6 +6,8 @@
 //! [`AdminSource`].
 
 pub mod auth;
+mod content;
+pub mod purge;
 mod routes;
 pub mod source;
 
@@ -26,6 +28,7 @@ use tokio::time::{sleep, timeout};
 use verge_base::{Permit, Permits};
 
 pub use auth::{AdminAuth, AdminToken, Admission, TokenInvalid};
+pub use purge::{PurgeDone, PurgeItem, PurgeScopeText, ScopeProblem};
 pub use source::{
     AdminSource, DrainStatus, FunctionStatus, GenerationStatus, Readiness, ReloadCause,
     ReloadProblem, ReloadReport, ReloadResult, Status,

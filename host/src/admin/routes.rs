@@ -18,16 +18,17 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::auth::{AdminAuth, Admission};
+use super::purge::{self, PURGE_BYTES_MAX};
 use super::source::{AdminSource, Readiness, ReloadResult, Status};
 use crate::telemetry::{Sample, metrics};
 
-/// A request with more content is refused, in bytes; no path reads any.
-const MOST_CONTENT_BYTES: u64 = 64 << 10;
+/// A request with more content is refused, in bytes.
+const MOST_CONTENT_BYTES: u64 = PURGE_BYTES_MAX as u64;
 
 /// How long an answer waits for a reload. The reload itself goes on.
 pub(super) const RELOAD_TIME: Duration = Duration::from_secs(60);
 
-type Source = Arc<dyn AdminSource>;
+pub(super) type Source = Arc<dyn AdminSource>;
 
 /// The whole API.
 pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
@@ -38,6 +39,7 @@ pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/status", get(status))
         .route("/reload", post(reload))
+        .route("/purge", post(purge::purge))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(auth, guard))
@@ -52,7 +54,7 @@ async fn guard(State(auth): State<AdminAuth>, request: Request, next: Next) -> R
         refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
             explanation,
-            "no path of this API reads any",
+            "at most 1 MiB, which only /purge reads",
         )
     } else if is_open {
         next.run(request).await
@@ -125,7 +127,7 @@ async fn index(State(source): State<Source>) -> Response {
     struct Answer {
         name: &'static str,
         version: &'static str,
-        paths: [Entry; 6],
+        paths: [Entry; 7],
     }
     let entry = |method, path, what| Entry { method, path, what };
     let answer = Answer {
@@ -150,6 +152,7 @@ async fn index(State(source): State<Source>) -> Response {
             ),
             entry("GET", "/status", "what the node is running"),
             entry("POST", "/reload", "read configuration and functions anew"),
+            entry("POST", "/purge", "take stored responses out of the cache"),
         ],
     };
     json(StatusCode::OK, &answer)
@@ -222,7 +225,7 @@ async fn wrong_method() -> Response {
 }
 
 /// An error: what is wrong, and what would be right.
-fn refusal(status: StatusCode, error: &str, expected: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, error: &str, expected: &str) -> Response {
     #[derive(Serialize)]
     struct Answer<'a> {
         error: &'a str,
@@ -231,7 +234,7 @@ fn refusal(status: StatusCode, error: &str, expected: &str) -> Response {
     json(status, &Answer { error, expected })
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     // Indented, because it is read by people with curl as often as by programs.
     let Ok(mut text) = serde_json::to_vec_pretty(value) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use super::purge::{PurgeDone, PurgeItem, ScopeProblem};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
 /// The node, as the admin API sees it. Nothing here but [`reload`](Self::reload)
@@ -22,6 +23,12 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// What the node is running.
     fn status(&self) -> Status;
+
+    /// Purges one scope.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem>;
 
     /// Reads configuration and functions anew. Calls at the same time may
     /// share one reload. The returned future is always run to its end.

@@ -83,6 +83,21 @@ impl AdminSource for FakeNode {
         }
     }
 
+    fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem> {
+        match &item.scope {
+            PurgeScopeText::Key(key) => Ok(PurgeDone {
+                scope: format!("key {key}"),
+                hardness: if item.soft { "soft" } else { "hard" }.to_owned(),
+                sequence: 7,
+                id: "id".to_owned(),
+            }),
+            _ => Err(ScopeProblem {
+                what: "not that one".to_owned(),
+                expected: "a key".to_owned(),
+            }),
+        }
+    }
+
     fn reload(&self) -> BoxFuture<'_, ReloadReport> {
         Box::pin(async {
             self.may_reload.notified().await;

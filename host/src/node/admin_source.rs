@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::NodeState;
+use super::{NodeState, purging};
 use crate::admin::{
-    AdminSource, DrainStatus, FunctionStatus, GenerationStatus, Readiness, ReloadProblem,
-    ReloadResult, Status,
+    AdminSource, DrainStatus, FunctionStatus, GenerationStatus, PurgeDone, PurgeItem, Readiness,
+    ReloadProblem, ReloadResult, ScopeProblem, Status,
 };
 use crate::listener::DrainPhase;
 use crate::reload::{self, ReloadCause, ReloadReport};
@@ -106,6 +106,10 @@ impl AdminSource for NodeSource {
                 .collect(),
             origins: generation.origins.keys().map(ToString::to_string).collect(),
         }
+    }
+
+    fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem> {
+        purging::purge(&self.0, item)
     }
 
     fn reload(&self) -> BoxFuture<'_, crate::admin::ReloadReport> {

@@ -15,6 +15,7 @@ mod routed;
 pub mod routing;
 pub mod sanitize;
 mod triggers;
+pub(crate) mod url;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use verge_http::{Body, Failure};
 pub use exchange::{Exchange, ExchangeBody};
 pub use failure_response::failure_parts;
 pub use triggers::SiteScope;
+pub(crate) use url::OperatorUrl;
 
 use crate::node::NodeState;
 use answer::Answer;

@@ -165,7 +165,11 @@ fn check_version(version: Version) -> Result<(), ClientFault> {
 }
 
 /// The target in origin form (RFC 9112 3.2.1), or `*` of an OPTIONS (3.2.4).
-fn origin_form(method: &Method, uri: &Uri, bytes_max: usize) -> Result<PathAndQuery, ClientFault> {
+pub(super) fn origin_form(
+    method: &Method,
+    uri: &Uri,
+    bytes_max: usize,
+) -> Result<PathAndQuery, ClientFault> {
     let Some(target) = uri.path_and_query() else {
         return if uri.authority().is_some() && uri.scheme().is_some() {
             // An absolute URI without a path means its root (RFC 9110 4.2.3).
