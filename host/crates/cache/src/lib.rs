@@ -28,6 +28,7 @@ pub mod partial;
 pub mod policy;
 mod purge;
 pub mod record;
+mod refusals;
 mod response;
 mod segment;
 mod settings;
@@ -51,6 +52,7 @@ pub use purge::{
     Hardness, PREFIX_SEGMENTS_MAX, PURGE_RECORDS_MAX, PURGE_WIRE_MAX, Purge, PurgeCause, PurgeId,
     PurgeScope, PurgeTarget, Purged, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind, WireInvalid,
 };
+pub use refusals::{LastRefusal, NotStored, REFUSALS_MAX};
 pub use response::{ResponseHead, StoredHead, StoredResponse};
 pub use settings::CacheSettings;
 pub use stats::CacheStats;

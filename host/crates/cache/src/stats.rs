@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::cache::Swept;
+use crate::policy::RefuseReason;
 use crate::purge::ScopeKind;
 
 /// Counters of the cache; each is one relaxed addition, off the hit path.
@@ -15,8 +16,19 @@ pub(crate) struct Stats {
     ledger_refusals: AtomicU64,
     collapsed: AtomicU64,
     purges: [AtomicU64; ScopeKind::ALL.len()],
+    refusals: Refusals,
     swept_removed: AtomicU64,
     swept_softened: AtomicU64,
+}
+
+/// By the place of the reason in [`RefuseReason::ALL`], which is their order.
+#[derive(Debug)]
+struct Refusals([AtomicU64; RefuseReason::ALL.len()]);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
 }
 
 /// What the cache holds and has done, at one moment.
@@ -51,6 +63,9 @@ pub struct CacheStats {
     pub purges: u64,
     /// The same by [`ScopeKind::index`].
     pub purges_by_scope: [u64; ScopeKind::ALL.len()],
+    /// Responses that were not stored, by the place of the reason in
+    /// [`RefuseReason::ALL`], since the start.
+    pub refusals: [u64; RefuseReason::ALL.len()],
     /// Stored responses that sweeps removed because they had been purged, since the start.
     pub swept_removed: u64,
     /// Stored responses that sweeps found to be purged softly, since the start.
@@ -89,6 +104,12 @@ impl Stats {
         }
     }
 
+    pub(crate) fn refused(&self, reason: RefuseReason) {
+        if let Some(refusals) = self.refusals.0.get(reason as usize) {
+            refusals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn swept(&self, swept: &Swept) {
         self.swept_removed
             .fetch_add(swept.removed, Ordering::Relaxed);
@@ -106,6 +127,7 @@ impl Stats {
             stored: self.stored.load(Ordering::Relaxed),
             ledger_refusals: self.ledger_refusals.load(Ordering::Relaxed),
             collapsed: self.collapsed.load(Ordering::Relaxed),
+            refusals: std::array::from_fn(|place| self.refusals.0.get(place).map_or(0, load)),
             purges: purges_by_scope.iter().sum(),
             purges_by_scope,
             swept_removed: load(&self.swept_removed),
@@ -117,4 +139,16 @@ impl Stats {
 
 fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_counted_in_the_order_of_all_reasons() {
+        for (place, reason) in RefuseReason::ALL.into_iter().enumerate() {
+            assert_eq!(place, reason as usize, "{}", reason.label());
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::collapse::Lead;
 use crate::key::Key;
 use crate::partial::{FillTarget, Part, PiecePlace, if_range_value};
 use crate::policy::RefuseReason;
+use crate::refusals::NotStored;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
 
@@ -202,6 +203,9 @@ impl FillWriter {
     fn give_up(&mut self, reason: RefuseReason) {
         self.keeping = Keeping::Window(reason);
         self.lead.inner().stats.fill_gave_up();
+        self.lead
+            .inner()
+            .note_not_stored(self.lead.key(), NotStored::Refused(reason));
         self.lead.leave_marked();
         self.fill.keep_window();
     }
@@ -261,6 +265,7 @@ impl FillWriter {
             }
         };
         let Some(finished) = stored else {
+            inner.note_not_stored(self.lead.key(), NotStored::Refused(RefuseReason::Purged));
             return Finished::Passed(RefuseReason::Purged);
         };
         inner.stats.stored();

@@ -24,6 +24,7 @@ use crate::key::{Key, KeyHasher, KeyPart, Target};
 use crate::policy::{HeadFreshening, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
 use crate::record::Walls;
+use crate::refusals::{LastRefusal, NotStored, Refusals};
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) store: Box<dyn Store>,
     pub(crate) purges: Purges,
     listeners: Listeners,
+    refusals: Refusals,
     /// The name of this node in the names of purges.
     node_id: u64,
     pub(crate) flights: Flights,
@@ -94,6 +96,7 @@ impl Cache {
             ledger: Ledger::new(settings.memory),
             store: Box::new(store),
             listeners: Listeners::default(),
+            refusals: Refusals::default(),
             flights: Flights::new(FlightsSettings {
                 marked_for: settings.uncollapsible_for,
                 marked_max: settings.uncollapsible_max,
@@ -234,6 +237,21 @@ impl Cache {
         decision
     }
 
+    /// All that is stored under `key` and not purged.
+    #[must_use]
+    pub fn stored(&self, key: &Key) -> Vec<Arc<StoredResponse>> {
+        let mut stored = self.0.store.variants(key);
+        stored.retain(|response| !self.0.is_purged(key, response));
+        stored
+    }
+
+    /// Why nothing was stored the last time that the origin was asked for `key`
+    /// in vain, if that is still remembered.
+    #[must_use]
+    pub fn last_refusal(&self, key: &Key) -> Option<LastRefusal> {
+        self.0.refusals.last(key)
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &CacheSettings {
@@ -320,6 +338,15 @@ impl Inner {
         }
         self.stats.ledger_refused();
         None
+    }
+
+    /// Nothing is stored under `key` for now, for this reason.
+    pub(crate) fn note_not_stored(&self, key: &Key, reason: NotStored) {
+        if let NotStored::Refused(reason) = reason {
+            self.stats.refused(reason);
+        }
+        let at = self.clock.now();
+        self.refusals.note(key, LastRefusal { reason, at });
     }
 
     pub(crate) fn sent_at(&self) -> SentAt {

@@ -20,6 +20,7 @@ use crate::policy::{
     Freshening, RefuseReason, RequestFacts, RoutePolicy, StoragePlan, Validators,
     decide_freshening, decide_reuse, select_validated,
 };
+use crate::refusals::NotStored;
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
 
 /// The moment at which an origin request was sent.
@@ -153,6 +154,7 @@ impl FillPermit {
         let head = match self.stored_head(start, expected) {
             Ok(head) => head,
             Err(reason) => {
+                self.note(NotStored::Refused(reason));
                 self.release_marked(Released::Refused(reason));
                 return Begun::Refused(reason);
             }
@@ -279,6 +281,7 @@ impl FillPermit {
                 Freshened::Stored(response)
             }
             Updated::Used(response, reason) => {
+                self.note(NotStored::Refused(reason));
                 self.release_marked(Released::Refused(reason));
                 Freshened::Used(response, reason)
             }
@@ -288,12 +291,14 @@ impl FillPermit {
     /// The response is not stored: those that wait are released together, and
     /// requests for this key are not collapsed for a while.
     pub fn refuse(self, reason: RefuseReason) {
+        self.note(NotStored::Refused(reason));
         self.release_marked(Released::Refused(reason));
     }
 
     /// There is no response: those that wait are released together with what
     /// happened, and the next request leads again.
     pub fn fail(mut self, failure: Failure) {
+        self.note(NotStored::Failed(failure));
         self.lead
             .share(Outcome::Released(Released::Failed(failure)));
         self.lead.leave();
@@ -305,6 +310,10 @@ impl FillPermit {
         self.lead
             .share(Outcome::Released(Released::ErrorStatus(status)));
         self.lead.leave();
+    }
+
+    fn note(&self, reason: NotStored) {
+        self.lead.inner().note_not_stored(self.key(), reason);
     }
 
     fn release_marked(mut self, released: Released) {

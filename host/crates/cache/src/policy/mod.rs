@@ -4,6 +4,7 @@
 //! the metric label and the access-log word. Nothing here does I/O, asks for
 //! the time, or knows how responses are kept.
 
+mod advice;
 mod freshen;
 mod invalidation;
 mod key;
