@@ -1,6 +1,9 @@
 //! The command line: one file for each command.
 
+mod admin_client;
 mod check;
+mod explain;
+mod purge;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +34,10 @@ enum Command {
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Take stored responses out of a running node's cache.
+    Purge(Box<purge::PurgeArguments>),
+    /// Why a request is, or is not, answered from a running node's cache.
+    Explain(Box<explain::ExplainArguments>),
 }
 
 /// Prints every problem of the configuration at `path`, and how many there are.
@@ -56,5 +63,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => serve::serve(&config),
         Command::Check { config } => check::check(&config),
+        Command::Purge(arguments) => purge::purge(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod auth;
 mod content;
+pub mod explain;
 pub mod purge;
 mod routes;
 pub mod source;
@@ -28,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use verge_base::{Permit, Permits};
 
 pub use auth::{AdminAuth, AdminToken, Admission, TokenInvalid};
+pub use explain::{ExplainRequest, Explanation};
 pub use purge::{PurgeDone, PurgeItem, PurgeScopeText, ScopeProblem};
 pub use source::{
     AdminSource, DrainStatus, FunctionStatus, GenerationStatus, Readiness, ReloadCause,

@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::auth::{AdminAuth, Admission};
+use super::explain;
 use super::purge::{self, PURGE_BYTES_MAX};
 use super::source::{AdminSource, Readiness, ReloadResult, Status};
 use crate::telemetry::{Sample, metrics};
@@ -40,6 +41,10 @@ pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
         .route("/status", get(status))
         .route("/reload", post(reload))
         .route("/purge", post(purge::purge))
+        .route(
+            "/cache/explain",
+            get(explain::by_query).post(explain::by_content),
+        )
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(auth, guard))
@@ -127,7 +132,7 @@ async fn index(State(source): State<Source>) -> Response {
     struct Answer {
         name: &'static str,
         version: &'static str,
-        paths: [Entry; 7],
+        paths: [Entry; 8],
     }
     let entry = |method, path, what| Entry { method, path, what };
     let answer = Answer {
@@ -153,6 +158,11 @@ async fn index(State(source): State<Source>) -> Response {
             entry("GET", "/status", "what the node is running"),
             entry("POST", "/reload", "read configuration and functions anew"),
             entry("POST", "/purge", "take stored responses out of the cache"),
+            entry(
+                "GET",
+                "/cache/explain",
+                "what the cache makes of `?url=`; POST for a whole request",
+            ),
         ],
     };
     json(StatusCode::OK, &answer)

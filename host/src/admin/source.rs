@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use super::explain::{ExplainRequest, Explanation};
 use super::purge::{PurgeDone, PurgeItem, ScopeProblem};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
@@ -29,6 +30,12 @@ pub trait AdminSource: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with it, and what would be right.
     fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem>;
+
+    /// What the cache makes of a request.
+    ///
+    /// # Errors
+    /// What is wrong with the request, and what would be right.
+    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ScopeProblem>;
 
     /// Reads configuration and functions anew. Calls at the same time may
     /// share one reload. The returned future is always run to its end.

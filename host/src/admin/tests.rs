@@ -98,6 +98,13 @@ impl AdminSource for FakeNode {
         }
     }
 
+    fn explain(&self, _request: &ExplainRequest) -> Result<Explanation, ScopeProblem> {
+        Err(ScopeProblem {
+            what: "no site".to_owned(),
+            expected: "a URL".to_owned(),
+        })
+    }
+
     fn reload(&self) -> BoxFuture<'_, ReloadReport> {
         Box::pin(async {
             self.may_reload.notified().await;

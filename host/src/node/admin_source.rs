@@ -7,10 +7,11 @@ use futures_util::future::BoxFuture;
 
 use super::{NodeState, purging};
 use crate::admin::{
-    AdminSource, DrainStatus, FunctionStatus, GenerationStatus, PurgeDone, PurgeItem, Readiness,
-    ReloadProblem, ReloadResult, ScopeProblem, Status,
+    AdminSource, DrainStatus, ExplainRequest, Explanation, FunctionStatus, GenerationStatus,
+    PurgeDone, PurgeItem, Readiness, ReloadProblem, ReloadResult, ScopeProblem, Status,
 };
 use crate::listener::DrainPhase;
+use crate::pipeline;
 use crate::reload::{self, ReloadCause, ReloadReport};
 use crate::telemetry::sample::{CacheSample, LimitSample, PoolSample};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
@@ -110,6 +111,10 @@ impl AdminSource for NodeSource {
 
     fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem> {
         purging::purge(&self.0, item)
+    }
+
+    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ScopeProblem> {
+        pipeline::explain(&self.0, request)
     }
 
     fn reload(&self) -> BoxFuture<'_, crate::admin::ReloadReport> {

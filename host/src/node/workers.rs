@@ -20,6 +20,7 @@ use verge_config::Topology;
 use super::NodeState;
 use super::admin_source::NodeSource;
 use super::handler::NodeHandler;
+use super::purging;
 use crate::admin::{AdminLimits, AdminServer};
 use crate::listener::{self, Admission, Bound, Listener, ListenerSettings};
 use crate::reload;
@@ -176,6 +177,7 @@ pub(super) fn control(state: &Arc<NodeState>, admin: &[SocketAddr]) -> io::Resul
         .name("verge-control".to_owned())
         .spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(purging::sweep(Arc::clone(&state)));
                 tokio::spawn(reload::watch(state));
                 let mut ended = ended;
                 let stop = async {

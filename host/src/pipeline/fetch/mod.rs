@@ -5,6 +5,7 @@
 //! `verge_cache::policy`.
 
 mod background;
+mod explain;
 mod fill;
 mod fixed;
 mod forward;
@@ -35,6 +36,8 @@ use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
+
+pub(crate) use explain::explain;
 
 use super::answer::{Answer, Source};
 use super::routed::Routed;

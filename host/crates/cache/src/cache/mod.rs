@@ -237,6 +237,12 @@ impl Cache {
         decision
     }
 
+    /// The same as [`Cache::lookup`], as if nobody had asked.
+    #[must_use]
+    pub fn peek(&self, key: &Key, fields: &HeaderMap) -> Lookup {
+        self.0.judged(key, self.0.store.peek(key, fields))
+    }
+
     /// All that is stored under `key` and not purged.
     #[must_use]
     pub fn stored(&self, key: &Key) -> Vec<Arc<StoredResponse>> {

@@ -1,0 +1,204 @@
+//! One request to a node's admin API, for the commands that speak to a
+//! running node.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use verge_config::{Config, SecretSource};
+
+use crate::secrets::SecretText;
+
+/// How long an answer may take in all.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Most bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Which node is asked.
+#[derive(Debug, Args)]
+pub(super) struct NodeArguments {
+    /// The node's configuration file: names the admin address and the token.
+    #[arg(long, short, value_name = "FILE", required_unless_present = "admin")]
+    config: Option<PathBuf>,
+    /// The admin API, as http://127.0.0.1:9901, in place of the configuration's address.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// A file with the admin token, in place of the configuration's.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Where to ask, and with which token.
+pub(super) struct AdminClient {
+    authority: String,
+    token: String,
+}
+
+/// An answer of the admin API.
+pub(super) struct AdminAnswer {
+    pub(super) status: StatusCode,
+    pub(super) content: Bytes,
+}
+
+/// What the admin API says of a request that is wrong as a whole.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    expected: String,
+}
+
+impl AdminClient {
+    /// The client that `arguments` describe.
+    ///
+    /// # Errors
+    /// What is missing, in words for people.
+    pub(super) fn new(arguments: &NodeArguments) -> Result<Self, String> {
+        let config = match &arguments.config {
+            Some(path) => Some(read(path)?),
+            None => None,
+        };
+        let authority = match (&arguments.admin, &config) {
+            (Some(url), _) => authority_of(url)?,
+            (None, Some(config)) => configured_authority(config)?,
+            (None, None) => return Err("give --config FILE or --admin URL".to_owned()),
+        };
+        let source = match (&arguments.token_file, &config) {
+            (Some(path), _) => SecretSource::File(path.clone()),
+            (None, Some(config)) => config.admin.token.clone().ok_or(
+                "the configuration has no admin token; set `token_file` or `token_env` in \
+                 `[admin]`, or give --token-file",
+            )?,
+            (None, None) => return Err("give the admin token by --token-file FILE".to_owned()),
+        };
+        let token = SecretText::read(&source)?;
+        let token = std::str::from_utf8(token.expose())
+            .map_err(|_| "the admin token is no text".to_owned())?
+            .to_owned();
+        Ok(Self { authority, token })
+    }
+
+    /// Posts `content`, JSON, to `path`.
+    ///
+    /// # Errors
+    /// There is no answer, in words for people.
+    pub(super) fn post(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let asked = async { tokio::time::timeout(ANSWER_TIME, self.ask(path, content)).await };
+        match runtime.block_on(asked) {
+            Ok(answer) => answer,
+            Err(_) => Err(format!(
+                "{} does not answer within {} seconds",
+                self.authority,
+                ANSWER_TIME.as_secs()
+            )),
+        }
+    }
+
+    async fn ask(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, String> {
+        let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.authority);
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .map_err(|error| failed(&format!("cannot connect: {error}")))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(&error))?;
+        tokio::spawn(connection);
+        let request = Request::post(path)
+            .header(header::HOST, &self.authority)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(content)))
+            .map_err(|error| failed(&error))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| failed(&error))?;
+        let status = response.status();
+        let content = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
+        let content = content.await.map_err(|error| failed(&error))?.to_bytes();
+        Ok(AdminAnswer { status, content })
+    }
+}
+
+impl AdminAnswer {
+    /// What is wrong with the request as a whole, in words for people.
+    pub(super) fn refusal(&self) -> String {
+        match serde_json::from_slice::<Refusal>(&self.content) {
+            Ok(Refusal { error, expected }) => format!("{error}\n  expected: {expected}"),
+            Err(_) => format!("the node answers {}", self.status),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Config, String> {
+    Config::read(path).map_err(|errors| {
+        let lines: Vec<String> = errors.problems().iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
+}
+
+fn configured_authority(config: &Config) -> Result<String, String> {
+    let address = config.listen.admin.first().copied();
+    let address = address.ok_or("the configuration has no `listen.admin`; give --admin URL")?;
+    if address.port() == 0 {
+        return Err(
+            "`listen.admin` has port 0, which the node chose when it started; give --admin URL"
+                .to_owned(),
+        );
+    }
+    let reached = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    Ok(SocketAddr::new(reached, address.port()).to_string())
+}
+
+fn authority_of(url: &str) -> Result<String, String> {
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| format!("--admin `{url}` is no admin API; expected http://HOST:PORT"))?;
+    let authority = rest.trim_end_matches('/');
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if has_port && !authority.contains(['/', '@', ' ']) {
+        Ok(authority.to_owned())
+    } else {
+        Err(format!(
+            "--admin `{url}` is no admin API; expected http://HOST:PORT"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_url_is_a_host_and_a_port() {
+        for (url, expected) in [
+            ("http://127.0.0.1:9901", Some("127.0.0.1:9901")),
+            ("http://[::1]:9901/", Some("[::1]:9901")),
+            ("http://node:1", Some("node:1")),
+            ("https://node:1", None),
+            ("http://node", None),
+            ("http://:1", None),
+            ("http://node:1/path", None),
+            ("node:1", None),
+        ] {
+            assert_eq!(authority_of(url).ok().as_deref(), expected, "{url}");
+        }
+    }
+}

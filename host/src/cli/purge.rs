@@ -1,0 +1,212 @@
+//! `verge purge`: takes stored responses out of a running node's cache.
+//!
+//! Exits with 0 if all was purged, with 1 if anything was wrong with a scope,
+//! with 2 if no node could be asked.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::admin_client::{AdminClient, NodeArguments};
+use crate::admin::purge::{PURGE_BATCH_MAX, PurgeReport, PurgeResult};
+
+/// Most bytes of a file of scopes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The exit code if no node could be asked.
+const NOT_ASKED: u8 = 2;
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArguments {
+    #[command(flatten)]
+    node: NodeArguments,
+    /// Mark as stale only: may then be validated, or served where stale is allowed.
+    #[arg(long)]
+    soft: bool,
+    /// One URL, with all its variants.
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Every URL whose path begins so, at borders of segments.
+    #[arg(long, value_name = "URL")]
+    prefix: Vec<String>,
+    /// A surrogate key, of Surrogate-Key, Cache-Tag or Cache-Groups.
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    /// A site, by one of its names.
+    #[arg(long, value_name = "NAME")]
+    site: Vec<String>,
+    /// What a function had a part in, by its name or digest.
+    #[arg(long, value_name = "NAME|DIGEST")]
+    function: Vec<String>,
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// Scopes from a file, or `-` for standard input: a line each, as `url https://..`, `key K`.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Print the node's answers as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Purges what `arguments` name.
+#[expect(clippy::print_stderr, reason = "a command's own output")]
+pub(super) fn purge(arguments: &PurgeArguments) -> ExitCode {
+    match run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(NOT_ASKED)
+        }
+    }
+}
+
+fn run(arguments: &PurgeArguments) -> Result<bool, String> {
+    let scopes = scopes(arguments)?;
+    if scopes.is_empty() {
+        return Err(
+            "nothing to purge; give --url, --prefix, --key, --site, --function, --all or --from"
+                .to_owned(),
+        );
+    }
+    let client = AdminClient::new(&arguments.node)?;
+    let mut is_good = true;
+    for batch in scopes.chunks(PURGE_BATCH_MAX) {
+        let items: Vec<&Value> = batch.iter().map(|(_, item)| item).collect();
+        let content = json!({ "purge": items, "soft": arguments.soft });
+        let answer = client.post("/purge", content.to_string().into_bytes())?;
+        let is_report = matches!(
+            answer.status,
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY
+        );
+        let report = serde_json::from_slice::<PurgeReport>(&answer.content).ok();
+        let Some(report) = report.filter(|_| is_report) else {
+            return Err(answer.refusal());
+        };
+        is_good &= report.failed == 0;
+        print(batch, &report, arguments.json);
+    }
+    Ok(is_good)
+}
+
+/// What to purge, each with the place where it was named.
+fn scopes(arguments: &PurgeArguments) -> Result<Vec<(String, Value)>, String> {
+    let mut scopes = Vec::new();
+    let named = [
+        ("url", &arguments.url),
+        ("prefix", &arguments.prefix),
+        ("key", &arguments.key),
+        ("site", &arguments.site),
+        ("function", &arguments.function),
+    ];
+    for (word, texts) in named {
+        for text in texts {
+            scopes.push((format!("--{word} {text}"), json!({ word: text })));
+        }
+    }
+    if arguments.all {
+        scopes.push(("--all".to_owned(), json!({ "all": true })));
+    }
+    if let Some(path) = &arguments.from {
+        let name = path.display().to_string();
+        for (number, line) in read(path)?.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                let place = format!("{name}:{}", number + 1);
+                let item = item(line).map_err(|problem| format!("{place}: {problem}"))?;
+                scopes.push((place, item));
+            }
+        }
+    }
+    Ok(scopes)
+}
+
+fn item(line: &str) -> Result<Value, String> {
+    let (word, text) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let text = text.trim();
+    match word {
+        "all" if text.is_empty() => Ok(json!({ "all": true })),
+        "url" | "prefix" | "key" | "site" | "function" if !text.is_empty() => {
+            Ok(json!({ word: text }))
+        }
+        "group" => match text.split_once([' ', '\t']) {
+            Some((origin, group)) => Ok(json!({ "group": group.trim(), "origin": origin })),
+            None => {
+                Err("a group is one of an origin; expected `group https://HOST NAME`".to_owned())
+            }
+        },
+        _ => Err(format!(
+            "`{line}` is no scope; expected `url`, `prefix`, `key`, `group`, `site`, `function` \
+             and what is meant, or `all`"
+        )),
+    }
+}
+
+fn read(path: &PathBuf) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        let stdin = std::io::stdin().lock();
+        stdin.take(FILE_BYTES_MAX).read_to_string(&mut text)
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text)
+    }
+    .map_err(failed)?;
+    Ok(text)
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's own output"
+)]
+fn print(batch: &[(String, Value)], report: &PurgeReport, is_json: bool) {
+    if is_json {
+        if let Ok(text) = serde_json::to_string(report) {
+            println!("{text}");
+        }
+        return;
+    }
+    for ((place, _), result) in batch.iter().zip(&report.items) {
+        match result {
+            PurgeResult::Done(done) => println!("purged {} ({})", done.scope, done.hardness),
+            PurgeResult::Problem(problem) => {
+                eprintln!("{place}: {}", problem.error);
+                eprintln!("  expected: {}", problem.expected);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_scopes() {
+        let rows = [
+            (
+                "url https://a.example/?x",
+                json!({"url": "https://a.example/?x"}),
+            ),
+            ("key two words", json!({"key": "two words"})),
+            (
+                "group https://a.example my group",
+                json!({"group": "my group", "origin": "https://a.example"}),
+            ),
+            ("all", json!({"all": true})),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(item(line).unwrap(), expected);
+        }
+        for line in ["all x", "url", "https://a.example/", "group x"] {
+            assert!(item(line).is_err(), "{line}");
+        }
+    }
+}
