@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use verge_cache::ScopeKind;
+use verge_cache::policy::RefuseReason;
 
 use super::{NodeState, purging};
 use crate::admin::{
@@ -59,6 +61,20 @@ impl AdminSource for NodeSource {
                 entries: cache.entries,
                 fills: cache.fills_in_progress,
                 evictions: cache.evictions,
+                collapsed: cache.collapsed,
+                purges: ScopeKind::ALL
+                    .iter()
+                    .map(|kind| kind.label())
+                    .zip(cache.purges_by_scope)
+                    .collect(),
+                refusals: RefuseReason::ALL
+                    .iter()
+                    .map(|reason| reason.label())
+                    .zip(cache.refusals)
+                    .filter(|(_, number)| *number > 0)
+                    .collect(),
+                swept_removed: cache.swept_removed,
+                swept_softened: cache.swept_softened,
             },
             limits: vec![
                 LimitSample::from(&state.connections),

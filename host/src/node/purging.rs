@@ -10,7 +10,7 @@ use verge_http::surrogate::SurrogateKey;
 use super::NodeState;
 use crate::admin::{PurgeDone, PurgeItem, PurgeScopeText, ScopeProblem};
 use crate::generation::Generation;
-use crate::pipeline::OperatorUrl;
+use crate::pipeline::{OperatorUrl, each_stored_target};
 
 /// Stored responses that one step of a sweep looks at.
 const SWEEP_STEP: usize = 1_024;
@@ -56,6 +56,14 @@ fn purge_url(
 ) -> Result<Purge, ScopeProblem> {
     let url = served_url(generation, text)?;
     let target = PurgeTarget::new(url.target()).map_err(invalid)?;
+    // What key policies store it under, and then what the operator named.
+    each_stored_target(&generation.sites, url.target(), |stored| {
+        if stored != url.target()
+            && let Ok(stored) = PurgeTarget::new(stored)
+        {
+            state.cache.purge(PurgeScope::Uri(stored), hardness);
+        }
+    });
     Ok(state.cache.purge(PurgeScope::Uri(target), hardness))
 }
 

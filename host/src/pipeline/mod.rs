@@ -24,7 +24,7 @@ use verge_http::{Body, Failure};
 
 pub use exchange::{Exchange, ExchangeBody};
 pub use failure_response::failure_parts;
-pub(crate) use fetch::explain;
+pub(crate) use fetch::{each_stored_target, explain};
 pub use triggers::SiteScope;
 pub(crate) use url::OperatorUrl;
 

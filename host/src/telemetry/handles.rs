@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::counters::{Bounds, Counters, Histogram, LabelledCounters, ShardCount};
-use verge_http::cache_status::Outcome;
+use verge_http::cache_status::{Forward, Outcome};
 
-use super::receipt::{OriginReceipt, Receipt, StartClass, TriggerReceipt};
+use super::receipt::{CacheReceipt, OriginReceipt, Receipt, StartClass, TriggerReceipt};
 
 const fn us(micros: u64) -> Duration {
     Duration::from_micros(micros)
@@ -72,6 +72,27 @@ pub(super) const FUNCTION_BOUNDS: Bounds = &[
     ms(1000),
 ];
 
+/// From a lookup in memory to a tier that answers too late.
+pub(super) const LOOKUP_BOUNDS: Bounds = &[
+    us(1),
+    us(2),
+    us(5),
+    us(10),
+    us(25),
+    us(50),
+    us(100),
+    us(250),
+    us(500),
+    ms(1),
+    ms(2),
+    ms(5),
+    ms(10),
+    ms(20),
+    ms(50),
+    ms(100),
+    ms(1000),
+];
+
 /// From the same rack to a timeout.
 pub(super) const NETWORK_BOUNDS: Bounds = &[
     us(50),
@@ -109,6 +130,21 @@ fn status_class(status: Option<StatusCode>) -> usize {
     }
 }
 
+/// What the cache did for a request, in the words of a hit ratio.
+pub(super) const CACHE_RESULTS: [&str; 5] = ["hit", "collapsed", "validated", "miss", "bypass"];
+
+/// The place in [`CACHE_RESULTS`]: who asked the origin for nothing but a 304,
+/// or followed another request, cost the origin no content.
+fn cache_result(cache: &CacheReceipt) -> usize {
+    match cache.outcome {
+        Outcome::Hit => 0,
+        _ if cache.collapsed => 1,
+        Outcome::Forward(Forward::Bypass | Forward::Method) => 4,
+        Outcome::Forward(_) if cache.forward_status == Some(StatusCode::NOT_MODIFIED) => 2,
+        Outcome::Forward(_) => 3,
+    }
+}
+
 /// What a site counts. Its name is the configured one, never what a client sent.
 #[derive(Debug)]
 pub struct SiteMetrics {
@@ -116,6 +152,8 @@ pub struct SiteMetrics {
     shards: ShardCount,
     /// By status class, then the three of `ABORTED` and on.
     pub(super) numbers: Counters<9>,
+    /// By [`CACHE_RESULTS`]: requests, then bytes of responses.
+    pub(super) cached: Counters<{ 2 * CACHE_RESULTS.len() }>,
     /// By cache outcome; the last is for requests that did not ask the cache.
     /// Most sites see few outcomes, so each is built when it is first seen.
     durations: [OnceLock<Histogram>; Outcome::ALL.len() + 1],
@@ -133,6 +171,7 @@ impl SiteMetrics {
             name,
             shards,
             numbers: Counters::new(shards),
+            cached: Counters::new(shards),
             durations: std::array::from_fn(|_| OnceLock::new()),
         }
     }
@@ -150,6 +189,12 @@ impl SiteMetrics {
         self.numbers.add(Self::SENT_BYTES, receipt.sent_bytes);
         if receipt.aborted {
             self.numbers.add(Self::ABORTED, 1);
+        }
+        if let Some(cache) = receipt.cache {
+            let result = cache_result(&cache);
+            self.cached.add(result, 1);
+            self.cached
+                .add(result + CACHE_RESULTS.len(), receipt.sent_bytes);
         }
         let outcome = receipt.cache.map(|cache| cache.outcome);
         let index = outcome.map_or(Outcome::ALL.len(), |outcome| outcome.index());

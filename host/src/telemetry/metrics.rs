@@ -9,13 +9,15 @@ mod text;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use verge_http::Failure;
 use verge_http::failure::Side;
 
 use super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::handles::{
-    FunctionMetrics, ListenerMetrics, NETWORK_BOUNDS, OriginMetrics, REQUEST_BOUNDS, SiteMetrics,
+    FunctionMetrics, LOOKUP_BOUNDS, ListenerMetrics, NETWORK_BOUNDS, OriginMetrics, REQUEST_BOUNDS,
+    SiteMetrics,
 };
 use crate::pipeline::compress::CodedBytes;
 
@@ -28,6 +30,29 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// The site label of requests that no site served.
 const NO_SITE: &str = "-";
+
+/// A tier of the cache, as metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheTier {
+    /// This process.
+    Memory,
+    /// This machine.
+    Disk,
+    /// This region.
+    L2,
+}
+
+impl CacheTier {
+    const ALL: [Self; 3] = [Self::Memory, Self::Disk, Self::L2];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::L2 => "l2",
+        }
+    }
+}
 
 /// Everything that is counted; cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +67,9 @@ struct Inner {
     failures: [LabelledCounters<40>; SIDES.len()],
     limits: LabelledCounters<40>,
     collapsed_wait: Histogram,
+    /// By [`CacheTier`].
+    lookups: [Histogram; CacheTier::ALL.len()],
+    purge_lag: Histogram,
     fills: LabelledCounters<48>,
     fill_duration: Histogram,
     reloads: LabelledCounters<4>,
@@ -78,6 +106,8 @@ impl Metrics {
             failures: std::array::from_fn(|_| LabelledCounters::new(shards)),
             limits: LabelledCounters::new(shards),
             collapsed_wait: Histogram::new(NETWORK_BOUNDS, shards),
+            lookups: CacheTier::ALL.map(|_| Histogram::new(LOOKUP_BOUNDS, shards)),
+            purge_lag: Histogram::new(REQUEST_BOUNDS, shards),
             fills: LabelledCounters::new(shards),
             fill_duration: Histogram::new(REQUEST_BOUNDS, shards),
             reloads: LabelledCounters::new(shards),
@@ -122,12 +152,30 @@ impl Metrics {
         let route = receipt.route.as_ref();
         let site = route.map_or(&*self.0.unserved, |route| route.site());
         site.record(receipt);
-        if let Some(cache) = receipt.cache.filter(|cache| cache.collapsed) {
-            self.0.collapsed_wait.observe(cache.collapsed_wait);
+        if let Some(cache) = receipt.cache {
+            if cache.collapsed {
+                self.0.collapsed_wait.observe(cache.collapsed_wait);
+            }
+            // Without a duration the cache was not asked.
+            if !cache.lookup.is_zero() {
+                self.record_lookup(CacheTier::Memory, cache.lookup);
+            }
         }
         if let Some(failure) = receipt.failure {
             self.record_failure(failure);
         }
+    }
+
+    /// Counts how long a tier took to say what it has for a request.
+    pub fn record_lookup(&self, tier: CacheTier, took: Duration) {
+        if let Some(lookups) = self.0.lookups.get(tier as usize) {
+            lookups.observe(took);
+        }
+    }
+
+    /// Counts how late a purge of another node took effect here.
+    pub fn record_purge_lag(&self, lag: Duration) {
+        self.0.purge_lag.observe(lag);
     }
 
     /// Counts a failure that belongs to no receipt, as one that ends a

@@ -19,7 +19,7 @@ pub mod span;
 
 pub use access_log::{AccessLog, AccessLogConfig, AccessLogOutput};
 pub use handles::{FunctionMetrics, ListenerMetrics, OriginMetrics, RouteLabel, SiteMetrics};
-pub use metrics::Metrics;
+pub use metrics::{CacheTier, Metrics};
 pub use receipt::{
     CacheReceipt, FillReceipt, FunctionDigest, OriginReceipt, Receipt, StartClass, TlsReceipt,
     Trigger, TriggerReceipt,

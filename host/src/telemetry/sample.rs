@@ -29,7 +29,7 @@ pub struct Sample {
 }
 
 /// The cache's levels.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct CacheSample {
     /// Bytes held, fills in progress included.
     pub bytes: u64,
@@ -41,6 +41,16 @@ pub struct CacheSample {
     pub fills: u64,
     /// Stored responses put out for room since the start.
     pub evictions: u64,
+    /// Requests that followed another one's fill since the start.
+    pub collapsed: u64,
+    /// Purges and invalidations since the start, by the word of their scope.
+    pub purges: Vec<(&'static str, u64)>,
+    /// Responses that were not stored since the start, by reason.
+    pub refusals: Vec<(&'static str, u64)>,
+    /// Purged responses that sweeps freed since the start.
+    pub swept_removed: u64,
+    /// Purged responses that sweeps made stale since the start.
+    pub swept_softened: u64,
 }
 
 /// One limit's level.

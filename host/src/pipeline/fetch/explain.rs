@@ -148,7 +148,17 @@ fn routed(
 fn look(routed: &Routed, viewed: &ViewedRequest, explanation: &mut Explanation) {
     let cache = &routed.node.cache;
     let now = routed.node.clock.now();
-    let key = key::key(routed, viewed);
+    let keyed = match key::keyed(routed, viewed) {
+        Ok(keyed) => keyed,
+        Err(refusal) => {
+            let what = "The request has no key: it goes past the cache.";
+            explanation.next = told("bypass", refusal.label(), refusal.section(), what);
+            return;
+        }
+    };
+    // From here on the request is what its key says of it.
+    let viewed = keyed.reduced.as_deref().unwrap_or(viewed);
+    let key = keyed.key;
     let found = cache.peek(&key, &viewed.head.fields);
     let selected = match &found {
         Lookup::Selected(stored) => Some(stored),

@@ -258,6 +258,7 @@ fn levels_come_from_the_sample() {
             entries: 3,
             fills: 1,
             evictions: 7,
+            ..CacheSample::default()
         },
         limits: vec![LimitSample::from(&connections)],
         pools: vec![PoolSample {

@@ -14,9 +14,9 @@ use prometheus_client::registry::Registry as Scrape;
 
 use super::super::counters::Histogram;
 use super::super::exposition::Page;
-use super::super::handles::{OriginMetrics, STATUS_CLASSES, SiteMetrics};
+use super::super::handles::{CACHE_RESULTS, OriginMetrics, STATUS_CLASSES, SiteMetrics};
 use super::super::sample::Sample;
-use super::{Inner, SIDES};
+use super::{CacheTier, Inner, SIDES};
 
 /// Everything that is counted, as text.
 pub(super) fn encode(inner: Arc<Inner>, sample: Sample) -> String {
@@ -182,7 +182,7 @@ impl Collected {
     }
 
     fn cache(&self, page: &mut Page<'_>) -> fmt::Result {
-        let cache = self.sample.cache;
+        let cache = &self.sample.cache;
         page.gauge(
             "verge_cache_bytes",
             "Bytes held, fills in progress included.",
@@ -220,7 +220,60 @@ impl Collected {
             .put_one(&self.inner.fill_duration)?;
         let help = "How long collapsed requests waited for the response head.";
         page.histogram("verge_cache_collapsed_wait_seconds", help)?
-            .put_one(&self.inner.collapsed_wait)
+            .put_one(&self.inner.collapsed_wait)?;
+        let help = "Requests that followed another one's fill.";
+        page.counter("verge_cache_collapsed_requests", help)?
+            .put_one(cache.collapsed)?;
+        let help = "How long a tier took to say what it has.";
+        let mut lookups = page.histogram("verge_cache_lookup_seconds", help)?;
+        for (tier, histogram) in CacheTier::ALL.iter().zip(&self.inner.lookups) {
+            lookups.put([("tier", tier.label())], histogram)?;
+        }
+        self.cache_results(page)?;
+        self.purges(page)
+    }
+
+    /// What a hit ratio is computed from: `hit / sum`, by requests or by bytes.
+    fn cache_results(&self, page: &mut Page<'_>) -> fmt::Result {
+        let all = self.inner.registry.sites.all();
+        let help = "Requests that asked the cache, by what it did for them.";
+        let mut requests = page.counter("verge_cache_requests", help)?;
+        for site in &all {
+            for (index, result) in CACHE_RESULTS.iter().enumerate() {
+                let labels = [("site", site.name()), ("result", *result)];
+                requests.put(labels, site.cached.sum(index))?;
+            }
+        }
+        let help = "Response content sent, by what the cache did for the request.";
+        let mut bytes = page.counter("verge_cache_sent_bytes", help)?;
+        for site in &all {
+            for (index, result) in CACHE_RESULTS.iter().enumerate() {
+                let labels = [("site", site.name()), ("result", *result)];
+                bytes.put(labels, site.cached.sum(index + CACHE_RESULTS.len()))?;
+            }
+        }
+        let mut refusals =
+            page.counter("verge_cache_refusals", "Responses not stored, by reason.")?;
+        for (reason, number) in &self.sample.cache.refusals {
+            refusals.put([("reason", *reason)], *number)?;
+        }
+        Ok(())
+    }
+
+    fn purges(&self, page: &mut Page<'_>) -> fmt::Result {
+        let cache = &self.sample.cache;
+        let help = "Purges and invalidations, by scope, those of other nodes included.";
+        let mut purges = page.counter("verge_cache_purges", help)?;
+        for (scope, number) in &cache.purges {
+            purges.put([("scope", *scope)], *number)?;
+        }
+        let help = "Purged responses that the background found, by what became of them.";
+        let mut swept = page.counter("verge_cache_purged_responses", help)?;
+        swept.put([("hardness", "hard")], cache.swept_removed)?;
+        swept.put([("hardness", "soft")], cache.swept_softened)?;
+        let help = "From a purge on another node to its taking effect here.";
+        page.histogram("verge_cache_purge_lag_seconds", help)?
+            .put_one(&self.inner.purge_lag)
     }
 
     fn functions(&self, page: &mut Page<'_>) -> fmt::Result {
