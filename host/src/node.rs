@@ -3,8 +3,8 @@
 mod admin_source;
 mod handler;
 mod listener_settings;
-mod region;
 mod purging;
+mod region;
 mod start;
 mod stop;
 mod workers;

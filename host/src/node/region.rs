@@ -12,6 +12,7 @@ use verge_shared::{
 
 use super::StartError;
 use crate::secrets::SecretText;
+use crate::telemetry::Metrics;
 
 /// Begins to share, if the configuration says so; waits for nothing of it.
 pub(super) fn start(
@@ -19,6 +20,7 @@ pub(super) fn start(
     clock: &Clock,
     random: &Random,
     cache: &Cache,
+    metrics: &Metrics,
 ) -> Result<Option<Arc<Shared>>, StartError> {
     let Some(redis) = &config.redis else {
         return Ok(None);
@@ -28,6 +30,7 @@ pub(super) fn start(
     let sink = Arc::new(CacheSink {
         cache: cache.clone(),
         clock: clock.clone(),
+        metrics: metrics.clone(),
     });
     let shared = Shared::start(settings, clock.clone(), random.clone(), sink);
     let shared = Arc::new(shared.map_err(|source| StartError::System {
@@ -48,12 +51,17 @@ pub(super) fn start(
 struct CacheSink {
     cache: Cache,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl PurgeSink for CacheSink {
     fn apply(&self, purge: &[u8]) -> Option<u64> {
         let purge = Purge::decode(purge).ok()?;
-        Some(self.cache.purge_remote(&purge))
+        let number = self.cache.purge_remote(&purge);
+        // Clocks differ: what was asked for in our future came at once.
+        let lag = self.clock.wall().duration_since(purge.at);
+        self.metrics.record_purge_lag(lag.unwrap_or_default());
+        Some(number)
     }
 
     fn purge_everything_softly(&self) -> u64 {

@@ -115,7 +115,7 @@ fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, S
     })?;
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
     let cache = Cache::new(cache_settings(config), clock.clone());
-    let shared = region::start(config, &clock, &random, &cache)?;
+    let shared = region::start(config, &clock, &random, &cache, &metrics)?;
     Ok(Arc::new(NodeState {
         admin_auth: AdminAuth::new(token),
         drain_deadline: Mutex::new(None),

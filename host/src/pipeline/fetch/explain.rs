@@ -116,6 +116,7 @@ fn routed(
         scheme: url.scheme,
         tls: None,
         handshake: None,
+        interim: None,
     };
     let refused = |fault: verge_http::failure::ClientFault| {
         let failure = verge_http::Failure::from(fault);
