@@ -22,6 +22,7 @@ mod body;
 mod cache;
 mod collapse;
 mod derived;
+pub mod disk;
 mod fields;
 mod key;
 pub mod partial;

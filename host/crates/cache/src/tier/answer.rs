@@ -77,6 +77,8 @@ pub enum Dropped {
     TooLarge,
     /// Too much is being saved at once.
     QueueFull,
+    /// It has been purged since it was asked for.
+    Purged,
     /// The tier does not work at present.
     Off,
 }
@@ -158,6 +160,7 @@ impl Saved {
             Self::Queued => "queued",
             Self::Dropped(Dropped::TooLarge) => "too-large",
             Self::Dropped(Dropped::QueueFull) => "queue-full",
+            Self::Dropped(Dropped::Purged) => "purged",
             Self::Dropped(Dropped::Off) => "off",
         }
     }

@@ -1,0 +1,209 @@
+//! What is on disk, and where: kept in memory, rebuilt at the start.
+//!
+//! Segments are evicted in the order in which they were written, so what a
+//! later record replaced never outlives it. Nothing here does I/O.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::format::Header;
+
+/// Most variants of one key; the one written first goes first.
+pub(super) const VARIANTS_MAX: usize = 8;
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+    pub(super) span: Span,
+    variant: u64,
+    uri: u64,
+    /// It was asked for since it was written.
+    is_used: bool,
+}
+
+/// The lengths of a record's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Bytes before the content.
+    pub(super) front: u32,
+    /// Bytes of the content.
+    pub(super) content: u64,
+}
+
+impl Span {
+    pub(super) fn record_len(self) -> u64 {
+        u64::from(self.front).saturating_add(self.content)
+    }
+}
+
+struct Segment {
+    file: Arc<File>,
+    bytes: u64,
+    keys: Vec<[u8; 32]>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Index {
+    places: HashMap<[u8; 32], SmallVec<[Place; 1]>>,
+    segments: BTreeMap<u64, Segment>,
+    /// How many records there are of a URI, by the beginning of its digest.
+    uris: HashMap<u64, u32>,
+    records: u64,
+    bytes: u64,
+}
+
+/// A segment that has to go.
+pub(super) struct Victim {
+    pub(super) id: u64,
+    pub(super) file: Arc<File>,
+    /// Records of it that are worth keeping.
+    pub(super) used: Vec<([u8; 32], Place)>,
+}
+
+impl Index {
+    /// Segment `id` exists, with `bytes` bytes.
+    pub(super) fn add_segment(&mut self, id: u64, file: Arc<File>, bytes: u64) {
+        let keys = Vec::new();
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.segments.insert(id, Segment { file, bytes, keys });
+    }
+
+    /// A record was written at `offset` of a segment, in place of the same variant.
+    pub(super) fn insert(&mut self, header: &Header, offset: u64, grown: u64) {
+        let Ok(front) = u32::try_from(header.content_start()) else {
+            return;
+        };
+        let Some(segment) = self.segments.get_mut(&header.segment) else {
+            return;
+        };
+        segment.bytes = segment.bytes.saturating_add(grown);
+        segment.keys.push(header.digest);
+        self.bytes = self.bytes.saturating_add(grown);
+        let place = Place {
+            segment: header.segment,
+            offset,
+            span: Span {
+                front,
+                content: header.content_len,
+            },
+            variant: header.variant,
+            uri: header.uri,
+            is_used: false,
+        };
+        let places = self.places.entry(header.digest).or_default();
+        let before = places.len();
+        places.retain(|known| known.variant != place.variant);
+        if places.len() >= VARIANTS_MAX {
+            places.pop();
+        }
+        let gone = before.saturating_sub(places.len());
+        places.insert(0, place);
+        let (gone, uri) = (u32::try_from(gone).unwrap_or(u32::MAX), header.uri);
+        self.records = self
+            .records
+            .saturating_add(1)
+            .saturating_sub(u64::from(gone));
+        let count = self.uris.entry(uri).or_default();
+        *count = count.saturating_add(1).saturating_sub(gone);
+    }
+
+    /// All records of a key with their files, the one written last first.
+    pub(super) fn find(&mut self, digest: &[u8; 32]) -> SmallVec<[(Place, Arc<File>); 1]> {
+        let mut found = SmallVec::new();
+        for place in self.places.get_mut(digest).into_iter().flatten() {
+            if let Some(segment) = self.segments.get(&place.segment) {
+                place.is_used = true;
+                found.push((*place, Arc::clone(&segment.file)));
+            }
+        }
+        found
+    }
+
+    /// Whether there is a record of the URI whose digest begins so.
+    pub(super) fn knows_uri(&self, uri: u64) -> bool {
+        self.uris.contains_key(&uri)
+    }
+
+    /// Forgets all records of a key.
+    pub(super) fn remove(&mut self, digest: &[u8; 32]) {
+        let places = self.places.remove(digest);
+        for place in places.into_iter().flatten() {
+            self.forget(place);
+        }
+    }
+
+    /// Forgets one record, if it still stands there.
+    pub(super) fn remove_at(&mut self, digest: &[u8; 32], segment: u64, offset: u64) {
+        let Some(places) = self.places.get_mut(digest) else {
+            return;
+        };
+        let at = |place: &Place| place.segment == segment && place.offset == offset;
+        let Some(index) = places.iter().position(at) else {
+            return;
+        };
+        let place = places.remove(index);
+        if places.is_empty() {
+            self.places.remove(digest);
+        }
+        self.forget(place);
+    }
+
+    fn forget(&mut self, place: Place) {
+        self.records = self.records.saturating_sub(1);
+        if let Some(count) = self.uris.get_mut(&place.uri) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.uris.remove(&place.uri);
+            }
+        }
+    }
+
+    /// Takes out the segment that was written first, but never `active`.
+    pub(super) fn evict(&mut self, active: Option<u64>) -> Option<Victim> {
+        let (&id, _) = self.segments.iter().find(|(id, _)| Some(**id) != active)?;
+        let segment = self.segments.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(segment.bytes);
+        let mut used = Vec::new();
+        for digest in segment.keys {
+            let places = self.places.get(&digest).into_iter().flatten();
+            let here: SmallVec<[Place; 2]> = places
+                .filter(|place| place.segment == id)
+                .copied()
+                .collect();
+            for place in here {
+                self.remove_at(&digest, place.segment, place.offset);
+                if place.is_used {
+                    used.push((digest, place));
+                }
+            }
+        }
+        let file = segment.file;
+        Some(Victim { id, file, used })
+    }
+
+    /// Segments that there are.
+    pub(super) fn segments(&self) -> Vec<u64> {
+        self.segments.keys().copied().collect()
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Records that can be found.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

@@ -1,0 +1,73 @@
+//! Rebuilding the index from the segments, at the start and after the disk
+//! has failed. Only headers are read; what follows them is checked when it is
+//! asked for. A segment ends where its records end: a torn end is cut.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use super::folder::Folder;
+use super::format::{HEADER_BYTES, Header};
+use super::index::Index;
+
+/// What a scan found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scanned {
+    /// The highest number of a segment.
+    pub(super) last: u64,
+    /// When the last record was written, in microseconds since 1970.
+    pub(super) saved: u64,
+    /// Bytes that were cut.
+    pub(super) cut: u64,
+}
+
+/// Reads all segments of `folder` into a new index.
+pub(super) fn scan(folder: &Folder) -> io::Result<(Index, Scanned)> {
+    let mut index = Index::default();
+    let mut scanned = Scanned::default();
+    for id in folder.list()? {
+        scanned.last = scanned.last.max(id);
+        let file = Arc::new(folder.open_segment(id)?);
+        let end = file.metadata()?.len();
+        let headers = headers(&file, id, end)?;
+        let kept = headers.last().map_or(0, |(header, offset)| {
+            offset.saturating_add(header.record_len())
+        });
+        if kept == 0 {
+            scanned.cut = scanned.cut.saturating_add(end);
+            folder.remove_segment(id)?;
+            continue;
+        }
+        if kept < end {
+            scanned.cut = scanned.cut.saturating_add(end - kept);
+            file.set_len(kept)?;
+        }
+        index.add_segment(id, file, kept);
+        for (header, offset) in headers {
+            scanned.saved = scanned.saved.max(header.saved);
+            index.insert(&header, offset, 0);
+        }
+    }
+    Ok((index, scanned))
+}
+
+/// The headers of a segment with `end` bytes, as far as they can be followed.
+fn headers(file: &File, id: u64, end: u64) -> io::Result<Vec<(Header, u64)>> {
+    let mut headers = Vec::new();
+    let mut offset = 0_u64;
+    let mut bytes = [0; HEADER_BYTES];
+    while offset.saturating_add(HEADER_BYTES as u64) <= end {
+        file.read_exact_at(&mut bytes, offset)?;
+        let Some(header) = Header::parse(&bytes, id) else {
+            break;
+        };
+        let next = offset.saturating_add(header.record_len());
+        if next > end {
+            break;
+        }
+        headers.push((header, offset));
+        offset = next;
+    }
+    Ok(headers)
+}
