@@ -7,6 +7,7 @@ mod purging;
 mod region;
 mod start;
 mod stop;
+mod tiers;
 mod workers;
 
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ use parking_lot::Mutex;
 use verge_base::{Clock, Permits, Random};
 use verge_cache::Cache;
 use verge_shared::Shared;
+use verge_cache::disk::DiskTier;
+use verge_cache::tier::Tiers;
 
 pub(crate) use start::admin_token;
 pub use start::{StartError, engine_settings, start};
@@ -48,6 +51,10 @@ pub struct NodeState {
     pub cache: Cache,
     /// What is shared with other nodes, if anything is.
     pub shared: Option<Arc<Shared>>,
+    /// Where stored responses are kept beside memory.
+    pub tiers: Tiers,
+    /// The disk among them.
+    pub disk: Option<Arc<DiskTier>>,
     /// Where receipts go.
     pub telemetry: Telemetry,
     /// Connections, as a limit.

@@ -76,6 +76,7 @@ impl AdminSource for NodeSource {
                 swept_removed: cache.swept_removed,
                 swept_softened: cache.swept_softened,
             },
+            disk: state.disk.as_ref().map(|disk| disk.stats().into()),
             limits: vec![
                 LimitSample::from(&state.connections),
                 LimitSample::from(&state.requests),

@@ -13,7 +13,7 @@ use verge_config::{Config, LogTarget, Problem, SecretSource};
 use verge_runtime::{Engine, EngineSettings};
 
 use super::listener_settings::listener_settings;
-use super::{Addresses, NodeState, RunningNode, region, workers};
+use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
@@ -115,11 +115,14 @@ fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, S
     })?;
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
     let cache = Cache::new(cache_settings(config), clock.clone());
+    let disk = tiers::disk(config, &clock, &cache)?;
     let shared = region::start(config, &clock, &random, &cache, &metrics)?;
     Ok(Arc::new(NodeState {
+        tiers: tiers::list(&clock, disk.as_ref(), shared.as_ref()),
+        disk,
+        cache,
         admin_auth: AdminAuth::new(token),
         drain_deadline: Mutex::new(None),
-        cache,
         shared,
         telemetry: Telemetry::new(metrics, access_log),
         connections: Permits::new("connections", config.limits.connections),

@@ -48,6 +48,9 @@ impl RunningNode {
         {
             tracing::warn!("the access log did not take its last lines in time");
         }
+        if let Some(disk) = &self.state.disk {
+            disk.stop();
+        }
         if let Some(end) = self.end_control.take() {
             let _ = end.send(());
         }

@@ -126,6 +126,9 @@ fn append_cache(cache: &CacheReceipt, object: &mut Object<'_>) {
     if let Some(status) = cache.forward_status {
         object.number("fwd_status", u64::from(status.as_u16()));
     }
+    if let Some(tier) = cache.tier {
+        object.text("tier", tier.as_bytes());
+    }
     if let Some(detail) = cache.detail {
         object.text("detail", detail.as_bytes());
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use verge_cache::tier::{Looked, Saved, TierName};
 use verge_http::Failure;
 use verge_http::failure::Side;
 
@@ -72,6 +73,8 @@ struct Inner {
     purge_lag: Histogram,
     fills: LabelledCounters<48>,
     fill_duration: Histogram,
+    /// One for each of [`TierName::ALL`].
+    tiers: [TierMetrics; TierName::ALL.len()],
     reloads: LabelledCounters<4>,
     panics: Counters<1>,
     unkeyed: Counters<1>,
@@ -81,6 +84,13 @@ struct Inner {
     compressed: Counters<2>,
     generation: AtomicU64,
     reload_failed: AtomicU64,
+}
+
+/// What is counted of one tier.
+#[derive(Debug)]
+struct TierMetrics {
+    lookups: LabelledCounters<24>,
+    saves: LabelledCounters<8>,
 }
 
 const SIDES: [&str; 4] = ["client", "origin", "function", "node"];
@@ -110,6 +120,10 @@ impl Metrics {
             purge_lag: Histogram::new(REQUEST_BOUNDS, shards),
             fills: LabelledCounters::new(shards),
             fill_duration: Histogram::new(REQUEST_BOUNDS, shards),
+            tiers: TierName::ALL.map(|_| TierMetrics {
+                lookups: LabelledCounters::new(shards),
+                saves: LabelledCounters::new(shards),
+            }),
             reloads: LabelledCounters::new(shards),
             panics: Counters::new(shards),
             unkeyed: Counters::new(shards),
@@ -190,6 +204,30 @@ impl Metrics {
     pub fn record_fill(&self, receipt: &FillReceipt) {
         self.0.fills.increment(receipt.outcome);
         self.0.fill_duration.observe(receipt.total);
+    }
+
+    /// Counts a tier that was asked.
+    pub fn record_tier(&self, looked: &Looked) {
+        if let Some(tier) = self.tier(looked.tier) {
+            tier.lookups.increment(looked.outcome);
+        }
+        let tier = match looked.tier {
+            TierName::Disk => CacheTier::Disk,
+            TierName::L2 => CacheTier::L2,
+        };
+        self.record_lookup(tier, looked.took);
+    }
+
+    /// Counts a response that was given to a tier to be saved.
+    pub fn record_tier_save(&self, tier: TierName, saved: Saved) {
+        if let Some(tier) = self.tier(tier) {
+            tier.saves.increment(saved.label());
+        }
+    }
+
+    fn tier(&self, name: TierName) -> Option<&TierMetrics> {
+        let place = TierName::ALL.iter().position(|known| *known == name)?;
+        self.0.tiers.get(place)
     }
 
     /// Counts that the limit called `limit` was hit. Limits that are permits

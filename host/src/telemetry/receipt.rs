@@ -189,6 +189,8 @@ pub struct CacheReceipt {
     pub ttl_seconds: Option<i64>,
     /// The status of the forwarded request's response (RFC 9211 2.3).
     pub forward_status: Option<StatusCode>,
+    /// The tier that had the response, if it was not memory.
+    pub tier: Option<&'static str>,
     /// The precise reason, one word.
     pub detail: Option<&'static str>,
 }
@@ -205,6 +207,7 @@ impl CacheReceipt {
             lookup: Duration::ZERO,
             ttl_seconds: None,
             forward_status: None,
+            tier: None,
             detail: None,
         }
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use verge_base::Permits;
 use verge_shared::SharedSample;
+use verge_cache::disk::DiskStats;
+use verge_cache::tier::Off;
 
 /// The node's levels at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -17,6 +19,8 @@ pub struct Sample {
     pub draining: bool,
     /// The cache.
     pub cache: CacheSample,
+    /// The disk beside the cache, if there is one.
+    pub disk: Option<DiskSample>,
     /// Every limit that is a count of permits.
     pub limits: Vec<LimitSample>,
     /// Every pool of connections to an origin.
@@ -51,6 +55,53 @@ pub struct CacheSample {
     pub swept_removed: u64,
     /// Purged responses that sweeps made stale since the start.
     pub swept_softened: u64,
+}
+
+/// The disk's levels and sums.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct DiskSample {
+    /// Why it is not used, if it is not.
+    pub off: Option<&'static str>,
+    /// Bytes there.
+    pub bytes: u64,
+    /// The most bytes there may be.
+    pub limit_bytes: u64,
+    /// Responses that can be found.
+    pub entries: u64,
+    /// Bytes of content that wait to be written.
+    pub queued_bytes: u64,
+    /// Bytes written since the start.
+    pub written_bytes: u64,
+    /// Segments removed for room since the start.
+    pub evictions: u64,
+    /// Responses that turned out to be damaged, or of no known age.
+    pub unusable: u64,
+    /// Times that it was turned off.
+    pub failures: u64,
+    /// Responses that were not written, by reason.
+    pub dropped: [(&'static str, u64); 4],
+}
+
+impl From<DiskStats> for DiskSample {
+    fn from(stats: DiskStats) -> Self {
+        Self {
+            off: stats.off.map(Off::label),
+            bytes: stats.bytes,
+            limit_bytes: stats.bytes_max,
+            entries: stats.records,
+            queued_bytes: stats.queued_bytes,
+            written_bytes: stats.written_bytes,
+            evictions: stats.evicted,
+            unusable: stats.unusable,
+            failures: stats.times_off,
+            dropped: [
+                ("too-large", stats.dropped_too_large),
+                ("queue-full", stats.dropped_queue_full),
+                ("over-rate", stats.dropped_over_rate),
+                ("off", stats.dropped_off),
+            ],
+        }
+    }
 }
 
 /// One limit's level.

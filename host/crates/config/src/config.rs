@@ -8,6 +8,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::compression::Compression;
+use crate::disk::Disk;
 use crate::function::{Function, Secret};
 use crate::limits::Limits;
 use crate::names::Names;
@@ -70,6 +71,8 @@ pub struct Config {
     pub cache_fields: CacheFields,
     /// `[redis]`, if there is one.
     pub redis: Option<Redis>,
+    /// `[cache.disk]`; `None` without it.
+    pub disk: Option<Disk>,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[function.NAME]`
@@ -229,6 +232,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let certificates = read_certificates(root, &listen);
     let compression = Compression::read(&root.table("compression"));
     let table = root.table("cache");
+    let disk = Disk::read(&table.table("disk"));
     let cache = read_cache(&table);
     let cache_fields = CacheFields::read(&table);
     let policy = Policy::read(&table, &Policy::default());
@@ -284,6 +288,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         compression,
         cache_fields,
         redis,
+        disk,
         runtime,
         files: Vec::new(),
         places: BTreeMap::new(),

@@ -8,6 +8,7 @@
 mod addresses;
 mod compression;
 mod config;
+mod disk;
 mod function;
 mod host;
 mod kinds;
@@ -30,6 +31,7 @@ mod walk;
 
 pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
+pub use disk::Disk;
 pub use function::{Function, Grants, Isolation, OnFailure, Secret};
 pub use limits::Limits;
 pub use node::{

@@ -192,8 +192,8 @@ impl<'w, 'd> Table<'w, 'd> {
     }
 
     /// A path relative to the configuration's folder.
-    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
-        self.walk.resolve(Path::new(path))
+    pub(crate) fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.walk.resolve(path.as_ref())
     }
 
     /// A list of values of one kind; `or_one` also takes a single value.

@@ -54,7 +54,7 @@ pub(super) fn validate(
         let (outcome, _notes) = job.run(permit).await;
         let (word, failure) = match outcome {
             // The pump counts it when it ends.
-            FillOutcome::Filling { .. } => return,
+            FillOutcome::Filling { .. } | FillOutcome::FromTier(_) => return,
             FillOutcome::Freshened { .. } => ("freshened", None),
             FillOutcome::Passed { reason, .. } => (reason.label(), None),
             FillOutcome::Stale { .. } => ("failed", None),

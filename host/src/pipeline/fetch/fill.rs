@@ -17,6 +17,7 @@ use verge_cache::{
     StoredHead, StoredResponse, listed_tags, validation_fields,
 };
 use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
+use verge_http::failure::ClientFault;
 use verge_http::vary::Vary;
 use verge_http::{Body, Failure, forwarded};
 
@@ -27,6 +28,7 @@ use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
 use super::part::Aim;
 use super::pump::pump;
+use super::tiers::{self, Asked, FromTier};
 use crate::telemetry::FillReceipt;
 
 /// What a fetch came to.
@@ -43,6 +45,8 @@ pub(super) enum FillOutcome {
         is_stored: bool,
         withheld: Withheld,
     },
+    /// A tier had the response.
+    FromTier(FromTier),
     /// The origin failed, and the stored response answers in its place.
     Stale {
         stored: Arc<StoredResponse>,
@@ -71,6 +75,8 @@ pub(super) struct FillJob {
     pub(super) variants: Vec<Arc<StoredResponse>>,
     /// Its place among the fetches that go on without their client.
     pub(super) place: Option<Permit>,
+    /// Whether tiers are to be asked before the origin.
+    pub(super) asks_tiers: bool,
     pub(super) aim: Aim,
 }
 
@@ -91,7 +97,28 @@ impl FillJob {
             stale: search.stale,
             variants: search.variants,
             place: None,
+            asks_tiers: false,
             aim: search.aim,
+        }
+    }
+
+    /// It leads: the tiers are asked before the origin is.
+    pub(super) fn lead(&mut self) {
+        self.asks_tiers = !self.routed.node.tiers.is_empty();
+    }
+
+    /// What there is to be had without the origin, once.
+    async fn without_origin(&mut self, permit: FillPermit) -> Asked {
+        let asked = match std::mem::take(&mut self.asks_tiers) {
+            true => Box::pin(self.ask_tiers(permit)).await,
+            false => Asked::Nothing(permit),
+        };
+        match asked {
+            // RFC 9111 5.2.1.7: the origin is not asked.
+            Asked::Nothing(_) if self.directives.only_if_cached => {
+                Asked::Found(FillOutcome::Failed(ClientFault::OnlyIfCachedMissed.into()))
+            }
+            asked => asked,
         }
     }
 
@@ -102,7 +129,10 @@ impl FillJob {
 
     /// Asks the origin, and begins to store what comes.
     pub(super) async fn run(mut self, permit: FillPermit) -> (FillOutcome, ForwardNotes) {
-        let mut permit = permit;
+        let mut permit = match self.without_origin(permit).await {
+            Asked::Nothing(permit) => permit,
+            Asked::Found(outcome) => return (outcome, ForwardNotes::default()),
+        };
         let mut earlier: Option<ForwardNotes> = None;
         loop {
             let sent = permit.mark_sent();
@@ -126,9 +156,13 @@ impl FillJob {
     /// waits: `None`, and what follows is released.
     pub(super) async fn run_while_wanted(
         mut self,
-        mut permit: FillPermit,
+        permit: FillPermit,
         client_gone: impl Future<Output = ()>,
     ) -> Option<(FillOutcome, ForwardNotes)> {
+        let mut permit = match self.without_origin(permit).await {
+            Asked::Nothing(permit) => permit,
+            Asked::Found(outcome) => return Some((outcome, ForwardNotes::default())),
+        };
         let sent = permit.mark_sent();
         let unwanted = async {
             client_gone.await;
@@ -324,6 +358,9 @@ impl FillJob {
         let guard = node.drain.guard();
         tokio::spawn(async move {
             let pumped = pump(body, writer).await;
+            if let Some((key, stored)) = &pumped.stored {
+                tiers::save(&node, key, stored, None);
+            }
             if let (Some(failure @ Failure::Origin { .. }), Some(origin)) =
                 (&pumped.failure, &origin)
             {

@@ -19,6 +19,7 @@ mod pump;
 mod sliced_body;
 mod slices;
 mod stale;
+mod tiers;
 mod validate;
 
 use std::sync::Arc;
@@ -140,7 +141,7 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
-    if search.directives.only_if_cached {
+    if search.directives.only_if_cached && routed.node.tiers.is_empty() {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());
     }
@@ -315,6 +316,7 @@ async fn lead(
 ) -> Result<Answer, Failure> {
     let (facts, is_whole) = (search.facts, search.aim.is_whole());
     let mut job = FillJob::new(routed, viewed, search);
+    job.lead();
     let Some(place) = routed.node.detached_fetches.try_acquire() else {
         // It ends with its client then, and who follows is released.
         let outcome = job.run(permit).await;
@@ -397,6 +399,13 @@ async fn settle(
             let mut answer = from_stored(routed, &stored, facts);
             answer.fields.extend(withheld);
             Ok(answer)
+        }
+        FillOutcome::FromTier(found) => {
+            facts.outcome = Outcome::Hit;
+            facts.tier = Some(found.tier.label());
+            facts.detail = facts.tier;
+            let body = Body::stream(found.reader);
+            Ok(from_fill(routed, &found.head, body, facts))
         }
         FillOutcome::Stale { stored, grant } => {
             facts.detail = Some(grant.label());

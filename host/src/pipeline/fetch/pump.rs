@@ -1,7 +1,9 @@
 //! Content from an origin into the cache, as fast as the origin and memory allow.
 
+use std::sync::Arc;
+
 use http_body_util::BodyExt as _;
-use verge_cache::{FillWriter, Finished, Stopped};
+use verge_cache::{FillWriter, Finished, Key, Stopped, StoredResponse};
 use verge_http::failure::NodeFault;
 use verge_http::{Body, Failure};
 
@@ -10,6 +12,19 @@ pub(super) struct Pumped {
     pub(super) bytes: u64,
     pub(super) outcome: &'static str,
     pub(super) failure: Option<Failure>,
+    /// The complete response that is stored now, and its key.
+    pub(super) stored: Option<(Key, Arc<StoredResponse>)>,
+}
+
+impl Pumped {
+    fn stored(bytes: u64, stored: Option<(Key, Arc<StoredResponse>)>) -> Self {
+        Self {
+            bytes,
+            outcome: "stored",
+            failure: None,
+            stored,
+        }
+    }
 }
 
 /// Writes all of `body` into the cache, or says why not.
@@ -29,6 +44,7 @@ pub(super) async fn pump(mut body: Body, mut writer: FillWriter) -> Pumped {
                     bytes,
                     outcome: "failed",
                     failure: Some(failure),
+                    stored: None,
                 };
             }
         };
@@ -43,25 +59,27 @@ pub(super) async fn pump(mut body: Body, mut writer: FillWriter) -> Pumped {
                 bytes,
                 outcome: "abandoned",
                 failure,
+                stored: None,
             };
         }
     }
     let bytes = writer.written();
+    let key = writer.key().clone();
     match writer.finish(trailers) {
-        Ok(Finished::Stored(_) | Finished::StoredWhole(..) | Finished::StoredPiece) => Pumped {
-            bytes,
-            outcome: "stored",
-            failure: None,
-        },
+        Ok(Finished::Stored(stored)) => Pumped::stored(bytes, Some((key, stored))),
+        Ok(Finished::StoredWhole(whole, stored)) => Pumped::stored(bytes, Some((whole, stored))),
+        Ok(Finished::StoredPiece) => Pumped::stored(bytes, None),
         Ok(Finished::Passed(reason)) => Pumped {
             bytes,
             outcome: reason.label(),
             failure: None,
+            stored: None,
         },
         Err(failure) => Pumped {
             bytes,
             outcome: "failed",
             failure: Some(failure),
+            stored: None,
         },
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::Response;
 use verge_cache::policy::OriginError;
+use verge_cache::tier::TierKey;
 use verge_cache::{
     FillPermit, Freshened, NotModified, ResponseHead, ResponseTimes, StoredResponse,
 };
@@ -18,6 +19,7 @@ use super::fill::{FillJob, FillOutcome, Tried, withheld_fields};
 use super::forward::ForwardNotes;
 use super::part::Aim;
 use super::stale;
+use super::tiers;
 
 impl FillJob {
     /// A validation that no client waits for.
@@ -35,6 +37,7 @@ impl FillJob {
             stale: Some(stale),
             variants: Vec::new(),
             place: None,
+            asks_tiers: false,
             aim: Aim::Whole,
         }
     }
@@ -71,13 +74,20 @@ impl FillJob {
             facts: self.facts(fields, notes),
             route: &self.routed.route.policy,
         };
+        let key = permit.key().clone();
         let freshened = match &self.stale {
             Some(stale) => permit.freshen(stale, &answer),
             None => permit.adopt(&self.variants, &answer),
         };
         let (stored, is_stored) = match freshened {
-            Freshened::Stored(stored) => (stored, true),
-            Freshened::Used(stored, _) => (stored, false),
+            Freshened::Stored(stored) => {
+                tiers::save_again(&self.routed.node, &key, &stored);
+                (stored, true)
+            }
+            Freshened::Used(stored, _) => {
+                self.routed.node.tiers.forget(&TierKey::of(&key));
+                (stored, false)
+            }
             Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
         };
         let withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));

@@ -12,6 +12,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry as Scrape;
 
+use verge_cache::tier::TierName;
+
 use super::super::counters::Histogram;
 use super::super::exposition::Page;
 use super::super::handles::{CACHE_RESULTS, OriginMetrics, STATUS_CLASSES, SiteMetrics};
@@ -230,7 +232,9 @@ impl Collected {
             lookups.put([("tier", tier.label())], histogram)?;
         }
         self.cache_results(page)?;
-        self.purges(page)
+        self.purges(page)?;
+        self.tiers(page)?;
+        self.disk(page)
     }
 
     /// What a hit ratio is computed from: `hit / sum`, by requests or by bytes.
@@ -274,6 +278,91 @@ impl Collected {
         let help = "From a purge on another node to its taking effect here.";
         page.histogram("verge_cache_purge_lag_seconds", help)?
             .put_one(&self.inner.purge_lag)
+    }
+
+    fn tiers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let tiers = || {
+            let names = TierName::ALL.into_iter().map(TierName::label);
+            names.zip(&self.inner.tiers)
+        };
+        let help = "Tiers that were asked, by outcome.";
+        let mut lookups = page.counter("verge_cache_tier_lookups", help)?;
+        for (name, tier) in tiers() {
+            for (outcome, number) in tier.lookups.all() {
+                lookups.put([("tier", name), ("outcome", outcome)], number)?;
+            }
+        }
+        let help = "Responses given to a tier, by what became of them.";
+        let mut saves = page.counter("verge_cache_tier_saves", help)?;
+        for (name, tier) in tiers() {
+            for (outcome, number) in tier.saves.all() {
+                saves.put([("tier", name), ("outcome", outcome)], number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn disk(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(disk) = &self.sample.disk else {
+            return Ok(());
+        };
+        let gauges = [
+            ("verge_cache_disk_bytes", "Bytes on disk.", disk.bytes),
+            (
+                "verge_cache_disk_limit_bytes",
+                "Bytes that there may be on disk.",
+                disk.limit_bytes,
+            ),
+            (
+                "verge_cache_disk_entries",
+                "Responses on disk.",
+                disk.entries,
+            ),
+            (
+                "verge_cache_disk_queued_bytes",
+                "Bytes of content that wait to be written.",
+                disk.queued_bytes,
+            ),
+            (
+                "verge_cache_disk_off",
+                "1 while the disk is not used, because it is full, read-only or failing.",
+                u64::from(disk.off.is_some()),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            page.gauge(name, help)?.put_one(value)?;
+        }
+        let counters = [
+            (
+                "verge_cache_disk_written_bytes",
+                "Bytes written.",
+                disk.written_bytes,
+            ),
+            (
+                "verge_cache_disk_evictions",
+                "Segments removed for room.",
+                disk.evictions,
+            ),
+            (
+                "verge_cache_disk_unusable",
+                "Responses that were damaged, or of no known age.",
+                disk.unusable,
+            ),
+            (
+                "verge_cache_disk_failures",
+                "Times that the disk was turned off.",
+                disk.failures,
+            ),
+        ];
+        for (name, help, value) in counters {
+            page.counter(name, help)?.put_one(value)?;
+        }
+        let help = "Responses that were not written, by reason.";
+        let mut dropped = page.counter("verge_cache_disk_dropped", help)?;
+        for (reason, number) in disk.dropped {
+            dropped.put([("reason", reason)], number)?;
+        }
+        Ok(())
     }
 
     fn functions(&self, page: &mut Page<'_>) -> fmt::Result {

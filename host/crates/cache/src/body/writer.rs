@@ -339,6 +339,12 @@ impl FillWriter {
         }
     }
 
+    /// The key of its fill.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        self.lead.key()
+    }
+
     /// Bytes of content so far.
     #[must_use]
     pub fn written(&self) -> u64 {

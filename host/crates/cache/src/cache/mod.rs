@@ -5,6 +5,7 @@
 //! the caller pumps content into a [`crate::FillWriter`].
 
 pub(crate) mod freshen;
+mod journal;
 mod purging;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use crate::stats::{CacheStats, Stats};
 use crate::store::{MemoryStore, Selection, Store};
 pub use freshen::Newer;
 use freshen::{Former, Updated};
+use journal::Journal;
 use purging::Listeners;
 pub use purging::{PurgeListener, SweepCursor, Swept};
 
@@ -53,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) purges: Purges,
     listeners: Listeners,
     refusals: Refusals,
+    journal: Journal,
     /// The name of this node in the names of purges.
     node_id: u64,
     pub(crate) flights: Flights,
@@ -97,6 +100,7 @@ impl Cache {
             store: Box::new(store),
             listeners: Listeners::default(),
             refusals: Refusals::default(),
+            journal: Journal::default(),
             flights: Flights::new(FlightsSettings {
                 marked_for: settings.uncollapsible_for,
                 marked_max: settings.uncollapsible_max,

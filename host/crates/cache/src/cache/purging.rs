@@ -59,7 +59,9 @@ impl Cache {
     /// is stored elsewhere as from [`Purge::at`]. Listeners do not hear of it.
     /// Returns the purge's number on this node.
     pub fn purge_remote(&self, purge: &Purge) -> u64 {
-        self.0.take(&purge.scope, purge.hardness, purge.at)
+        let number = self.0.take(&purge.scope, purge.hardness, purge.at);
+        self.journal(purge, number);
+        number
     }
 
     /// Has `listener` hear of every purge and invalidation that this node was
@@ -104,7 +106,7 @@ impl Cache {
         self.0.store.remove(key);
         self.0.stats.purged(ScopeKind::Uri);
         // Only a listener is worth the copies.
-        if !self.0.listeners.0.load().is_empty() {
+        if !self.0.listeners.0.load().is_empty() || self.0.journal.is_kept() {
             let scope = PurgeScope::Uri(PurgeTarget::of(key.target()));
             let cause = PurgeCause::Invalidation;
             self.tell(scope, Hardness::Hard, cause, at, number);
@@ -180,6 +182,7 @@ impl Cache {
             cause,
             at: whole_millis(at),
         };
+        self.journal(&purge, number);
         for listener in self.0.listeners.0.load().iter() {
             listener(&purge);
         }

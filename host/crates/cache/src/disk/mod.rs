@@ -55,6 +55,7 @@ use writer::Writer;
 pub use purge_log::LoggedPurge;
 pub use settings::DiskSettings;
 pub use stats::DiskStats;
+pub(crate) use writer::micros;
 
 /// How long the end of the process waits for what is still to be written.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -167,6 +168,12 @@ impl DiskTier {
             tokio::time::timeout(PURGE_PATIENCE, settled).await,
             Ok(Ok(()))
         )
+    }
+
+    /// Writes what waits, for a bounded time, and gives the folder back. Nothing is saved any
+    /// more.
+    pub fn stop(&self) {
+        self.shared.queue.close(FLUSH_PATIENCE);
     }
 
     /// What it holds and has done.
@@ -331,6 +338,14 @@ impl Tier for DiskTier {
         }
     }
 
+    fn settle(&self) -> TierFuture<'_, ()> {
+        Box::pin(async {
+            if !DiskTier::settle(self).await {
+                tracing::warn!("a purge is not on disk yet");
+            }
+        })
+    }
+
     fn forget(&self, key: &TierKey) {
         self.shared.queue.forget(key);
         self.shared.index.lock().remove(key.digest());
@@ -339,7 +354,7 @@ impl Tier for DiskTier {
 
 impl Drop for DiskTier {
     fn drop(&mut self) {
-        self.shared.queue.close(FLUSH_PATIENCE);
+        self.stop();
     }
 }
 

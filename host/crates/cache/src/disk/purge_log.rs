@@ -15,10 +15,10 @@ use std::sync::Arc;
 use crate::record::checksum;
 
 /// Most bytes of one purge.
-pub(super) const PURGE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PURGE_BYTES_MAX: usize = crate::purge::PURGE_WIRE_MAX;
 
 /// Numbers of one start.
-const NUMBERS_BITS: u32 = 40;
+const NUMBERS_BITS: u32 = 32;
 
 /// Bytes before an entry's purge: kind, length, number, time, and their checksum: without it, a
 /// length that was damaged would look like an end that is torn.
@@ -38,7 +38,7 @@ pub struct LoggedPurge {
     pub number: u64,
     /// When it was, in microseconds since 1970.
     pub wall: u64,
-    /// What was purged, as its scope is encoded.
+    /// [`crate::Purge::encode`]; empty for all there was.
     pub purge: Arc<[u8]>,
 }
 

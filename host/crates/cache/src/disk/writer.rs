@@ -399,7 +399,7 @@ impl Rate {
 }
 
 /// Microseconds since 1970.
-pub(super) fn micros(time: SystemTime) -> u64 {
+pub(crate) fn micros(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }

@@ -109,18 +109,34 @@ impl Purges {
     fn purge_hash(&self, kind: ScopeKind, hash: u64, hardness: Hardness, at: SystemTime) -> u64 {
         let mut records = self.records.write();
         let number = self.sequence.load(Ordering::Relaxed).saturating_add(1);
-        let mark = Mark {
-            number,
-            at: millis(at),
-        };
-        if let Some(table) = records.tables.get_mut(kind.index()) {
-            table.entry(hash).or_default().set(hardness, mark);
-        }
-        records.order.push_back((kind, hash, number));
+        records.add(kind, hash, hardness, at, number);
         records.forget(self.records_max);
         // Published after the record stands: whoever sees the number finds the record.
         self.sequence.store(number, Ordering::Release);
         number
+    }
+
+    /// Purges from now on have higher numbers than `base`, and what was asked for before
+    /// `floor` counts as purged.
+    pub(crate) fn begin_at(&self, base: u64, floor: u64) {
+        let mut records = self.records.write();
+        records.floor.hard.number = records.floor.hard.number.max(floor);
+        self.sequence.fetch_max(base.max(floor), Ordering::AcqRel);
+    }
+
+    /// A purge of an earlier process, under the number that it had there.
+    pub(crate) fn restore(
+        &self,
+        scope: &PurgeScope,
+        hardness: Hardness,
+        at: SystemTime,
+        number: u64,
+    ) {
+        let hash = self.scope_hash(scope);
+        let mut records = self.records.write();
+        records.add(scope.kind(), hash, hardness, at, number);
+        records.forget(self.records_max);
+        self.sequence.fetch_max(number, Ordering::AcqRel);
     }
 
     /// What was purged later than `seen` and concerns `subject`.
@@ -254,6 +270,17 @@ impl Records {
         self.tables
             .get(kind.index())
             .is_some_and(|table| !table.is_empty())
+    }
+
+    fn add(&mut self, kind: ScopeKind, hash: u64, hardness: Hardness, at: SystemTime, number: u64) {
+        let mark = Mark {
+            number,
+            at: millis(at),
+        };
+        if let Some(table) = self.tables.get_mut(kind.index()) {
+            table.entry(hash).or_default().set(hardness, mark);
+        }
+        self.order.push_back((kind, hash, number));
     }
 
     /// Forgets the oldest records above `max`.

@@ -97,6 +97,12 @@ pub enum Unusable {
 }
 
 impl Unusable {
+    /// Whether the tier need not keep it.
+    #[must_use]
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::Purged)
+    }
+
     /// The word for metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

@@ -1,6 +1,7 @@
 //! What a tier had, published by the leader that asked for it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -8,19 +9,17 @@ use verge_http::Body;
 
 use crate::collapse::{FillPermit, Filling};
 use crate::partial::FillTarget;
+use crate::policy::Freshness;
 use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
 use crate::tier::Unusable;
 
-/// What came of publishing what a tier had.
+/// What a tier had and what can be used: nothing has purged it, and there is memory for its head.
 #[derive(Debug)]
-#[must_use = "a refusal gives the permit back"]
-pub enum Found {
-    /// Content may be written; followers get it like a fill's.
-    Filling(Box<Filling>),
-    /// It cannot be used: the origin has to be asked after all.
-    Refused(FillPermit, Unusable),
+pub struct Admitted {
+    head: Arc<StoredHead>,
+    content_length: u64,
 }
 
 /// What came of bringing into memory what has to be validated.
@@ -36,29 +35,45 @@ impl Recorded {
 }
 
 impl FillPermit {
-    /// Publishes what a tier had and what may be reused as it is: followers whose requests it
-    /// answers get it from its beginning. The caller writes the content.
-    pub fn begin_found(mut self, recorded: Recorded) -> Found {
-        match self.found_head(recorded) {
-            Ok((head, content_length)) => {
-                self.mark_found(head.sequence);
-                Found::Filling(Box::new(self.fill(
-                    head,
-                    Some(content_length),
-                    FillTarget::Own,
-                )))
-            }
-            Err(reason) => Found::Refused(self, reason),
+    /// What a tier had, if it can be used: not if it was purged since it was asked for. A soft
+    /// purge ends its lifetime.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn admit(&self, recorded: Recorded) -> Result<Admitted, Unusable> {
+        let inner = self.inner();
+        let content_length = recorded.content_length;
+        if content_length > inner.settings.max_object {
+            return Err(Unusable::ObjectTooLarge);
         }
+        let head = inner
+            .unpurged(self.key(), recorded)
+            .ok_or(Unusable::Purged)?;
+        let cost = head.cost.saturating_add(self.key().len() as u64);
+        let reservation = inner.reserve(cost).ok_or(Unusable::MemoryExhausted)?;
+        Ok(Admitted {
+            head: Arc::new(head.with_reservation(reservation)),
+            content_length,
+        })
     }
 
-    /// Brings into memory what a tier had and what has to be validated before it is reused.
-    /// It is stored there as it is; the permit stands.
+    /// Publishes what may be reused as it is: followers whose requests it answers get it from
+    /// its beginning. The caller writes the content.
+    pub fn begin_found(mut self, found: Admitted) -> Filling {
+        self.mark_found(found.head.sequence);
+        self.fill(found.head, Some(found.content_length), FillTarget::Own)
+    }
+
+    /// Brings into memory what has to be validated before it is reused. It is stored there as
+    /// it is; the permit stands.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn restore(&self, recorded: Recorded, mut content: Body) -> Restored {
-        let (head, content_length) = self.found_head(recorded)?;
+    pub async fn restore(&self, found: Admitted, mut content: Body) -> Restored {
+        let Admitted {
+            head,
+            content_length,
+        } = found;
         let inner = self.inner();
         let mut segments: Vec<Bytes> = Vec::new();
         let mut written = 0_u64;
@@ -88,20 +103,12 @@ impl FillPermit {
             Err(Unusable::Purged)
         }
     }
+}
 
-    /// The head as it can be stored in memory now.
-    fn found_head(&self, recorded: Recorded) -> Result<(Arc<StoredHead>, u64), Unusable> {
-        let inner = self.inner();
-        let content_length = recorded.content_length;
-        if content_length > inner.settings.max_object {
-            return Err(Unusable::ObjectTooLarge);
-        }
-        let head = inner
-            .unpurged(self.key(), recorded)
-            .ok_or(Unusable::Purged)?;
-        let cost = head.cost.saturating_add(self.key().len() as u64);
-        let reservation = inner.reserve(cost).ok_or(Unusable::MemoryExhausted)?;
-        let head = head.with_reservation(reservation);
-        Ok((Arc::new(head), content_length))
+impl Admitted {
+    /// How fresh it is at `now`.
+    #[must_use]
+    pub fn freshness(&self, now: Instant) -> Freshness {
+        self.head.freshness(now)
     }
 }

@@ -54,10 +54,12 @@ impl Tiers {
         self.list.is_empty()
     }
 
-    /// Asks one after another, until one has a response.
-    pub async fn load(&self, key: &TierKey, request: &HeaderMap) -> Searched {
+    /// Asks one after another, until one has a response; if `is_known`, memory has one that is
+    /// stale, and only tiers that other nodes write to may have a newer one.
+    pub async fn load(&self, key: &TierKey, request: &HeaderMap, is_known: bool) -> Searched {
         let mut searched = Searched::default();
-        for tier in self.list.iter() {
+        let tiers = self.list.iter();
+        for tier in tiers.filter(|tier| !is_known || tier.name().is_shared()) {
             let begun = self.clock.now();
             let answer = tier.load(key, request).await;
             searched.looked.push(Looked {
@@ -73,18 +75,26 @@ impl Tiers {
         searched
     }
 
-    /// Gives `response` to all tiers but `except`, from which it came.
+    /// Gives `response` to all tiers but `except`, from which it came. Pieces of a response are
+    /// kept in memory only.
     pub fn save(
         &self,
         key: &TierKey,
         response: &Arc<StoredResponse>,
         except: Option<TierName>,
     ) -> SmallVec<[(TierName, Saved); 2]> {
-        let tiers = self.list.iter();
+        let tiers = self.list.iter().filter(|_| response.pieces().is_none());
         tiers
             .filter(|tier| Some(tier.name()) != except)
             .map(|tier| (tier.name(), tier.save(key, response)))
             .collect()
+    }
+
+    /// Returns once all purges so far would outlive a crash, or after a bounded time.
+    pub async fn settle(&self) {
+        for tier in self.list.iter() {
+            tier.settle().await;
+        }
     }
 
     /// Removes what any of them has for `key`.

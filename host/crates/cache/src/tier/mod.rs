@@ -21,7 +21,7 @@ use crate::key::Key;
 use crate::response::StoredResponse;
 
 pub use answer::{Dropped, Off, Saved, TierAnswer, TierHit, TierMiss, Unusable};
-pub use found::{Found, Restored};
+pub use found::{Admitted, Restored};
 pub use list::{Looked, Searched, Tiers};
 
 /// The answer of a tier, which may take a while.
@@ -37,6 +37,15 @@ pub enum TierName {
 }
 
 impl TierName {
+    /// Whether other nodes write to it: it may have what is newer than what this node has.
+    #[must_use]
+    pub const fn is_shared(self) -> bool {
+        match self {
+            Self::Disk => false,
+            Self::L2 => true,
+        }
+    }
+
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Disk, Self::L2];
 
@@ -108,6 +117,12 @@ pub trait Tier: Send + Sync + 'static {
     /// Takes `response` to be kept, in place of what the same requests select. Never blocks:
     /// what does not fit into a bounded queue is dropped, and counted.
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved;
+
+    /// Returns once the purges that it was told of would outlive a crash, or after a bounded
+    /// time.
+    fn settle(&self) -> TierFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Removes what it has for `key`, soon. Never blocks.
     fn forget(&self, key: &TierKey);
