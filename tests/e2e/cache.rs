@@ -12,6 +12,7 @@ mod cache {
     mod bounds;
     mod collapse;
     mod compression;
+    mod disk;
     mod failures;
     mod key_policy;
     mod keys;

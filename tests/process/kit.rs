@@ -89,9 +89,22 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a node and waits until it serves.
     pub(crate) fn serve(config: &Path) -> Self {
-        let mut child = Command::new(binary())
-            .args(["serve", "--config"])
-            .arg(config)
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(config);
+        Self::spawn(command)
+    }
+
+    /// The same for a node that can write no file longer than `blocks` times 512 bytes, as if
+    /// the disk were full then.
+    pub(crate) fn serve_limited(config: &Path, blocks: u32) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve --config \"$1\"");
+        command.args(["-c", &script]).arg(binary()).arg(config);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -10,6 +10,7 @@
 
 mod check;
 mod demo;
+mod disk;
 mod kit;
 mod restart;
 mod serve;

@@ -34,21 +34,22 @@ pub(super) async fn pass(
         coding::add_plain_tags(&mut outgoing.fields);
     }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
+    let is_unsafe = forwarded.response.is_ok() && !head.method.is_safe();
+    let mut may_be_stored = false;
     if let Ok(response) = &forwarded.response
-        && !head.method.is_safe()
+        && is_unsafe
     {
         let is_unpurged = routed.node.cache.is_unpurged_since(&sent);
         invalidate(routed, head, response);
-        if is_unpurged && post::may_be_stored(routed, head) {
-            return post::answer(
-                routed,
-                receipt,
-                viewed,
-                forwarded,
-                times.after(&sent),
-                facts,
-            );
-        }
+        may_be_stored = is_unpurged && post::may_be_stored(routed, head);
+    }
+    if is_unsafe {
+        // The client hears of its change when no restart can bring back what was before.
+        routed.node.tiers.settle().await;
+    }
+    if may_be_stored {
+        let times = times.after(&sent);
+        return post::answer(routed, receipt, viewed, forwarded, times, facts);
     }
     answer(receipt, forwarded, facts)
 }
