@@ -20,9 +20,9 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use verge_base::{Clock, Permits, Random};
 use verge_cache::Cache;
-use verge_shared::Shared;
 use verge_cache::disk::DiskTier;
 use verge_cache::tier::Tiers;
+use verge_shared::Shared;
 
 pub(crate) use start::admin_token;
 pub use start::{StartError, engine_settings, start};

@@ -40,9 +40,11 @@ pub(super) fn list(
 ) -> Tiers {
     let mut list: Vec<Arc<dyn Tier>> = Vec::new();
     list.extend(disk.map(|disk| Arc::clone(disk) as Arc<dyn Tier>));
-    list.extend(shared.map(|shared| {
-        Arc::new(L2Tier::new(Arc::clone(shared), clock.clone())) as Arc<dyn Tier>
-    }));
+    list.extend(
+        shared.map(|shared| {
+            Arc::new(L2Tier::new(Arc::clone(shared), clock.clone())) as Arc<dyn Tier>
+        }),
+    );
     Tiers::new(clock.clone(), list)
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use verge_base::Permits;
-use verge_shared::SharedSample;
 use verge_cache::disk::DiskStats;
 use verge_cache::tier::Off;
+use verge_shared::SharedSample;
 
 /// The node's levels at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
