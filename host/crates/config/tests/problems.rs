@@ -48,6 +48,10 @@ fn problems_of_routes_have_place_path_and_remedy() {
             "config/x.toml:12:1: site[0].route[0].orign: unknown key; did you mean `origin`?",
         ),
         (
+            "origin = \"app\"\npolicy = { max_tl = \"1s\" }",
+            "config/x.toml:13:12: site[0].route[0].policy.max_tl: unknown key; did you mean `max_ttl`?",
+        ),
+        (
             "",
             "config/x.toml:10:1: site[0].route[0]: has no target; expected exactly one of `origin`, `function`, `redirect` and `static`",
         ),
@@ -244,6 +248,46 @@ fn problems_of_sections_have_place_path_and_remedy() {
         (
             "cache = { memory = \"1MiB\", max_object = \"2MiB\" }",
             "config/x.toml:1:41: cache.max_object: `max_object` is over half of `memory`; expected at most half as much as `memory`",
+        ),
+        (
+            "cache = { jitter = \"101%\" }",
+            "config/x.toml:1:20: cache.jitter: \"101%\" is out of range; expected a share, from \"0%\" to \"100%\"",
+        ),
+        (
+            "cache = { refresh_ahead = \"0.1\" }",
+            "config/x.toml:1:27: cache.refresh_ahead: \"0.1\" is not a share; expected a share, from \"0%\" to \"100%\"",
+        ),
+        (
+            "cache = { statuses = { \"404\" = \"1s\", \"206\" = \"1s\" } }",
+            "config/x.toml:1:46: cache.statuses.206: \"206\" is not a status that can be stored; expected one such as \"404\" (not 206 or 304), or a class such as \"5xx\"",
+        ),
+        (
+            "cache = { statuses = { \"4xx\" = 1 } }",
+            "config/x.toml:1:32: cache.statuses.4xx: 1 has no unit; expected a duration with its unit, from \"0s\" to \"365d\"",
+        ),
+        (
+            "cache = { default_ttl = \"2d\", max_ttl = \"1d\" }",
+            "config/x.toml:1:25: cache.default_ttl: `default_ttl` is over `max_ttl`; expected at most as much as `max_ttl`",
+        ),
+        (
+            "cache = { origin_directives = \"ignore\" }",
+            "config/x.toml:1:31: cache.origin_directives: the origin's lifetimes do not count, and there is none in their place; expected `default_ttl` or `statuses` beside it",
+        ),
+        (
+            "cache = { set_cookie = \"keep\" }",
+            "config/x.toml:1:24: cache.set_cookie: \"keep\" is not known; expected \"store\" or \"refuse\"",
+        ),
+        (
+            "cache = { bypass = [{ field = \"a\", cookie = \"b\" }] }",
+            "config/x.toml:1:21: cache.bypass[0]: has both `field` and `cookie`; expected { field = \"NAME\" } or { cookie = \"NAME\" }",
+        ),
+        (
+            "cache = { bypass = [{}] }",
+            "config/x.toml:1:21: cache.bypass[0]: names nothing to look at; expected { field = \"NAME\" } or { cookie = \"NAME\" }",
+        ),
+        (
+            "cache = { targeted_fields = [\"Cache-Control\"] }",
+            "config/x.toml:1:30: cache.targeted_fields[0]: `cache-control` is for all caches; expected a targeted field, such as \"CDN-Cache-Control\"",
         ),
         (
             "[secret.key]",

@@ -8,6 +8,7 @@ mod advice;
 mod freshen;
 mod invalidation;
 mod key;
+mod lifetime;
 mod lookup;
 mod reasons;
 mod reuse;
