@@ -32,6 +32,14 @@ fn cookies(lines: &[&str]) -> HeaderMap {
     fields
 }
 
+/// Policy, query, what is kept, what is dropped.
+type Row<'a> = (
+    &'a KeyPolicy,
+    Option<&'a str>,
+    Option<&'a str>,
+    &'a [&'a str],
+);
+
 #[test]
 fn queries_are_reduced_as_the_policy_says() {
     let as_is = policy(QueryRule::AsIs, ParameterRule::All);
@@ -42,8 +50,7 @@ fn queries_are_reduced_as_the_policy_says() {
         ParameterRule::Allow(patterns(&["q", "p*"])),
     );
     let tracking = dropping_tracking();
-    // (policy, query, what is kept, what is dropped)
-    let table: &[(&KeyPolicy, Option<&str>, Option<&str>, &[&str])] = &[
+    let table: &[Row<'_>] = &[
         (&as_is, None, None, &[]),
         (&as_is, Some(""), Some(""), &[]),
         (&as_is, Some("b=1&a=2"), Some("b=1&a=2"), &[]),
