@@ -25,7 +25,7 @@ use verge_cache::tier::Tiers;
 use verge_shared::Shared;
 
 pub(crate) use start::admin_token;
-pub use start::{StartError, engine_settings, start};
+pub use start::{StartError, engine_settings, start, start_at};
 pub use stop::StopReport;
 
 use listener_settings::listener_settings;

@@ -15,6 +15,7 @@ mod rfc9111 {
     mod hops;
     mod invalidation;
     pub(crate) mod kit;
+    mod model;
     mod ranges;
     mod request;
     mod selection;

@@ -14,6 +14,7 @@ mod cache {
     mod compression;
     mod disk;
     mod failures;
+    mod followers;
     mod key_policy;
     mod keys;
     mod kit;

@@ -1,16 +1,12 @@
 //! The `verge` binary as a child process: built once, started with a file,
 //! listened to, signalled, and never left behind.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 
-use parking_lot::Mutex;
 use tempfile::TempDir;
-use verge_tests::PATIENCE;
 
 /// The binary of this build. Cargo tells its path only to tests of its own
 /// package, so it is asked to build it where the tests' own binaries are.
@@ -80,18 +76,13 @@ pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A node in a process of its own; killed when dropped.
-pub(crate) struct Process {
-    child: Child,
-    log: Arc<Mutex<String>>,
-}
+/// A node of [`binary`] in a process of its own; killed when dropped.
+pub(crate) struct Process(verge_tests::process::Process);
 
 impl Process {
     /// Starts a node and waits until it serves.
     pub(crate) fn serve(config: &Path) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["serve", "--config"]).arg(config);
-        Self::spawn(command)
+        Self(verge_tests::process::Process::serve(binary(), config))
     }
 
     /// The same for a node that can write no file longer than `blocks` times 512 bytes, as if
@@ -100,86 +91,27 @@ impl Process {
         let mut command = Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" serve --config \"$1\"");
         command.args(["-c", &script]).arg(binary()).arg(config);
-        Self::spawn(command)
-    }
-
-    fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log: Arc<Mutex<String>> = Arc::default();
-        keep(child.stderr.take().unwrap(), Arc::clone(&log));
-        let process = Self { child, log };
-        process.wait_for(" serving ");
-        process
-    }
-
-    /// All that it has written to standard error.
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().clone()
-    }
-
-    /// Waits until the log has this.
-    pub(crate) fn wait_for(&self, text: &str) {
-        let give_up = Instant::now() + PATIENCE;
-        while !self.log.lock().contains(text) {
-            assert!(Instant::now() < give_up, "no {text:?} in:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// The first address of the listener `name`, as the log tells it.
-    pub(crate) fn address(&self, name: &str) -> SocketAddr {
-        let log = self.log();
-        let (_, rest) = log.split_once(&format!(" {name}=[")).unwrap();
-        let end = rest.find([',', ']']).unwrap();
-        rest[..end].parse().unwrap()
-    }
-
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success(), "kill -s {name}: {status}");
-    }
-
-    /// Whether it has not ended yet.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        Self(verge_tests::process::Process::spawn(command))
     }
 
     /// Waits for its end; how it ended, and its whole log.
-    pub(crate) fn end(mut self) -> (ExitStatus, String) {
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (status, self.log());
-            }
-            assert!(Instant::now() < give_up, "it lives on:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+    pub(crate) fn end(self) -> (ExitStatus, String) {
+        self.0.end()
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Process {
+    type Target = verge_tests::process::Process;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-fn keep(from: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            let mut log = log.lock();
-            log.push_str(&line);
-            log.push('\n');
-        }
-    });
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 /// Listeners on free ports, the admin token, and `toml`.

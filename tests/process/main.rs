@@ -14,4 +14,5 @@ mod disk;
 mod kit;
 mod restart;
 mod serve;
+mod soak;
 mod stop;

@@ -19,7 +19,9 @@ pub mod guests;
 pub mod log;
 pub mod node;
 pub mod origin;
+pub mod process;
 pub mod redis;
+pub mod soak;
 pub mod wire;
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use verge::node::{NodeState, RunningNode, StopReport, start};
+use verge::node::{NodeState, RunningNode, StopReport, start_at};
+use verge_base::Clock;
 use verge_config::Config;
 
 use crate::certificates::Authority;
@@ -29,6 +30,7 @@ pub struct Setup {
     authority: Option<Authority>,
     listen: String,
     head: String,
+    clock: Clock,
 }
 
 impl Setup {
@@ -41,6 +43,7 @@ impl Setup {
             authority: None,
             listen: String::new(),
             head: String::new(),
+            clock: Clock::system(),
         }
     }
 
@@ -56,6 +59,12 @@ impl Setup {
             ));
         }
         self.authority = Some(authority);
+        self
+    }
+
+    /// The node lives by this clock.
+    pub fn at(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -101,7 +110,7 @@ impl Setup {
         let file = self.folder.path().join("verge.toml");
         std::fs::write(&file, text).unwrap();
         let config = Config::read(&file).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
-        let node = tokio::task::spawn_blocking(move || start(config))
+        let node = tokio::task::spawn_blocking(move || start_at(config, self.clock))
             .await
             .unwrap()
             .unwrap_or_else(|error| panic!("{error}\n{text}"));

@@ -58,9 +58,18 @@ fn list(problems: &[Problem]) -> String {
 /// # Errors
 /// [`StartError`]; then nothing of it runs.
 pub fn start(config: Config) -> Result<RunningNode, StartError> {
+    start_at(config, Clock::system())
+}
+
+/// Starts a node that lives by `clock`. Blocks until it serves. Timers of the
+/// async runtime go by the system's clock all the same.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_at(config: Config, clock: Clock) -> Result<RunningNode, StartError> {
     let config = Arc::new(config);
     let workers = worker_count(&config);
-    let state = build_state(&config, workers)?;
+    let state = build_state(&config, workers, clock)?;
     let http = bind_all("http", &config.listen.http, workers)?;
     let https = bind_all("https", &config.listen.https, workers)?;
     let mut addresses = Addresses {
@@ -86,8 +95,12 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     })
 }
 
-fn build_state(config: &Arc<Config>, workers: usize) -> Result<Arc<NodeState>, StartError> {
-    let (clock, random) = (Clock::system(), Random::system());
+fn build_state(
+    config: &Arc<Config>,
+    workers: usize,
+    clock: Clock,
+) -> Result<Arc<NodeState>, StartError> {
+    let random = Random::system();
     let engine = Engine::new(engine_settings(config), clock.clone()).map_err(|error| {
         StartError::Problems(vec![config.problem("runtime", error.to_string(), "")])
     })?;

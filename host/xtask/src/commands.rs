@@ -120,6 +120,27 @@ fn test_arguments(arguments: &[String]) -> Vec<String> {
     all.into_iter().chain(arguments.iter().cloned()).collect()
 }
 
+/// `soak [--seconds N]`: becomes the soak, so that its exit code is its own.
+pub(crate) fn soak(arguments: &[String]) -> Outcome {
+    step("building the node and the soak", || {
+        // As `cargo test` builds them, for the same reason as the demo.
+        run(cargo(&root()).args([
+            "build",
+            "--workspace",
+            "--bin",
+            "verge",
+            "--example",
+            "soak",
+        ]))
+    })?;
+    let program = target().join("debug/examples/soak");
+    let error = Command::new(&program)
+        .args(arguments)
+        .current_dir(root())
+        .exec();
+    Err(format!("{} cannot be started: {error}", program.display()))
+}
+
 /// `bench [ARGUMENTS]`
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
     prepare_benches()?;

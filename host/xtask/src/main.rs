@@ -29,6 +29,8 @@ cargo xtask COMMAND [ARGUMENTS]
            workspace, and the functions' own tests are left out then
   bench    set up (nginx, wrk and redis-server are installed if missing), then run the benches;
            arguments go to `cargo bench`
+  soak     a node under mixed load, for ten minutes, and a report
+             --seconds N                 for so long
   versus   the same for the comparison with nginx alone; arguments go to the bench
 ";
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         "demo" => commands::demo(rest),
         "test" => commands::test(rest),
         "bench" => commands::bench(rest),
+        "soak" => commands::soak(rest),
         "versus" => commands::versus(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

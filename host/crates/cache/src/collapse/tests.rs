@@ -1,13 +1,12 @@
-use std::sync::Arc;
-
-use http::{Method, StatusCode};
 use verge_http::Failure;
 use verge_http::cache_control::RequestDirectives;
 use verge_http::failure::OriginFault;
 
-use crate::policy::{RefuseReason, RequestFacts, RoutePolicy};
+use crate::policy::RefuseReason;
 use crate::testkit::*;
 use crate::*;
+
+mod validation;
 
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
 
@@ -322,123 +321,6 @@ fn a_purge_before_the_request_is_sent_does_not_concern_it() {
     assert!(matches!(
         filling.writer.finish(None),
         Ok(Finished::Stored(_))
-    ));
-}
-
-fn stale(kit: &Kit, key: &Key) -> Arc<StoredResponse> {
-    let response = [
-        ("cache-control", "max-age=60"),
-        ("etag", "\"a\""),
-        ("age", "50"),
-        ("x-old", "1"),
-    ];
-    kit.store(key, &[], &response, &"abc".into());
-    kit.time.advance(20 * SECOND);
-    kit.selected(key, &[]).expect("stored")
-}
-
-fn lead_validation(kit: &Kit, key: &Key, seen: &Arc<StoredResponse>) -> FillPermit {
-    let fields = map(&[]);
-    let joined = kit.cache.join(&Seeker {
-        key,
-        fields: &fields,
-        directives: &RequestDirectives::default(),
-        seen: Some(seen),
-        hint: None,
-    });
-    match joined {
-        Join::Leader(mut permit) => {
-            permit.mark_sent();
-            permit
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn freshen(
-    permit: FillPermit,
-    seen: &Arc<StoredResponse>,
-    not_modified: &[(&str, &str)],
-) -> Freshened {
-    let fields = map(not_modified);
-    let head = ResponseHead::new(StatusCode::NOT_MODIFIED, &fields, permit.received_now());
-    let request = map(&[]);
-    let facts = RequestFacts::of(&Method::GET, &request, false);
-    let answer = NotModified {
-        response: &head,
-        request: &request,
-        facts,
-        route: &RoutePolicy::default(),
-    };
-    permit.freshen(seen, &answer)
-}
-
-#[test]
-fn a_validation_is_collapsed_and_freshens_for_all() {
-    let kit = kit();
-    let key = kit.key("/a");
-    let seen = stale(&kit, &key);
-    assert!(!seen.head().freshness(kit.clock.now()).is_fresh());
-    let permit = lead_validation(&kit, &key, &seen);
-    let mut waiter = kit.follow(&key, &[]);
-    let not_modified = [
-        ("etag", "\"a\""),
-        ("cache-control", "max-age=90"),
-        ("content-length", "0"),
-    ];
-    let Freshened::Stored(fresh) = freshen(permit, &seen, &not_modified) else {
-        panic!("not stored");
-    };
-    assert_eq!(fresh.head().freshness(kit.clock.now()).ttl(), 90);
-    assert_eq!(fresh.head().fields().get("x-old").expect("kept"), "1");
-    assert_eq!(
-        fresh.head().fields().get("content-length").expect("kept"),
-        "3"
-    );
-    assert_eq!(content(fresh.body()), b"abc");
-    let Some(Followed::Stored(followed)) = wait(&mut waiter, &[]) else {
-        panic!("did not follow");
-    };
-    assert!(Arc::ptr_eq(&followed, &fresh));
-    let found = kit.selected(&key, &[]).expect("stored");
-    assert!(Arc::ptr_eq(&found, &fresh));
-}
-
-#[test]
-fn a_304_about_another_representation_gives_the_permit_back() {
-    let kit = kit();
-    let key = kit.key("/a");
-    let seen = stale(&kit, &key);
-    let permit = lead_validation(&kit, &key, &seen);
-    let mut waiter = kit.follow(&key, &[]);
-    let Freshened::OtherRepresentation(permit) = freshen(permit, &seen, &[("etag", "\"b\"")])
-    else {
-        panic!("freshened by another representation");
-    };
-    assert!(wait(&mut waiter, &[]).is_none(), "still waits");
-    let _filling = kit.begin(permit, &[], FRESH);
-    assert!(matches!(
-        wait(&mut waiter, &[]),
-        Some(Followed::Filling { .. })
-    ));
-}
-
-#[test]
-fn a_304_that_forbids_to_store_is_used_once() {
-    let kit = kit();
-    let key = kit.key("/a");
-    let seen = stale(&kit, &key);
-    let permit = lead_validation(&kit, &key, &seen);
-    let mut waiter = kit.follow(&key, &[]);
-    let freshened = freshen(permit, &seen, &[("cache-control", "no-store")]);
-    let Freshened::Used(response, RefuseReason::NoStore) = freshened else {
-        panic!("{freshened:?}");
-    };
-    assert_eq!(content(response.body()), b"abc");
-    assert!(kit.selected(&key, &[]).is_none());
-    assert!(matches!(
-        wait(&mut waiter, &[]),
-        Some(Followed::Released(_))
     ));
 }
 

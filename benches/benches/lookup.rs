@@ -1,0 +1,144 @@
+//! What does finding a stored response cost, at one entry and at a million?
+//!
+//! `--entries N` for another number than a million. The keys are there
+//! already, or built for each lookup, as a request does it.
+
+#![allow(clippy::print_stdout, reason = "a bench prints what it found")]
+#![allow(clippy::disallowed_methods, reason = "a bench measures time")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use verge_base::Clock;
+use verge_benches::shop::Shop;
+use verge_benches::{Rounds, Spread, interleave, machine};
+use verge_cache::{CacheSettings, Key};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Lookups between two looks at the clock.
+const BATCH: u64 = 2000;
+
+/// One way of asking.
+struct Contender {
+    name: String,
+    /// How many different entries are asked for.
+    among: usize,
+    threads: usize,
+    builds_keys: bool,
+}
+
+fn path(index: usize) -> String {
+    format!("/articles/of/the/day/{index:08}")
+}
+
+/// Nanoseconds for each lookup, in one thread, until `end`.
+fn ask(
+    shop: &Shop,
+    keys: &[Key],
+    paths: &[String],
+    among: usize,
+    end: Instant,
+    seed: u64,
+) -> Result<f64> {
+    let mut random = seed;
+    let (mut asked, begun) = (0_u64, Instant::now());
+    loop {
+        for _ in 0..BATCH {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let index = (random >> 16) as usize % among;
+            let found = match paths.get(index) {
+                Some(path) => shop.has(&shop.key(path)),
+                None => keys.get(index).is_some_and(|key| shop.has(key)),
+            };
+            ensure!(found, "an entry is gone");
+        }
+        asked += BATCH;
+        let now = Instant::now();
+        if now >= end {
+            return Ok((now - begun).as_nanos() as f64 / asked as f64);
+        }
+    }
+}
+
+fn measure(
+    shop: &Shop,
+    keys: &[Key],
+    paths: &[String],
+    contender: &Contender,
+    seconds: f64,
+) -> Result<f64> {
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let paths = if contender.builds_keys { paths } else { &[] };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..contender.threads)
+            .map(|thread| {
+                let seed = 0x9E37_79B9_7F4A_7C15_u64.rotate_left(thread as u32 * 7);
+                scope.spawn(move || ask(shop, keys, paths, contender.among, end, seed))
+            })
+            .collect();
+        let mut sum = 0.0;
+        for thread in threads {
+            sum += thread.join().ok().context("a thread ended")??;
+        }
+        Ok(sum / contender.threads as f64)
+    })
+}
+
+fn main() -> Result<()> {
+    let rounds = Rounds::from_arguments(9, 1.0)?;
+    let entries = entries()?;
+    println!("lookup: {entries} entries with 100 bytes of content");
+    println!("{}", machine::describe());
+    let memory = entries as u64 * 3000 + (256 << 20);
+    let shop = Shop::new(CacheSettings::with_memory(memory), Clock::system());
+    let content = Bytes::from_static(&[b'x'; 100]);
+    let paths: Vec<String> = (0..entries).map(path).collect();
+    let keys: Vec<Key> = paths.iter().map(|path| shop.key(path)).collect();
+    for key in &keys {
+        ensure!(shop.store(key, &content), "an entry was not stored");
+    }
+    println!("{:?}", shop.cache.stats());
+    let mut contenders = Vec::new();
+    for (among, label) in [(1, "one entry"), (1000, "a thousand"), (entries, "all")] {
+        for threads in [1, 2] {
+            for builds_keys in [false, true] {
+                let key = if builds_keys {
+                    "key built"
+                } else {
+                    "key there"
+                };
+                contenders.push(Contender {
+                    name: format!("{label} | {threads} | {key}"),
+                    among,
+                    threads,
+                    builds_keys,
+                });
+            }
+        }
+    }
+    let samples = interleave(rounds.count, &mut contenders, |contender| {
+        measure(&shop, &keys, &paths, contender, rounds.seconds)
+    })?;
+    println!("\n| asked for | threads | | ns for each lookup |\n|---|---|---|---|");
+    for (contender, samples) in contenders.iter().zip(&samples) {
+        println!(
+            "| {} | {:.0} |",
+            contender.name,
+            Spread::of(samples.iter().copied())
+        );
+    }
+    Ok(())
+}
+
+fn entries() -> Result<usize> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--entries");
+    match (arguments.next(), arguments.next()) {
+        (Some(_), Some(number)) => Ok(number.parse()?),
+        _ => Ok(1_000_000),
+    }
+}
