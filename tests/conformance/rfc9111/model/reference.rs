@@ -217,8 +217,12 @@ impl Reference {
         if by.directives != Directives::default() {
             known.planned.directives = by.directives;
         }
-        known.planned.expires = by.expires.or(known.planned.expires);
-        known.planned.modified = by.modified.or(known.planned.modified);
+        // The Date moves on, the dates that it is compared with stay.
+        let passed = now - known.received;
+        let expires = known.planned.expires.map(|at| at - passed.cast_signed());
+        let modified = known.planned.modified.map(|ago| ago + passed);
+        known.planned.expires = by.expires.or(expires);
+        known.planned.modified = by.modified.or(modified);
         known.planned.age = by.age;
         known.received = now;
         if by.varies != Varies::No {

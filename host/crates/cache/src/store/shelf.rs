@@ -126,7 +126,7 @@ impl Shelf {
     /// Evicts entries worth `bytes`, or as many as there are.
     pub(crate) fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0_u64;
-        // Twice around finds an entry even where every one is used often.
+        // Twice around meets every shard that has an entry.
         let mut steps = self.shards.len().saturating_mul(2).max(LOOKS_MAX);
         while freed < bytes && steps > 0 && self.bytes() > 0 {
             steps -= 1;

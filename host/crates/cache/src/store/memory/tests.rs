@@ -235,3 +235,45 @@ fn a_walk_finds_every_response_once_in_bounded_steps() {
     found.dedup();
     assert_eq!(found.len(), 49);
 }
+
+#[test]
+fn large_entries_in_use_survive_a_scan_of_large_ones() {
+    let kit = kit_with(CacheSettings {
+        max_object: 2 * MIB,
+        ..CacheSettings::with_memory(32 * MIB)
+    });
+    let hot: Vec<_> = (0..10).map(|n| kit.key(&format!("/hot/{n}"))).collect();
+    let content = pattern(MIB as usize);
+    for key in &hot {
+        kit.store(key, &[], FRESH, &content);
+    }
+    for n in 0..200 {
+        assert!(kit.selected(&hot[n % hot.len()], &[]).is_some(), "{n}");
+        kit.store(&kit.key(&format!("/once/{n}")), &[], FRESH, &content);
+    }
+    // One that is asked for again and again gets in beside them.
+    let wanted = kit.key("/wanted");
+    kit.store(&wanted, &[], FRESH, &content);
+    assert!(kit.selected(&wanted, &[]).is_some());
+    assert!(kit.cache.stats().bytes_peak <= 32 * MIB);
+}
+
+#[test]
+fn a_large_entry_gets_in_beside_a_full_cache_of_small_ones() {
+    let kit = kit_with(CacheSettings {
+        max_object: 2 * MIB,
+        ..CacheSettings::with_memory(8 * MIB)
+    });
+    for n in 0..5000 {
+        let key = kit.key(&format!("/small/{n}"));
+        kit.store(&key, &[], FRESH, &pattern(1024));
+        kit.selected(&key, &[]);
+    }
+    let key = kit.key("/large");
+    kit.store(&key, &[], FRESH, &pattern(MIB as usize));
+    for n in 0..500 {
+        assert!(kit.selected(&key, &[]).is_some(), "{n}");
+        let small = kit.key(&format!("/more/{n}"));
+        kit.store(&small, &[], FRESH, &pattern(1024));
+    }
+}

@@ -188,11 +188,12 @@ impl Shard {
         Some(self.take(place)?.variants)
     }
 
-    /// Evicts one entry or more, worth `bytes` if it finds them in `looks` looks.
+    /// Evicts entries worth `bytes`, or those that it finds in `looks` looks:
+    /// at least one, if there is any.
     pub(super) fn evict(&mut self, bytes: u64, looks: usize) -> Evicted {
         let mut evicted = Evicted::new();
         let mut freed = 0_u64;
-        for _ in 0..looks {
+        for look in 1..=looks {
             if freed >= bytes {
                 break;
             }
@@ -205,7 +206,10 @@ impl Shard {
             if place == NOWHERE {
                 break;
             }
-            if self.spare(place) {
+            // Where all are used often, one goes all the same: nobody waits
+            // while a whole shard is gone through.
+            let must_go = look == looks && evicted.is_empty();
+            if !must_go && self.spare(place) {
                 continue;
             }
             if let Some(variants) = self.drop_at(place, from_probation) {
