@@ -206,8 +206,14 @@ impl Reference {
         request: Request,
         now: u64,
     ) -> Result<(), String> {
-        let known = self.known.iter_mut().find(|known| known.id == id);
-        let known = known.ok_or_else(|| format!("{id} was never answered"))?;
+        let answers = |known: &Known| known.id == id;
+        let place = self
+            .known
+            .iter()
+            .rposition(|known| answers(known) && known.is_selected_by(&request))
+            .or_else(|| self.known.iter().rposition(answers));
+        let place = place.ok_or_else(|| format!("{id} was never answered"))?;
+        let mut known = self.known[place];
         if known.planned.tag != by.tag {
             return Err(format!("304 for tag {:?} freshened {known:?}", by.tag));
         }
@@ -231,13 +237,13 @@ impl Reference {
         }
         // Whether a 304 to such a request is stored is its own question.
         known.is_doubtful |= request.has_authorization || request.asks == Asks::NoStore;
-        // It came last now.
-        let index = self
-            .known
-            .iter()
-            .position(|known| known.id == id)
-            .unwrap_or(0);
-        let known = self.known.remove(index);
+        // One that was stored for other fields stays what it is; its content
+        // answers these fields from now on, too.
+        if self.known[place].is_selected_by(&request) {
+            self.known.remove(place);
+        } else {
+            known.request.variant = request.variant;
+        }
         self.known.push(known);
         Ok(())
     }
@@ -259,7 +265,12 @@ impl Reference {
         request: &Request,
         now: u64,
     ) -> Result<(), String> {
-        let place = self.known.iter().position(|known| known.id == id);
+        let known = |known: &Known| known.id == id;
+        let place = self
+            .known
+            .iter()
+            .rposition(|other| known(other) && other.is_selected_by(request))
+            .or_else(|| self.known.iter().rposition(known));
         let place = place.ok_or_else(|| format!("{id} was never answered"))?;
         let (known, later) = (&self.known[place], &self.known[place + 1..]);
         if let Some(objection) = known.objection(request, now) {
