@@ -113,6 +113,56 @@ async fn a_304_in_the_background_freshens() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_is_validated_ahead_of_need() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::start(move |_| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let fields = [("cache-control", "max-age=600"), ("age", "550")];
+            match number {
+                0 => respond(200, &fields, "old"),
+                _ => fresh(),
+            }
+        }
+    })
+    .await;
+    let node = node_with(&origin, "refresh_ahead = \"10%\"").await;
+    store(&node).await;
+    let reply = get(&node, "/a").await;
+    assert_eq!(reply.text(), "old");
+    assert_cache(&reply, "hit detail=refresh-ahead");
+    eventually("the new response is stored", async || {
+        get(&node, "/a").await.text() == "new"
+    })
+    .await;
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn the_configuration_opens_windows_where_the_origin_says_nothing() {
+    let origin = Origin::start(async |request| {
+        if request.field("if-none-match").is_some() {
+            return hang_up();
+        }
+        let forbids = request.target == "/strict";
+        let control = ["max-age=60", "max-age=60, must-revalidate"][usize::from(forbids)];
+        let fields = [("cache-control", control), ("age", "70"), ("etag", "\"a\"")];
+        respond(200, &fields, "old")
+    })
+    .await;
+    let node = node_with(&origin, "stale_while_revalidate = \"1h\"").await;
+    store(&node).await;
+    let reply = get(&node, "/a").await;
+    assert_eq!(reply.text(), "old");
+    assert_cache(&reply, "hit detail=stale-while-revalidate");
+    get(&node, "/strict").await;
+    settled(&node).await;
+    let reply = get(&node, "/strict").await;
+    assert_eq!(reply.status, 502);
+    assert_cache(&reply, "fwd=stale");
+}
+
+#[tokio::test]
 async fn validations_that_fail_leave_what_is_stored() {
     for later in [hang_up, || respond(503, &[], "sorry")] {
         let gate = Gate::closed();
