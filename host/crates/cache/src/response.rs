@@ -94,6 +94,9 @@ pub struct StoredResponse {
 /// The age at which the lifetime of what was not purged ends.
 const NOT_PURGED: u64 = u64::MAX;
 
+/// What fails sooner keeps nobody waiting.
+const FAILING_MIN: Duration = Duration::from_secs(1);
+
 /// The longest time for which an origin counts as failing before it is asked again.
 const FAILING_MAX: Duration = Duration::from_secs(30);
 
@@ -453,10 +456,13 @@ impl StoredResponse {
         self.checked.fetch_max(sequence, Ordering::AcqRel);
     }
 
-    /// Validating it failed at `now`, after `took`: for as long again its origin counts as failing.
-    ///
-    /// So whoever waits for an origin that does not answer, most do not.
+    /// Validating it failed at `now`, after `took`: for as long again its origin counts as failing,
+    /// so that not everybody waits for one that does not answer. What fails at once is tried
+    /// again at once.
     pub fn note_origin_failure(&self, now: Instant, took: Duration) {
+        if took < FAILING_MIN {
+            return;
+        }
         let until = now.saturating_duration_since(self.head.received) + took.min(FAILING_MAX);
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.failing_until.fetch_max(until, Ordering::AcqRel);

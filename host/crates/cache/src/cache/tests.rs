@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use http::{Method, StatusCode};
 use proptest::prelude::*;
+use verge_http::cache_control::RequestDirectives;
 
 use crate::policy::{HeadFreshening, RequestFacts, RoutePolicy};
 use crate::testkit::*;
@@ -26,6 +27,54 @@ fn age_counts_from_the_origin_and_ignores_the_wall_clock() {
     assert_eq!(freshness.age, 18 * SECOND);
     assert_eq!(freshness.ttl(), 42);
     assert!(head.head().fields().get("age").is_none());
+}
+
+#[test]
+fn an_origin_that_takes_long_to_fail_counts_as_failing_for_as_long() {
+    let kit = kit();
+    let key = kit.key("/a");
+    kit.store(&key, &[], FRESH, &"abcde".into());
+    let stored = kit.selected(&key, &[]).expect("stored");
+    let is_failing = || stored.is_origin_failing(kit.clock.now());
+    assert!(!is_failing());
+    kit.time.advance(70 * SECOND);
+    // What fails at once keeps nobody waiting.
+    stored.note_origin_failure(kit.clock.now(), SECOND / 2);
+    assert!(!is_failing());
+    stored.note_origin_failure(kit.clock.now(), 4 * SECOND);
+    kit.time.advance(3 * SECOND);
+    assert!(is_failing());
+    kit.time.advance(SECOND);
+    assert!(!is_failing());
+    stored.note_origin_failure(kit.clock.now(), 600 * SECOND);
+    kit.time.advance(31 * SECOND);
+    assert!(!is_failing(), "the time is bounded");
+}
+
+#[test]
+fn one_validation_in_the_background_at_a_time() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let fields = map(&[]);
+    let directives = RequestDirectives::default();
+    let seeker = Seeker {
+        key: &key,
+        fields: &fields,
+        directives: &directives,
+        seen: None,
+        hint: None,
+    };
+    let permit = kit.cache.lead_in_background(&seeker).expect("the first");
+    assert!(kit.cache.lead_in_background(&seeker).is_none());
+    // A request that cannot be answered with what is stored takes part in it.
+    assert!(matches!(kit.cache.join(&seeker), Join::Follower(_)));
+    drop(permit);
+    let permit = kit.cache.lead_in_background(&seeker).expect("the next");
+    permit.refuse(crate::policy::RefuseReason::NoStore);
+    assert!(
+        kit.cache.lead_in_background(&seeker).is_none(),
+        "its outcome could not be shared"
+    );
 }
 
 #[test]
