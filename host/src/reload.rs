@@ -227,6 +227,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<Problem> {
             "cache.uncollapsible_for",
             old.cache.uncollapsible_for != new.cache.uncollapsible_for,
         ),
+        ("cache.disk", old.disk != new.disk),
     ];
     changed
         .into_iter()

@@ -121,6 +121,7 @@ pub(super) async fn purge(State(source): State<Source>, body: Body) -> Response 
     let items: Vec<PurgeResult> = results
         .map(|result| result.map_or_else(PurgeResult::Problem, PurgeResult::Done))
         .collect();
+    source.settle_purges().await;
     let failed = items
         .iter()
         .filter(|item| matches!(item, PurgeResult::Problem(_)))

@@ -11,7 +11,7 @@ use super::purge::{PurgeDone, PurgeItem, ScopeProblem};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
 /// The node, as the admin API sees it. Nothing here but [`reload`](Self::reload)
-/// may wait for anything.
+/// and [`settle_purges`](Self::settle_purges) may wait for anything.
 pub trait AdminSource: Send + Sync + 'static {
     /// Whether the node wants traffic.
     fn readiness(&self) -> Readiness;
@@ -30,6 +30,9 @@ pub trait AdminSource: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with it, and what would be right.
     fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem>;
+
+    /// Returns once the purges so far would outlive a crash, or after a bounded time.
+    fn settle_purges(&self) -> BoxFuture<'_, ()>;
 
     /// What the cache makes of a request.
     ///

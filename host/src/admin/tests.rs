@@ -83,6 +83,10 @@ impl AdminSource for FakeNode {
         }
     }
 
+    fn settle_purges(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem> {
         match &item.scope {
             PurgeScopeText::Key(key) => Ok(PurgeDone {

@@ -130,6 +130,10 @@ impl AdminSource for NodeSource {
         purging::purge(&self.0, item)
     }
 
+    fn settle_purges(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.tiers.settle())
+    }
+
     fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ScopeProblem> {
         pipeline::explain(&self.0, request)
     }

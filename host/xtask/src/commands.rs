@@ -103,6 +103,20 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     })
 }
 
+/// `soak NAME`: what takes too long for every change.
+pub(crate) fn soak(arguments: &[String]) -> Outcome {
+    match arguments {
+        [name] if name == "disk-kill" => step("killing a node 100 times while it writes", || {
+            let mut test = cargo(&root());
+            test.args(["test", "-p", "verge-tests", "--test", "process", "disk::"]);
+            run(test
+                .args(["--", "--nocapture"])
+                .env("VERGE_DISK_KILLS", "100"))
+        }),
+        _ => Err("soak takes `disk-kill`".to_owned()),
+    }
+}
+
 /// All packages, unless the arguments name some.
 fn test_arguments(arguments: &[String]) -> Vec<String> {
     let selects = |argument: &String| {
