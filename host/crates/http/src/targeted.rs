@@ -280,7 +280,7 @@ mod tests {
             ),
             ("cdn-cache-control", "max-age=60"),
         ]);
-        let found = EffectiveDirectives::of(&response, &[CDN_CACHE_CONTROL.clone()]);
+        let found = EffectiveDirectives::of(&response, std::slice::from_ref(&CDN_CACHE_CONTROL));
         let expected = ResponseDirectives {
             max_age: lifetime(60),
             no_transform: true,

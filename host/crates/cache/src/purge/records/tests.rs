@@ -272,7 +272,11 @@ proptest! {
 }
 
 fn place(number: usize) -> (&'static str, &'static str, &'static str) {
-    let site = if number % 2 == 0 { "shop" } else { "blog" };
+    let site = if number.is_multiple_of(2) {
+        "shop"
+    } else {
+        "blog"
+    };
     (PATHS[number % 5], TAGS[number / 5 % 3], site)
 }
 
