@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verge_cache::{Hardness, Purge, PurgeScope, PurgeTarget, ScopeInvalid, SweepCursor};
+use verge_config::SiteName;
 use verge_http::surrogate::SurrogateKey;
 
 use super::NodeState;
@@ -114,18 +115,17 @@ fn surrogate_key(text: &str) -> Result<SurrogateKey, ScopeProblem> {
 
 fn site(generation: &Generation, name: &str) -> Result<PurgeScope, ScopeProblem> {
     let sites = &generation.config.sites;
-    let known = sites.iter().find(|site| &*site.name == name);
-    let label = match known {
-        Some(site) => Some(Arc::clone(&site.name)),
-        // Any of its names will do.
-        None => generation
-            .sites
-            .select_site(name)
-            .ok()
-            .map(|entry| Arc::clone(&entry.site().label)),
+    // Only a name that was configured: the default site must not stand in for a typo.
+    let is_named = |known: &SiteName| match known {
+        SiteName::Exact(host) => **host == *name,
+        SiteName::Wildcard(suffix) => name.strip_prefix("*.") == Some(&**suffix),
+        SiteName::Default => name == "*",
     };
-    match label {
-        Some(label) => PurgeScope::site(&label).map_err(invalid),
+    let known = sites
+        .iter()
+        .find(|site| *site.name == *name || site.names.iter().any(is_named));
+    match known {
+        Some(site) => PurgeScope::site(&site.name).map_err(invalid),
         None => Err(ScopeProblem {
             what: format!("there is no site `{name}`"),
             expected: format!("one of {}", site_names(generation)),

@@ -78,11 +78,50 @@ fn routed(
     request: &ExplainRequest,
     url: &OperatorUrl,
 ) -> Result<(Routed, ViewedRequest), ScopeProblem> {
-    let problem = |what: String, expected: &str| ScopeProblem {
+    let generation = node.generation.load_full();
+    let built = as_sent(request, url)?;
+    let arrival = Arrival {
+        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        scheme: url.scheme,
+        tls: None,
+        handshake: None,
+        interim: None,
+    };
+    let refused = |fault: verge_http::failure::ClientFault| {
+        let failure = verge_http::Failure::from(fault);
+        let (status, label) = (failure.status().as_u16(), failure.label());
+        problem(
+            format!("the node answers such a request with {status}: {label}"),
+            "a request that reaches a route",
+        )
+    };
+    let head = sanitize::sanitize(&generation.settings.sanitize, &arrival, built)
+        .map_err(refused)?
+        .head;
+    let sites = &generation.sites;
+    let entry = sites.select_site(head.authority.host()).map_err(refused)?;
+    let site = Arc::clone(entry.site());
+    let route = entry.select_route(head.path(), &head.method, &head.fields);
+    let route = Arc::clone(route.map_err(refused)?);
+    let id = RequestId::new(&node.random);
+    let routed = Routed::new(Arc::clone(node), generation, site, route, id, None);
+    let viewed = ViewedRequest {
+        head,
+        marks: RequestMarks::default(),
+        context: Context::default(),
+    };
+    Ok((routed, viewed))
+}
+
+fn problem(what: String, expected: &str) -> ScopeProblem {
+    ScopeProblem {
         what,
         expected: expected.to_owned(),
-    };
-    let generation = node.generation.load_full();
+    }
+}
+
+/// The request as a client would send it.
+fn as_sent(request: &ExplainRequest, url: &OperatorUrl) -> Result<Request<Body>, ScopeProblem> {
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| problem(format!("`{}` is no method", request.method), "GET or HEAD"))?;
     let target = match &url.query {
@@ -111,38 +150,7 @@ fn routed(
         }
         built.headers_mut().append(name, value);
     }
-    let arrival = Arrival {
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        scheme: url.scheme,
-        tls: None,
-        handshake: None,
-        interim: None,
-    };
-    let refused = |fault: verge_http::failure::ClientFault| {
-        let failure = verge_http::Failure::from(fault);
-        let what = format!(
-            "the node answers such a request with {}: {}",
-            failure.status().as_u16(),
-            failure.label()
-        );
-        problem(what, "a request that reaches a route")
-    };
-    let head = sanitize::sanitize(&generation.settings.sanitize, &arrival, built)
-        .map_err(refused)?
-        .head;
-    let sites = &generation.sites;
-    let entry = sites.select_site(head.authority.host()).map_err(refused)?;
-    let site = Arc::clone(entry.site());
-    let route = entry.select_route(head.path(), &head.method, &head.fields);
-    let route = Arc::clone(route.map_err(refused)?);
-    let id = RequestId::new(&node.random);
-    let routed = Routed::new(Arc::clone(node), generation, site, route, id, None);
-    let viewed = ViewedRequest {
-        head,
-        marks: RequestMarks::default(),
-        context: Context::default(),
-    };
-    Ok((routed, viewed))
+    Ok(built)
 }
 
 /// Fills in what the cache says.
