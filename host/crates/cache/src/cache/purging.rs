@@ -305,3 +305,6 @@ impl fmt::Debug for Listeners {
         write!(formatter, "{} listeners", self.0.load().len())
     }
 }
+
+#[cfg(test)]
+mod tests;

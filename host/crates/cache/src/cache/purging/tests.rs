@@ -1,0 +1,198 @@
+use parking_lot::Mutex;
+
+use super::*;
+use crate::testkit::{Kit, SECOND, kit, map, pattern, wait};
+use crate::{Followed, Join, PurgeScope, PurgeTarget};
+
+const RED: &[(&str, &str)] = &[
+    ("cache-control", "max-age=60, stale-while-revalidate=30"),
+    ("surrogate-key", "red"),
+];
+
+fn red() -> PurgeScope {
+    PurgeScope::SurrogateKey(SurrogateKey::new("red").expect("a key"))
+}
+
+fn uri(key: &Key) -> PurgeScope {
+    PurgeScope::Uri(PurgeTarget::of(key.target()))
+}
+
+fn scopes(key: &Key) -> [PurgeScope; 4] {
+    let below = PurgeScope::prefix(crate::testkit::target("/")).expect("a prefix");
+    [uri(key), below, red(), PurgeScope::Everything]
+}
+
+fn store(kit: &Kit, key: &Key) {
+    let _finished = kit.store(key, &[], RED, &pattern(10));
+}
+
+#[test]
+fn a_fill_that_started_before_a_purge_does_not_survive_it() {
+    for number in 0..4 {
+        let kit = kit();
+        let key = kit.key("/a");
+        let permit = kit.lead(&key, &[]);
+        let mut purged_first = kit.begin(permit, &[], RED);
+        crate::testkit::push(&mut purged_first.writer, pattern(10)).expect("a reader");
+        kit.cache
+            .purge(scopes(&key)[number].clone(), Hardness::Hard);
+        // Whoever comes now asks the origin again.
+        assert!(matches!(kit.join(&key, &[]), Join::Leader(_)), "{number}");
+        let _finished = purged_first.writer.finish(None);
+        assert!(kit.selected(&key, &[]).is_none(), "{number}");
+        store(&kit, &key);
+        assert!(kit.selected(&key, &[]).is_some(), "{number}");
+    }
+}
+
+#[test]
+fn a_follower_that_came_after_a_purge_is_told_by_the_head() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let permit = kit.lead(&key, &[]);
+    let mut before = kit.follow(&key, &[]);
+    kit.cache.purge(red(), Hardness::Hard);
+    // By a surrogate key nothing is known before the head has come.
+    let mut after = kit.follow(&key, &[]);
+    let _filling = kit.begin(permit, &[], RED);
+    assert!(matches!(
+        wait(&mut before, &[]),
+        Some(Followed::Filling { .. })
+    ));
+    assert!(matches!(wait(&mut after, &[]), Some(Followed::Purged)));
+    assert!(matches!(kit.join(&key, &[]), Join::Leader(_)));
+}
+
+#[test]
+fn a_soft_purge_ends_the_lifetime_when_it_was_asked_for() {
+    for number in 0..4 {
+        let kit = kit();
+        let key = kit.key("/a");
+        store(&kit, &key);
+        kit.time.advance(10 * SECOND);
+        kit.cache
+            .purge(scopes(&key)[number].clone(), Hardness::Soft);
+        // It is looked at later than it was purged.
+        kit.time.advance(5 * SECOND);
+        let stored = kit.selected(&key, &[]).expect("it is stale, not gone");
+        let freshness = stored.freshness(kit.clock.now());
+        assert!(!freshness.is_fresh() && stored.is_soft_purged());
+        assert_eq!(freshness.lifetime, 10 * SECOND);
+        assert_eq!(freshness.staleness(), 5 * SECOND);
+        // What replaces it is fresh.
+        store(&kit, &key);
+        let stored = kit.selected(&key, &[]).expect("it is stored");
+        assert!(stored.freshness(kit.clock.now()).is_fresh());
+    }
+}
+
+#[test]
+fn a_fill_that_started_before_a_soft_purge_is_stored_stale() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let permit = kit.lead(&key, &[]);
+    kit.cache.purge(red(), Hardness::Soft);
+    let mut filling = kit.begin(permit, &[], RED);
+    crate::testkit::push(&mut filling.writer, pattern(10)).expect("a reader");
+    let _finished = filling.writer.finish(None);
+    let stored = kit.selected(&key, &[]).expect("it is stored");
+    assert!(!stored.freshness(kit.clock.now()).is_fresh());
+}
+
+#[test]
+fn a_sweep_frees_what_was_purged_and_leaves_the_rest() {
+    let kit = kit();
+    for n in 0..50 {
+        store(&kit, &kit.key(&format!("/red/{n}")));
+    }
+    let other = kit.key("/blue");
+    let blue = [("cache-control", "max-age=60")];
+    let _finished = kit.store(&other, &[], &blue, &pattern(10));
+    let mut cursor = SweepCursor::default();
+    assert!(
+        kit.cache.sweep(&mut cursor, 10).is_done,
+        "nothing was purged"
+    );
+    kit.cache.purge(red(), Hardness::Hard);
+    let mut steps = 0;
+    while !kit.cache.sweep(&mut cursor, 10).is_done {
+        steps += 1;
+        assert!(steps < 1_000, "a sweep ends");
+    }
+    let stats = kit.cache.stats();
+    assert_eq!((stats.swept_removed, stats.swept_softened), (50, 0));
+    assert_eq!(stats.entries, 1);
+    assert!(kit.selected(&other, &[]).is_some());
+}
+
+#[test]
+fn listeners_hear_of_purges_and_invalidations_of_this_node_alone() {
+    let kit = kit();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&heard);
+    kit.cache.on_purge(Arc::new(move |purge: &Purge| {
+        listener.lock().push(purge.clone())
+    }));
+    let key = kit.key("/a");
+    let first = kit.cache.purge(red(), Hardness::Soft);
+    kit.cache.invalidate(&key);
+    let elsewhere = Purge {
+        id: PurgeId { node: 1, number: 9 },
+        ..first.clone()
+    };
+    assert_eq!(kit.cache.purge_remote(&elsewhere), 3);
+    let heard = heard.lock();
+    assert_eq!(heard.len(), 2);
+    assert_eq!(heard[0], first);
+    assert_eq!(heard[0].id.number, 1);
+    assert_eq!(
+        (&heard[1].scope, heard[1].cause),
+        (&uri(&key), PurgeCause::Invalidation)
+    );
+    for purge in heard.iter() {
+        assert_eq!(Purge::decode(&purge.encode()).as_ref(), Ok(purge));
+    }
+}
+
+#[test]
+fn groups_are_invalidated_on_their_own_origin_rfc_9875_3() {
+    let kit = kit();
+    let (member, other) = (kit.key("/a"), kit.key("/b"));
+    let fields = [("cache-control", "max-age=60"), ("cache-groups", "\"g\"")];
+    let _finished = kit.store(&member, &[], &fields, &pattern(10));
+    store(&kit, &other);
+    let group = SurrogateKey::new("g").expect("a group");
+    let elsewhere = Target {
+        authority: "other.example",
+        ..crate::testkit::target("/")
+    };
+    kit.cache
+        .invalidate_groups(elsewhere, std::slice::from_ref(&group));
+    assert!(kit.selected(&member, &[]).is_some());
+    kit.cache
+        .invalidate_groups(crate::testkit::target("/x"), &[group]);
+    assert!(kit.selected(&member, &[]).is_none());
+    assert!(kit.selected(&other, &[]).is_some());
+}
+
+#[test]
+fn what_a_tier_kept_is_judged_by_the_time_it_was_asked_for() {
+    let kit = kit();
+    let key = kit.key("/a");
+    store(&kit, &key);
+    let head = Arc::clone(kit.selected(&key, &[]).expect("it is stored").head());
+    let asked = kit.clock.wall();
+    let decide = |since| kit.cache.decide_purged_since(&key, &head, since);
+    assert_eq!(decide(asked), Purged::No);
+    kit.time.advance(SECOND);
+    kit.cache.purge(red(), Hardness::Soft);
+    assert_eq!(decide(asked), Purged::Soft(asked + SECOND));
+    assert_eq!(decide(asked + 2 * SECOND), Purged::No);
+    kit.cache.purge(red(), Hardness::Hard);
+    assert_eq!(decide(asked), Purged::Hard);
+    // A look changes nothing of what it looks at.
+    assert!(matches!(
+        kit.cache.peek(&key, &map(&[])),
+        crate::Lookup::Miss(_)
+    ));
+}
