@@ -236,6 +236,29 @@ async fn what_may_not_be_stored_is_not_sliced() {
     assert_eq!(ranges, [true, false]);
 }
 
+/// RFC 9111 3.4: nothing says that slices without a strong validator belong together.
+#[tokio::test]
+async fn without_a_strong_validator_the_whole_is_asked_for() {
+    let all = content(2 * SLICE, 0);
+    let resource = Resource::new(&all);
+    resource.replace(&all, "W/\"a\"");
+    let origin = resource.origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    // One slice is enough for this.
+    let reply = client.get_with("/a", &[("range", "bytes=0-9")]).await;
+    assert_eq!((reply.status.as_u16(), reply.body), (206, all.slice(..10)));
+    settled(&node).await;
+    let reply = client.get("/a").await;
+    assert_eq!((reply.status.as_u16(), reply.body), (200, all));
+    let ranges: Vec<_> = origin
+        .requests()
+        .iter()
+        .map(|request| request.field("range").is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+}
+
 #[tokio::test]
 async fn changed_representation_cuts_what_is_sent_and_is_sent_next() {
     let (old, new) = (content(3 * SLICE, 0), content(4 * SLICE, 7));

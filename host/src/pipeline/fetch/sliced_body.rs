@@ -27,6 +27,8 @@ enum Next {
 pub(super) struct SlicedBody {
     slices: Arc<Slices>,
     found: Found,
+    /// The slice that told what all have in common.
+    told_by: u64,
     want: ByteRange,
     current: Option<Body>,
     next: Next,
@@ -38,8 +40,14 @@ pub(super) struct SlicedBody {
 }
 
 impl SlicedBody {
-    /// The bytes `want`, of which `first` is the content of the slice where they begin.
-    pub(super) fn new(slices: Arc<Slices>, found: Found, want: ByteRange, first: Body) -> Self {
+    /// The bytes `want`, of which `first` is the content of the slice where they begin, of
+    /// the representation that slice `told_by` is of.
+    pub(super) fn new(
+        slices: Arc<Slices>,
+        (told_by, found): (u64, Found),
+        want: ByteRange,
+        first: Body,
+    ) -> Self {
         let (number, last) = (slices.number(want.first), slices.number(want.last));
         Self {
             current: Some(slices.part_of_slice(number, first, &found, want)),
@@ -49,6 +57,7 @@ impl SlicedBody {
             left: want.len(),
             want,
             found,
+            told_by,
             slices,
         }
     }
@@ -57,13 +66,13 @@ impl SlicedBody {
     fn look_ahead(&mut self, context: &mut Context<'_>) {
         if matches!(self.next, Next::None) && self.number < self.last {
             let (slices, found) = (Arc::clone(&self.slices), self.found.clone());
-            let number = self.number + 1;
+            let (number, told_by) = (self.number + 1, self.told_by);
             self.next = Next::Asked(Box::pin(async move {
                 let node = &slices.routed.node;
                 let (now, wall) = (node.clock.now(), node.clock.wall());
                 // Told to nobody: what the origin cost is counted where it is asked.
                 let mut receipt = Receipt::begin(slices.routed.id, now, wall);
-                slices.next(&mut receipt, number, &found).await
+                slices.next(&mut receipt, number, &found, told_by).await
             }));
         }
         if let Next::Asked(asked) = &mut self.next

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use verge_cache::partial::{Part, part_of};
+use verge_cache::partial::{Part, if_range_value, part_of};
 use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::{Key, Lookup};
 use verge_http::cache_control::RequestDirectives;
@@ -74,6 +74,14 @@ pub(super) async fn fetch(
         Some(spec) => spec.within(found.total).map(|part| (part, true)),
     };
     match wanted {
+        // Slices are put together by a strong validator only (RFC 9111 3.4).
+        Some((want, _))
+            if (slices.number(want.first), slices.number(want.last)) != (number, number)
+                && if_range_value(&answer.fields, now).is_none() =>
+        {
+            drop(answer);
+            join(routed, receipt, viewed, search).await
+        }
         Some((want, is_part)) => {
             slices
                 .answer(receipt, answer, (number, found), want, is_part)
@@ -262,7 +270,7 @@ impl Slices {
         } else {
             // A suffix, of which the first slice told the total; or a range that does not
             // hold, and so the whole.
-            self.next(receipt, first, &found).await?
+            self.next(receipt, first, &found, number).await?
         };
         answer.fields.remove(CONTENT_LENGTH);
         if is_part {
@@ -273,40 +281,38 @@ impl Slices {
             answer.status = StatusCode::OK;
             answer.fields.remove(CONTENT_RANGE);
         }
-        answer.body = Body::stream(SlicedBody::new(self, found, want, content));
+        answer.body = Body::stream(SlicedBody::new(self, (number, found), want, content));
         Ok(answer)
     }
 
-    /// The content of slice `number` of the same representation.
+    /// The content of slice `number` of the representation that slice `told_by` is of.
     ///
     /// # Errors
-    /// The representation has changed: what was sent of it cannot be completed. What is
-    /// stored of the old one goes.
+    /// The representation has changed: what was sent of it cannot be completed. The slice that
+    /// the next request would begin with again goes; others are replaced when they are met.
     pub(super) async fn next(
         &self,
         receipt: &mut Receipt,
         number: u64,
         expected: &Found,
+        told_by: u64,
     ) -> Result<Body, Failure> {
         match self.get(receipt, number, Some(expected)).await? {
             Slice::Found(answer, found) if found == *expected => Ok(answer.body),
             Slice::Found(..) | Slice::Other(_) => {
-                self.forget(expected, number);
+                self.forget(expected, told_by);
                 Err(Failure::responding(OriginFault::ResponseIncomplete))
             }
         }
     }
 
-    /// Removes the slices before `number` that are of the representation `old`.
+    /// Removes slice `number`, if it is of the representation `old`.
     fn forget(&self, old: &Found, number: u64) {
-        let cache = &self.routed.node.cache;
-        for number in 0..number {
-            let key = self.key(number);
-            if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
-                let head = stored.head();
-                if self.found(number, head.status(), head.fields()).as_ref() == Some(old) {
-                    cache.remove_stored(&key, &stored);
-                }
+        let (cache, key) = (&self.routed.node.cache, self.key(number));
+        if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
+            let head = stored.head();
+            if self.found(number, head.status(), head.fields()).as_ref() == Some(old) {
+                cache.remove_stored(&key, &stored);
             }
         }
     }
