@@ -69,11 +69,7 @@ pub(super) async fn fetch(
     }
     let now = routed.node.clock.wall();
     let allowed = if_range_allows(&head.fields, &answer.fields, now);
-    let wanted = match asked.filter(|_| allowed) {
-        None => Some((found.whole(), false)),
-        Some(spec) => spec.within(found.total).map(|part| (part, true)),
-    };
-    match wanted {
+    match found.wanted(asked.filter(|_| allowed)) {
         // Slices are put together by a strong validator only (RFC 9111 3.4).
         Some((want, _))
             if (slices.number(want.first), slices.number(want.last)) != (number, number)
@@ -141,6 +137,14 @@ impl Found {
             total,
             entity_tag: fields.get(ETAG).cloned(),
             last_modified: fields.get(LAST_MODIFIED).cloned(),
+        }
+    }
+
+    /// What is sent, and whether that is a part; `None` if there is nothing of what is asked.
+    fn wanted(&self, asked: Option<RangeSpec>) -> Option<(ByteRange, bool)> {
+        match asked {
+            None => Some((self.whole(), false)),
+            Some(spec) => spec.within(self.total).map(|part| (part, true)),
         }
     }
 
