@@ -26,7 +26,7 @@ use super::super::routed::Routed;
 use super::super::triggers::{RequestMarks, SeenInput, ViewedRequest};
 use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
-use super::part::Aim;
+use super::part::{Aim, KeepPart};
 use super::pump::pump;
 use super::tiers::{self, Asked, FromTier};
 use crate::telemetry::FillReceipt;
@@ -104,7 +104,12 @@ impl FillJob {
 
     /// It leads: the tiers are asked before the origin is.
     pub(super) fn lead(&mut self) {
-        self.asks_tiers = !self.routed.node.tiers.is_empty();
+        // Pieces stand in memory only; slices are stored like whole responses.
+        let is_kept = match &self.aim {
+            Aim::Whole => true,
+            Aim::Part(aim) => aim.keep == KeepPart::Slice,
+        };
+        self.asks_tiers = is_kept && !self.routed.node.tiers.is_empty();
     }
 
     /// What there is to be had without the origin, once.

@@ -14,6 +14,7 @@ use verge_cache::partial::{
     part_of,
 };
 use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::tier::TierKey;
 use verge_cache::{Seeker, StoredResponse};
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::conditional::if_range_allows;
@@ -158,7 +159,7 @@ async fn as_asked(
     let (Some(value), Some(asked)) = (fields.get(RANGE), asked) else {
         return join(routed, receipt, viewed, search).await;
     };
-    if is_soon_there(routed, viewed, &search, asked) {
+    if is_soon_there(routed, viewed, &search, asked) || is_in_tier(routed, viewed, &search).await {
         return join(routed, receipt, viewed, search).await;
     }
     let if_range = fields.get(IF_RANGE).cloned();
@@ -178,6 +179,17 @@ async fn as_asked(
     }
     let part = part_search(routed, &search, aim, facts);
     join(routed, receipt, viewed, part).await
+}
+
+/// Whether a tier has the whole: then it comes from there, and no part is asked for.
+async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> bool {
+    let tiers = &routed.node.tiers;
+    if tiers.is_empty() {
+        return false;
+    }
+    let key = TierKey::of(&search.key);
+    let searched = tiers.load(&key, &viewed.head.fields, false).await;
+    searched.hit.is_some()
 }
 
 fn is_soon_there(
