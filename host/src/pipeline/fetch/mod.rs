@@ -141,7 +141,7 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
-    if search.directives.only_if_cached && routed.node.tiers.is_empty() {
+    if search.directives.only_if_cached && !tiers::may_answer(routed, viewed) {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());
     }

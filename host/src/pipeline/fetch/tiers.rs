@@ -6,12 +6,16 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::tier::{Saved, TierHit, TierKey, TierName};
 use verge_cache::{FillPermit, FillReader, Filling, Key, StoredHead, StoredResponse};
 use verge_http::Body;
 
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::pass;
 use super::pump::pump;
 use crate::node::NodeState;
 use crate::telemetry::FillReceipt;
@@ -33,6 +37,16 @@ pub(super) struct FromTier {
     pub(super) head: Arc<StoredHead>,
     pub(super) reader: FillReader,
     pub(super) tier: TierName,
+}
+
+/// Whether tiers are asked for this request before an origin could be: those that others than
+/// the leader of a fetch of the whole answer are not.
+pub(super) fn may_answer(routed: &Routed, viewed: &ViewedRequest) -> bool {
+    let head = &viewed.head;
+    !routed.node.tiers.is_empty()
+        && head.method == Method::GET
+        && !pass::asks_for_less(&head.fields)
+        && !pass::is_for_origin_to_check(&head.fields)
 }
 
 impl FillJob {
