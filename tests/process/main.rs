@@ -12,6 +12,7 @@ mod check;
 mod demo;
 mod disk;
 mod kit;
+mod purge;
 mod restart;
 mod serve;
 mod soak;
