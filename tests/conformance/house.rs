@@ -97,6 +97,7 @@ const PURE: [(&str, &[&str]); 2] = [
             "httpdate",
             "itoa",
             "memchr",
+            "sfv",
             "smallvec",
             "thiserror",
         ],

@@ -18,6 +18,7 @@ mod cache {
     mod key_policy;
     mod keys;
     mod kit;
+    mod policy;
     mod ranges;
     mod release;
     mod slices;

@@ -344,7 +344,7 @@ async fn reload_ends_although_its_client_has_gone() {
 #[tokio::test]
 async fn too_much_content_is_refused_unread() {
     let admin = start();
-    let head = "POST /reload HTTP/1.1\r\nHost: admin\r\nContent-Length: 1000000\r\n\
+    let head = "POST /reload HTTP/1.1\r\nHost: admin\r\nContent-Length: 2000000\r\n\
                 Authorization: Bearer s3cret\r\nConnection: close\r\n\r\n";
     assert_eq!(admin.send(head).await.status, 413);
     assert_eq!(admin.node.reloads.load(Ordering::Relaxed), 0);

@@ -103,20 +103,6 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     })
 }
 
-/// `soak NAME`: what takes too long for every change.
-pub(crate) fn soak(arguments: &[String]) -> Outcome {
-    match arguments {
-        [name] if name == "disk-kill" => step("killing a node 100 times while it writes", || {
-            let mut test = cargo(&root());
-            test.args(["test", "-p", "verge-tests", "--test", "process", "disk::"]);
-            run(test
-                .args(["--", "--nocapture"])
-                .env("VERGE_DISK_KILLS", "100"))
-        }),
-        _ => Err("soak takes `disk-kill`".to_owned()),
-    }
-}
-
 /// All packages, unless the arguments name some.
 fn test_arguments(arguments: &[String]) -> Vec<String> {
     let selects = |argument: &String| {
@@ -134,8 +120,26 @@ fn test_arguments(arguments: &[String]) -> Vec<String> {
     all.into_iter().chain(arguments.iter().cloned()).collect()
 }
 
-/// `soak [--seconds N]`: becomes the soak, so that its exit code is its own.
+/// `soak disk-kill`, or `soak [--seconds N]`.
 pub(crate) fn soak(arguments: &[String]) -> Outcome {
+    match arguments {
+        [name] if name == "disk-kill" => soak_disk(),
+        _ => soak_load(arguments),
+    }
+}
+
+fn soak_disk() -> Outcome {
+    step("killing a node 100 times while it writes", || {
+        let mut test = cargo(&root());
+        test.args(["test", "--workspace", "--test", "process", "disk::"]);
+        run(test
+            .args(["--", "--nocapture"])
+            .env("VERGE_DISK_KILLS", "100"))
+    })
+}
+
+/// Becomes the soak, so that its exit code is its own.
+fn soak_load(arguments: &[String]) -> Outcome {
     step("building the node and the soak", || {
         // As `cargo test` builds them, for the same reason as the demo.
         run(cargo(&root()).args([

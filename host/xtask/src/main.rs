@@ -27,12 +27,12 @@ cargo xtask COMMAND [ARGUMENTS]
   demo     set up, then run a node with config/demo.toml in front of a demo origin
   test     set up, then run every test; arguments go to `cargo test` of the node's
            workspace, and the functions' own tests are left out then
-  soak     run what takes too long for every change:
-             disk-kill   100 times, kill a node while its cache writes to a disk
   bench    set up (nginx, wrk and redis-server are installed if missing), then run the benches;
            arguments go to `cargo bench`
   soak     a node under mixed load, for ten minutes, and a report
              --seconds N                 for so long
+             disk-kill                   instead: 100 times, kill a node while its cache
+                                         writes to a disk
   versus   the same for the comparison with nginx alone; arguments go to the bench
 ";
 
@@ -48,7 +48,6 @@ fn main() -> ExitCode {
         "test" => commands::test(rest),
         "soak" => commands::soak(rest),
         "bench" => commands::bench(rest),
-        "soak" => commands::soak(rest),
         "versus" => commands::versus(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

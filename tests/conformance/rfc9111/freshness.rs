@@ -93,6 +93,53 @@ fn lifetimes() -> Vec<Case> {
             &[("last-modified", "@-1000000")],
             0,
         ),
+        case(
+            "9111 4.2.2",
+            "a tenth of the time between Last-Modified and Date",
+        )
+        .get(&[])
+        .answer(200, &[("last-modified", "@-2050"), ("date", "@-50")])
+        .cache("stored")
+        .get(&[])
+        .hit(),
+        stale(
+            "9111 4.2.2",
+            "the heuristic lifetime is used up",
+            &[("last-modified", "@-1000"), ("age", "1000"), TAG],
+        ),
+        stale(
+            "9111 4.2.2",
+            "a day is the most",
+            &[("last-modified", "@-100000000"), ("age", "86400"), TAG],
+        ),
+        stale(
+            "9111 4.2.2",
+            "no heuristic for what was modified after its Date",
+            &[("last-modified", "@1000"), TAG],
+        ),
+        stale(
+            "9111 4.2.2",
+            "no heuristic beside an explicit lifetime",
+            &[
+                ("last-modified", "@-1000000"),
+                ("cache-control", "max-age=0"),
+                TAG,
+            ],
+        ),
+        stale(
+            "9111 4.2.2",
+            "nor beside one that is no number",
+            &[
+                ("last-modified", "@-1000000"),
+                ("cache-control", "max-age=x"),
+                TAG,
+            ],
+        ),
+        stale(
+            "9110 8.8.2",
+            "an invalid Last-Modified is none",
+            &[("last-modified", "yesterday"), TAG],
+        ),
     ]
 }
 

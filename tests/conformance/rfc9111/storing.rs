@@ -67,14 +67,43 @@ pub(crate) fn cases() -> Vec<Case> {
 fn by_status() -> Vec<Case> {
     let mut cases = Vec::new();
     for status in [
-        200, 203, 204, 299, 300, 301, 302, 303, 307, 308, 400, 404, 405, 410, 414, 451, 500, 501,
-        503,
+        200, 201, 202, 203, 204, 299, 300, 301, 302, 303, 307, 308, 399, 400, 403, 404, 405, 406,
+        410, 414, 418, 422, 451, 499, 500, 501, 502, 503, 504, 505, 599, 600, 700, 799, 999,
     ] {
         cases.push(stored(
             "9111 3",
             "any final status with explicit freshness",
             status,
             MINUTE,
+        ));
+    }
+    for status in [203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+        cases.push(stored(
+            "9110 15.1",
+            "a status that allows a heuristic",
+            status,
+            &[("last-modified", "@-1000000")],
+        ));
+    }
+    for status in [299, 302, 400, 403, 499, 500, 599, 999] {
+        cases.push(stored(
+            "9111 3",
+            "public allows a heuristic for any status",
+            status,
+            &[("last-modified", "@-1000000"), ("cache-control", "public")],
+        ));
+    }
+    for status in [428, 429, 431, 511] {
+        let name = "a status whose definition forbids it";
+        let detail = "!stored detail=status-forbidden";
+        cases.push(refused("6585 3", name, &[], status, MINUTE, detail));
+    }
+    for status in [200, 201, 302, 404, 422, 500, 505] {
+        cases.push(stored(
+            "9111 5.2.2.3",
+            "must-understand and a status that is understood",
+            status,
+            &[("cache-control", "max-age=60, no-store, must-understand")],
         ));
     }
     for status in [302, 303, 307, 400, 403, 500, 503] {
@@ -93,14 +122,22 @@ fn by_status() -> Vec<Case> {
         ],
         "!stored detail=status-partial",
     ));
-    cases.push(refused(
-        "9111 5.2.2.3",
-        "must-understand and a status that is not understood",
-        &[],
-        299,
-        &[("cache-control", "max-age=60, must-understand")],
-        "!stored detail=status-not-understood",
-    ));
+    for status in [299, 499, 599, 999] {
+        cases.push(refused(
+            "9111 5.2.2.3",
+            "must-understand and a status that is not understood",
+            &[],
+            status,
+            &[("cache-control", "max-age=60, must-understand")],
+            "!stored detail=status-not-understood",
+        ));
+    }
+    let name = "a status that is not heuristically cacheable has no heuristic";
+    let fields: Fields = &[("last-modified", "@-1000000")];
+    for status in [201, 302, 403, 500, 503, 599] {
+        let detail = "!stored detail=not-cacheable";
+        cases.push(refused("9111 4.2.2", name, &[], status, fields, detail));
+    }
     cases
 }
 

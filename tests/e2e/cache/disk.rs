@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use verge_cache::{Hardness, PurgeScope};
 use verge_tests::origin::respond;
-use verge_tests::{Origin, TestNode, eventually, node};
+use verge_tests::{Client, Origin, Reply, TestNode, eventually, node};
 
 use super::kit::{MINUTE, assert_cache, settled};
 
@@ -26,6 +26,17 @@ async fn start(toml: &str) -> TestNode {
     node
 }
 
+/// A client that asks for one authority, whatever port the node has this time.
+async fn client(node: &TestNode) -> Client {
+    let mut client = node.client().await;
+    client.set_authority("disk.example");
+    client
+}
+
+async fn get(node: &TestNode, path: &str) -> Reply {
+    client(node).await.get(path).await
+}
+
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart_without_asking_the_origin() {
     let folder = TempDir::new().unwrap();
@@ -40,16 +51,19 @@ async fn what_was_stored_is_there_after_a_restart_without_asking_the_origin() {
     .await;
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
-    assert_cache(&node.get("/a").await, "fwd=uri-miss fwd-status=200 stored");
+    assert_cache(
+        &get(&node, "/a").await,
+        "fwd=uri-miss fwd-status=200 stored",
+    );
     settled(&node).await;
     node.stop().await;
     let node = start(&toml).await;
-    let reply = node.get("/a").await;
+    let reply = get(&node, "/a").await;
     assert_cache(&reply, "hit detail=disk");
     assert_eq!(reply.text(), content);
     settled(&node).await;
     // From memory now.
-    assert_cache(&node.get("/a").await, "hit");
+    assert_cache(&get(&node, "/a").await, "hit");
     assert_eq!(origin.count(), 1);
     let hits = "verge_cache_tier_lookups_total{tier=\"disk\",outcome=\"hit\"}";
     assert!(node.metric(hits).await == 1.0);
@@ -68,12 +82,12 @@ async fn parts_and_conditions_are_answered_from_the_disk() {
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
     for path in ["/a", "/b"] {
-        node.get(path).await;
+        get(&node, path).await;
     }
     settled(&node).await;
     node.stop().await;
     let node = start(&toml).await;
-    let mut client = node.client().await;
+    let mut client = client(&node).await;
     let part = client.get_with("/a", &[("range", "bytes=2-4")]).await;
     assert_eq!((part.status.as_u16(), part.text().as_str()), (206, "234"));
     let same = client.get_with("/b", &[("if-none-match", "\"a\"")]).await;
@@ -94,16 +108,16 @@ async fn what_is_stale_is_validated_and_freshened() {
     .await;
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
-    node.get("/a").await;
+    get(&node, "/a").await;
     settled(&node).await;
     node.stop().await;
     let node = start(&toml).await;
-    let reply = node.get("/a").await;
+    let reply = get(&node, "/a").await;
     assert_eq!(reply.text(), "content");
     assert_eq!(origin.requests()[1].field("if-none-match"), Some("\"a\""));
     // RFC 9111 5.2.1.7: the disk is asked, the origin is not.
     let only = [("cache-control", "only-if-cached")];
-    let reply = node.client().await.get_with("/none", &only).await;
+    let reply = client(&node).await.get_with("/none", &only).await;
     assert_eq!(reply.status.as_u16(), 504);
     assert_eq!(origin.count(), 2);
 }
@@ -114,12 +128,12 @@ async fn only_if_cached_is_answered_from_the_disk() {
     let origin = Origin::start(async |_| respond(200, MINUTE, "content")).await;
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
-    node.get("/a").await;
+    get(&node, "/a").await;
     settled(&node).await;
     node.stop().await;
     let node = start(&toml).await;
     let only = [("cache-control", "only-if-cached")];
-    let reply = node.client().await.get_with("/a", &only).await;
+    let reply = client(&node).await.get_with("/a", &only).await;
     assert_eq!(
         (reply.status.as_u16(), reply.text().as_str()),
         (200, "content")
@@ -140,14 +154,14 @@ async fn what_was_purged_does_not_come_back_with_a_restart() {
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
     for path in ["/keyed", "/posted", "/kept"] {
-        node.get(path).await;
+        get(&node, path).await;
     }
     settled(&node).await;
     let key = verge_http::surrogate::SurrogateKey::new("k").unwrap();
     let cache = &node.state().cache;
     cache.purge(PurgeScope::SurrogateKey(key), Hardness::Hard);
     node.state().tiers.settle().await;
-    let posted = node.client().await.send("POST", "/posted", &[], "x").await;
+    let posted = client(&node).await.send("POST", "/posted", &[], "x").await;
     assert_eq!(posted.status.as_u16(), 200);
     node.stop().await;
     let node = start(&toml).await;
@@ -156,7 +170,7 @@ async fn what_was_purged_does_not_come_back_with_a_restart() {
         ("/posted", "fwd=uri-miss fwd-status=200 stored"),
         ("/kept", "hit detail=disk"),
     ] {
-        assert_cache(&node.get(path).await, expected);
+        assert_cache(&get(&node, path).await, expected);
     }
 }
 
@@ -173,7 +187,7 @@ async fn a_soft_purge_outlives_a_restart_and_asks_for_validation() {
     .await;
     let toml = with_disk(&origin, folder.path());
     let node = start(&toml).await;
-    node.get("/a").await;
+    get(&node, "/a").await;
     settled(&node).await;
     node.state()
         .cache
@@ -181,13 +195,13 @@ async fn a_soft_purge_outlives_a_restart_and_asks_for_validation() {
     node.state().tiers.settle().await;
     node.stop().await;
     let node = start(&toml).await;
-    assert_eq!(node.get("/a").await.text(), "content");
+    assert_eq!(get(&node, "/a").await.text(), "content");
     assert_eq!(origin.requests()[1].field("if-none-match"), Some("\"a\""));
     settled(&node).await;
     // Freshened, it is saved again, and no purge concerns it any more.
     node.stop().await;
     let node = start(&toml).await;
-    assert_cache(&node.get("/a").await, "hit detail=disk");
+    assert_cache(&get(&node, "/a").await, "hit detail=disk");
     assert_eq!(origin.count(), 2);
 }
 
@@ -198,9 +212,9 @@ async fn a_disk_that_cannot_be_used_is_off_and_the_node_serves() {
     std::fs::write(&path, b"no folder").unwrap();
     let origin = Origin::start(async |_| respond(200, MINUTE, "content")).await;
     let node = TestNode::start(&with_disk(&origin, &path)).await;
-    assert_eq!(node.get("/a").await.text(), "content");
+    assert_eq!(get(&node, "/a").await.text(), "content");
     settled(&node).await;
-    assert_cache(&node.get("/a").await, "hit");
+    assert_cache(&get(&node, "/a").await, "hit");
     assert!(node.metric("verge_cache_disk_off").await == 1.0);
     assert!(node.metric("verge_cache_disk_failures_total").await >= 1.0);
 }

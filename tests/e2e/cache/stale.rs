@@ -256,8 +256,10 @@ async fn an_origin_that_does_not_answer_is_waited_for_by_one() {
         respond(200, &fields, "old")
     })
     .await;
+    // No marker is left by what is stale from the start.
     let toml = format!(
-        "[origin.app]\naddresses = [\"{}\"]\ntimeouts = {{ first_byte = \"4s\" }}\nretries = 0\n\
+        "[cache]\nuncollapsible_for = \"0s\"\n\
+         [origin.app]\naddresses = [\"{}\"]\ntimeouts = {{ first_byte = \"4s\" }}\nretries = 0\n\
          [[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n",
         origin.address
     );

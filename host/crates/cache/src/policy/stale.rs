@@ -161,7 +161,8 @@ pub fn decide_stale_on_error(
     // A named window that has passed is the origin's word about how long; the
     // node's own bound is for responses that name none.
     let has_named = freshness.stale.if_error.is_some();
-    if !has_named && staleness <= freshness.stale.on_failure {
+    let bound = freshness.stale.on_failure;
+    if !has_named && !bound.is_zero() && staleness <= bound {
         Serve(StaleGrant::Disconnected)
     } else {
         PassError(StaleRefusal::WindowPassed)
