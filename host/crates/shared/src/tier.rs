@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use verge_base::Clock;
 use verge_cache::StoredResponse;
+use verge_cache::policy::Freshness;
 use verge_cache::record::{self, ReadAt, RecordError, Recorded, Walls};
 use verge_cache::tier::{
     Dropped, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
@@ -64,9 +65,25 @@ impl L2Tier {
             wall: self.walls.now().max(candidate.writer_wall),
             tolerance: Duration::ZERO,
         };
-        let recorded = record::decode(candidate.record, at).ok()?;
+        let mut recorded = record::decode(candidate.record, at).ok()?;
+        // By our own clock, which is what purges that were told by time go by.
+        let sent = candidate.writer_wall.duration_since(recorded.sent_wall);
+        recorded.sent_wall = self.walls.now().checked_sub(sent.unwrap_or_default())?;
         (recorded.content_length == candidate.content_length).then_some(recorded)
     }
+}
+
+/// Remaining freshness and the longer of the stale windows (RFC 5861 3, 4).
+fn useful_for(freshness: &Freshness) -> Duration {
+    let windows = freshness.stale;
+    let window = windows.while_revalidate.max(windows.if_error);
+    if freshness.lifetime.is_zero() {
+        return Duration::ZERO;
+    }
+    let until = freshness
+        .lifetime
+        .saturating_add(window.unwrap_or_default());
+    until.saturating_sub(freshness.age)
 }
 
 fn refusal(outcome: LookupOutcome) -> TierAnswer {
@@ -132,7 +149,7 @@ impl Tier for L2Tier {
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {
         let head = response.head();
         let now = self.walls.clock().now();
-        let useful_for = head.lifetime().saturating_sub(head.age(now));
+        let useful_for = useful_for(&response.freshness(now));
         if useful_for.is_zero() || !self.shared.is_trusted() {
             return Saved::Dropped(Dropped::Off);
         }

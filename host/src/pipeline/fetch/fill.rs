@@ -26,6 +26,7 @@ use super::super::routed::Routed;
 use super::super::triggers::{RequestMarks, SeenInput, ViewedRequest};
 use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
+use super::lease::FetchLease;
 use super::part::{Aim, KeepPart};
 use super::pump::pump;
 use super::tiers::{self, Asked, FromTier};
@@ -77,6 +78,8 @@ pub(super) struct FillJob {
     pub(super) place: Option<Permit>,
     /// Whether tiers are to be asked before the origin.
     pub(super) asks_tiers: bool,
+    /// The right to fetch for all nodes, if it has it.
+    pub(super) lease: Option<FetchLease>,
     pub(super) aim: Aim,
 }
 
@@ -98,6 +101,7 @@ impl FillJob {
             variants: search.variants,
             place: None,
             asks_tiers: false,
+            lease: None,
             aim: search.aim,
         }
     }
@@ -115,7 +119,7 @@ impl FillJob {
     /// What there is to be had without the origin, once.
     async fn without_origin(&mut self, permit: FillPermit) -> Asked {
         let asked = match std::mem::take(&mut self.asks_tiers) {
-            true => Box::pin(self.ask_tiers(permit)).await,
+            true => Box::pin(self.ask_region(permit)).await,
             false => Asked::Nothing(permit),
         };
         match asked {
@@ -236,6 +240,9 @@ impl FillJob {
             let target = FillTarget::Own;
             Tried::Done(self.store(permit, response, times, &notes, target))
         };
+        if let Tried::Done(outcome) = &tried {
+            self.settle_lease(outcome);
+        }
         (tried, notes)
     }
 
@@ -358,13 +365,16 @@ impl FillJob {
             .origin
             .as_ref()
             .map(|receipt| Arc::clone(&receipt.origin));
-        let place = self.place.take();
+        let (place, lease) = (self.place.take(), self.lease.take());
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
             let pumped = pump(body, writer).await;
             if let Some((key, stored)) = &pumped.stored {
                 tiers::save(&node, key, stored, None);
+            }
+            if let Some(lease) = lease {
+                lease.pumped(&pumped);
             }
             if let (Some(failure @ Failure::Origin { .. }), Some(origin)) =
                 (&pumped.failure, &origin)

@@ -11,6 +11,7 @@ mod fixed;
 mod forward;
 mod head;
 pub(crate) mod key;
+mod lease;
 mod part;
 mod pass;
 mod pieces;

@@ -38,6 +38,7 @@ impl FillJob {
             variants: Vec::new(),
             place: None,
             asks_tiers: false,
+            lease: None,
             aim: Aim::Whole,
         }
     }
