@@ -12,4 +12,6 @@ mod region {
     mod kit;
     mod load;
     mod purges;
+    mod responses;
+    mod servers;
 }
