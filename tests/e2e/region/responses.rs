@@ -73,6 +73,7 @@ async fn large_content_and_variants_cross_whole() {
     for (asked, language) in ["de", "fr"].into_iter().enumerate() {
         for node in [&here, &there] {
             let mut client = node.client().await;
+            client.set_authority("region.example");
             let fields = [("accept-language", language)];
             let reply = client.send("GET", "/", &fields, "").await;
             assert_eq!(reply.text(), format!("{language} ").repeat(200_000));

@@ -1,6 +1,6 @@
 //! A soak: a node in a process of its own under mixed load for as long as one
 //! likes. Nothing may fail that was not meant to, and its resident memory must
-//! stay flat. What kinds of load there are is the table in [`scenarios`]; the
+//! stay flat. What kinds of load there are is the table in `scenarios`; the
 //! origin, the tallies and the judgement of memory are the other files.
 
 mod memory;
