@@ -206,11 +206,14 @@ impl Reference {
         request: Request,
         now: u64,
     ) -> Result<(), String> {
+        // A 304 that forbids storing leaves what is stored as it was: that one is asked about.
         let answers = |known: &Known| known.id == id;
+        let is_kept = |known: &Known| answers(known) && known.may_be_stored();
         let place = self
             .known
             .iter()
-            .rposition(|known| answers(known) && known.is_selected_by(&request))
+            .rposition(|known| is_kept(known) && known.is_selected_by(&request))
+            .or_else(|| self.known.iter().rposition(is_kept))
             .or_else(|| self.known.iter().rposition(answers));
         let place = place.ok_or_else(|| format!("{id} was never answered"))?;
         let mut known = self.known[place];
@@ -235,14 +238,19 @@ impl Reference {
             known.planned.varies = by.varies;
             known.request.variant = request.variant;
         }
+        // The origin told one without credentials the same.
+        known.request.has_authorization &= request.has_authorization;
         // Whether a 304 to such a request is stored is its own question.
         known.is_doubtful |= request.has_authorization || request.asks == Asks::NoStore;
         // One that was stored for other fields stays what it is; its content
         // answers these fields from now on, too.
         if self.known[place].is_selected_by(&request) {
             self.known.remove(place);
-        } else {
+        } else if known.may_be_stored() {
             known.request.variant = request.variant;
+        } else {
+            // Used once, and nothing of it is stored.
+            return Ok(());
         }
         self.known.push(known);
         Ok(())
