@@ -9,6 +9,7 @@
 )]
 
 mod cache {
+    mod arriving_codings;
     mod bounds;
     mod collapse;
     mod compression;
@@ -18,6 +19,7 @@ mod cache {
     mod key_policy;
     mod keys;
     mod kit;
+    mod pieces;
     mod policy;
     mod ranges;
     mod release;

@@ -1,6 +1,6 @@
-//! Parts of content that is just arriving, several parts at once, and what
-//! comes of content that was cut. Ranges of what is stored are in the tables of
-//! `conformance/rfc9111.rs`, slices in `slices.rs`.
+//! Parts of content that is just arriving, and several parts at once. Ranges of
+//! what is stored are in the tables of `conformance/rfc9111.rs`, pieces that are
+//! put together in `pieces.rs`, slices in `slices.rs`.
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -8,8 +8,8 @@ use verge_tests::origin::{respond, respond_in_steps};
 use verge_tests::{Client, Origin, Reply, TestNode};
 
 use super::kit::{
-    Gate, SteppedOrigin, Steps, assert_cache, begin, begin_with, clients, expect, expect_end,
-    expect_failure, finish, node_with, rest, send, settled, stats,
+    SteppedOrigin, assert_cache, begin, begin_with, clients, expect, expect_end, finish, rest,
+    send, settled, stats,
 };
 
 const KNOWN: &[(&str, &str)] = &[
@@ -18,7 +18,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("etag", "\"a\""),
 ];
 
-async fn connect(node: &TestNode) -> Client {
+pub(super) async fn connect(node: &TestNode) -> Client {
     let mut client = Client::h2c(node.http()).await;
     client.set_authority("shop.example");
     client
@@ -127,7 +127,7 @@ fn part(range: &str, content: &str) -> (String, String) {
     (head, content.to_owned())
 }
 
-const TYPED: &[(&str, &str)] = &[
+pub(super) const TYPED: &[(&str, &str)] = &[
     ("cache-control", "max-age=60"),
     ("content-length", "10"),
     ("content-type", "text/x"),
@@ -232,204 +232,4 @@ async fn part_far_behind_what_has_arrived_is_not_held_up() {
     .await;
     assert_eq!(origin.count(), 2);
     drop(whole);
-}
-
-/// Holds what sends a response; dropping it cuts the response.
-type Held = std::sync::Arc<Mutex<Option<Steps>>>;
-
-/// Answers `bytes=5-` under If-Range with the rest, and the whole up to there.
-async fn origin_that_is_cut(held: &Held) -> Origin {
-    let held = std::sync::Arc::clone(held);
-    Origin::start(move |request| {
-        let held = std::sync::Arc::clone(&held);
-        async move {
-            if request.field("range") == Some("bytes=5-") {
-                assert_eq!(request.field("if-range"), Some("\"a\""));
-                let fields = [
-                    ("cache-control", "max-age=60"),
-                    ("content-range", "bytes 5-9/10"),
-                    ("etag", "\"a\""),
-                ];
-                return respond(206, &fields, "56789");
-            }
-            let (steps, response) = respond_in_steps(200, TYPED);
-            send(&steps, "01234");
-            *held.lock() = Some(steps);
-            response
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn content_that_was_cut_is_completed_by_asking_for_the_rest() {
-    let held = Held::default();
-    let origin = origin_that_is_cut(&held).await;
-    let node = TestNode::before(&origin).await;
-    let mut client = connect(&node).await;
-    let (head, mut body) = begin(&mut client, "/a").await;
-    assert_eq!(head.status, 200);
-    expect(&mut body, "01234").await;
-    held.lock().take();
-    expect_failure(&mut body).await;
-    settled(&node).await;
-    // What has come is there, and is never taken for the whole.
-    let reply = client.get_with("/a", &[("range", "bytes=1-3")]).await;
-    assert_cache(&reply, "hit");
-    assert_eq!((reply.status.as_u16(), reply.text().as_str()), (206, "123"));
-    let reply = client.get("/a").await;
-    assert_cache(&reply, "fwd=partial fwd-status=206 stored");
-    assert_eq!(
-        (reply.status.as_u16(), reply.text().as_str()),
-        (200, "0123456789")
-    );
-    assert_eq!(reply.field("content-length"), "10");
-    assert_eq!(reply.field("content-type"), "text/x");
-    settled(&node).await;
-    let reply = client.get("/a").await;
-    assert_cache(&reply, "hit");
-    assert_eq!(reply.text(), "0123456789");
-    assert_eq!(origin.count(), 2);
-}
-
-#[tokio::test]
-async fn part_that_was_cut_is_not_stored() {
-    let fields: &[(&str, &str)] = &[
-        ("cache-control", "max-age=60"),
-        ("content-range", "bytes 0-9/20"),
-        ("content-length", "10"),
-    ];
-    let held = Held::default();
-    let steps = std::sync::Arc::clone(&held);
-    let origin = Origin::start(move |_| {
-        let (sender, response) = respond_in_steps(206, fields);
-        send(&sender, "01234");
-        *steps.lock() = Some(sender);
-        async move { response }
-    })
-    .await;
-    let node = TestNode::before(&origin).await;
-    let mut client = connect(&node).await;
-    for count in 1..3 {
-        let asked = [("range", "bytes=0-9")];
-        let (head, mut body) = begin_with(&mut client, "/a", &asked).await;
-        assert_eq!(head.status, 206);
-        expect(&mut body, "01234").await;
-        held.lock().take();
-        expect_failure(&mut body).await;
-        settled(&node).await;
-        assert_eq!((origin.count(), stats(&node).entries), (count, 0));
-    }
-}
-
-#[tokio::test]
-async fn requests_for_one_part_are_collapsed() {
-    const CLIENTS: usize = 20;
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        let gate = held.clone();
-        async move {
-            gate.pass().await;
-            let fields = [
-                ("cache-control", "max-age=60"),
-                ("content-range", "bytes 0-4/10"),
-            ];
-            respond(206, &fields, "01234")
-        }
-    })
-    .await;
-    let node = TestNode::before(&origin).await;
-    let asked = clients(&node, CLIENTS).await.into_iter();
-    let replies = asked
-        .map(|mut client| async move { client.get_with("/a", &[("range", "bytes=0-4")]).await });
-    let open = async {
-        super::kit::following(&node, CLIENTS as u64 - 1).await;
-        gate.open();
-    };
-    let (replies, ()) = tokio::join!(futures_util::future::join_all(replies), open);
-    for reply in replies {
-        assert_eq!(
-            (reply.status.as_u16(), reply.text().as_str()),
-            (206, "01234")
-        );
-    }
-    assert_eq!(origin.count(), 1);
-}
-
-#[tokio::test]
-async fn parts_are_bounded_like_everything_stored() {
-    let origin = Origin::start(async |request| {
-        let first: u64 = request.path()[1..].parse().unwrap();
-        let range = format!("bytes {first}-{}/1000000000", first + 99_999);
-        let fields = [
-            ("cache-control", "max-age=60"),
-            ("content-range", range.as_str()),
-            ("etag", "\"a\""),
-        ];
-        respond(206, &fields, vec![b'x'; 100_000])
-    })
-    .await;
-    let node = node_with(&origin, "memory = \"4MiB\"\nmax_object = \"1MiB\"").await;
-    let mut client = connect(&node).await;
-    for index in 0..80_u64 {
-        let first = index * 200_000;
-        let range = format!("bytes={first}-{}", first + 99_999);
-        let path = format!("/{first}");
-        let reply = client.get_with(&path, &[("range", range.as_str())]).await;
-        assert_eq!((reply.status.as_u16(), reply.body.len()), (206, 100_000));
-    }
-    settled(&node).await;
-    let stats = stats(&node);
-    assert!(stats.bytes_peak <= 4 * 1024 * 1024, "{}", stats.bytes_peak);
-    assert!(stats.entries > 0);
-}
-
-#[tokio::test]
-async fn route_says_what_is_asked_of_the_origin() {
-    let origin = Origin::start(async |request| match request.field("range") {
-        Some("bytes=0-4") => {
-            let fields = [
-                ("cache-control", "max-age=60"),
-                ("content-range", "bytes 0-4/10"),
-            ];
-            respond(206, &fields, "01234")
-        }
-        Some(_) => respond(400, &[], ""),
-        None => respond(200, TYPED, "0123456789"),
-    })
-    .await;
-    for (policy, second, asked) in [
-        ("pieces", "hit", vec![Some("bytes=0-4")]),
-        ("whole", "hit", vec![None]),
-        (
-            "pass",
-            "fwd=uri-miss !stored",
-            vec![Some("bytes=0-4"), Some("bytes=0-4")],
-        ),
-    ] {
-        let toml = format!(
-            "{}ranges = \"{policy}\"\n",
-            verge_tests::node::route_to(&origin)
-        );
-        let node = TestNode::start(&toml).await;
-        let mut client = connect(&node).await;
-        let before = origin.count();
-        for words in ["fwd=uri-miss", second] {
-            let reply = client.get_with("/a", &[("range", "bytes=0-4")]).await;
-            assert_eq!(
-                (reply.status.as_u16(), reply.text().as_str()),
-                (206, "01234")
-            );
-            assert_eq!(reply.field("content-range"), "bytes 0-4/10");
-            assert_cache(&reply, words);
-            settled(&node).await;
-        }
-        let requests = origin.requests();
-        let found: Vec<_> = requests[before..]
-            .iter()
-            .map(|request| request.field("range"))
-            .collect();
-        assert_eq!(found, asked, "{policy}");
-    }
 }

@@ -9,8 +9,8 @@ use verge_http::{Body, Failure};
 use super::super::answer::Answer;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
-use super::fill::{depends_on_unkeyed, jitter_roll};
 use super::forward::forward;
+use super::storing::{depends_on_unkeyed, jitter_roll};
 use super::{Search, from_stored, pass, stale};
 use crate::telemetry::Receipt;
 

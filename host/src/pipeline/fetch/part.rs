@@ -15,8 +15,9 @@ use verge_cache::{
 };
 use verge_http::Body;
 
-use super::fill::{FillJob, FillOutcome, withheld_fields};
+use super::fill::{FillJob, FillOutcome};
 use super::forward::ForwardNotes;
+use super::storing::withheld_fields;
 
 /// What a fetch asks the origin for.
 pub(super) enum Aim {

@@ -15,10 +15,11 @@ use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
 use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::RequestMarks;
-use super::fill::{FillJob, FillOutcome, Tried, withheld_fields};
+use super::fill::{FillJob, FillOutcome, Tried};
 use super::forward::ForwardNotes;
 use super::part::Aim;
 use super::stale;
+use super::storing::withheld_fields;
 use super::tiers;
 
 impl FillJob {

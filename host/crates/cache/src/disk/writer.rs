@@ -1,29 +1,28 @@
 //! The thread that writes: saves, purges, eviction, and trials of a disk that
 //! has failed. It alone changes files.
 
+mod rate;
+mod room;
+
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::folder::{Folder, FolderError, remove_all};
-use super::format::{HEADER_BYTES, Header, table_of};
+use super::format::{Header, table_of};
 use super::health::off_for;
-use super::index::{Place, Victim};
 use super::purge_log::{LoggedPurge, PurgeLog};
 use super::queue::{Job, Save};
 use super::scan::scan;
 use super::{Shared, first};
 use crate::record;
 use crate::tier::Off;
+use rate::Rate;
 
 /// Records up to this many bytes are written at once.
 const AT_ONCE_BYTES: u64 = 1024 * 1024;
-
-/// What part of a segment's bytes is kept when it is evicted, if it was asked for.
-const KEPT_SHARE: u64 = 4;
 
 /// See the module.
 pub(super) struct Writer {
@@ -47,12 +46,6 @@ struct Active {
     len: u64,
 }
 
-/// Bytes that may still be written in this second.
-struct Rate {
-    left: u64,
-    since: Instant,
-}
-
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -65,10 +58,7 @@ impl Writer {
         Self {
             pause: settings.retry,
             retry_at: now + settings.retry,
-            rate: Rate {
-                left: settings.write_rate,
-                since: now,
-            },
+            rate: Rate::new(settings.write_rate, now),
             shared,
             folder,
             log,
@@ -304,97 +294,6 @@ impl Writer {
             .lock()
             .add_segment(id, Arc::clone(&file), 0);
         Ok(Active { id, file, len: 0 })
-    }
-
-    /// Evicts until `len` more bytes fit.
-    fn make_room(&mut self, len: u64) -> io::Result<()> {
-        loop {
-            let settings = &self.shared.settings;
-            let (size, records) = (settings.size, settings.records);
-            let mut index = self.shared.index.lock();
-            let is_room = index.bytes().saturating_add(len) <= size && index.records() < records;
-            if is_room {
-                return Ok(());
-            }
-            let active = self.active.as_ref().map(|active| active.id);
-            let victim = index.evict(active).or_else(|| index.evict(None));
-            drop(index);
-            let Some(victim) = victim else {
-                return Ok(());
-            };
-            self.shared.stats.evicted.fetch_add(1, Ordering::Relaxed);
-            if active == Some(victim.id) {
-                self.active = None;
-            }
-            if let Some(folder) = &self.folder {
-                folder.remove_segment(victim.id)?;
-            }
-            self.keep_used(&victim)?;
-        }
-    }
-
-    /// Writes anew what was asked for of an evicted segment, as far as a part of it goes.
-    fn keep_used(&mut self, victim: &Victim) -> io::Result<()> {
-        let mut left = self.shared.settings.segment_bytes() / KEPT_SHARE;
-        for (digest, place) in &victim.used {
-            let len = place.span.record_len();
-            if len > left {
-                continue;
-            }
-            let Some((header, rest)) = read_whole(victim, *place) else {
-                continue;
-            };
-            let is_room =
-                self.shared.index.lock().bytes().saturating_add(len) <= self.shared.settings.size;
-            if header.digest != *digest || !is_room {
-                continue;
-            }
-            left -= len;
-            let mut active = self.active_for(len)?;
-            let header = Header {
-                segment: active.id,
-                ..header
-            };
-            let mut bytes = header.to_bytes().to_vec();
-            bytes.extend_from_slice(&rest);
-            let mut file: &File = &active.file;
-            file.write_all(&bytes)?;
-            self.shared.index.lock().insert(&header, active.len, len);
-            active.len = active.len.saturating_add(len);
-            self.active = Some(active);
-        }
-        Ok(())
-    }
-}
-
-/// A record of a segment that is going: its header, and what follows it.
-fn read_whole(victim: &Victim, place: Place) -> Option<(Header, Vec<u8>)> {
-    let len = usize::try_from(place.span.record_len()).ok()?;
-    let mut bytes = vec![0; len];
-    victim.file.read_exact_at(&mut bytes, place.offset).ok()?;
-    let header = Header::parse(&bytes, victim.id)?;
-    let rest = bytes.split_off(HEADER_BYTES.min(len));
-    Some((header, rest))
-}
-
-impl Rate {
-    fn allows(&mut self, len: u64, rate: u64, now: Instant) -> bool {
-        if rate == 0 {
-            return true;
-        }
-        let passed = now.saturating_duration_since(self.since).as_millis();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        if passed > 0 {
-            self.since = now;
-            let earned = rate.saturating_mul(passed) / 1000;
-            self.left = self.left.saturating_add(earned).min(rate);
-        }
-        // What is larger than a second's worth passes when nothing was written for a second.
-        let is_allowed = self.left >= len.min(rate);
-        if is_allowed {
-            self.left = self.left.saturating_sub(len);
-        }
-        is_allowed
     }
 }
 

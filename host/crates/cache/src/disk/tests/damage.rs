@@ -1,0 +1,95 @@
+//! What is damaged on disk is a miss, and never a wrong answer.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+
+use super::super::*;
+use super::FRESH;
+use super::bench::bench;
+use crate::testkit::{SECOND, pattern};
+
+#[test]
+fn a_byte_that_was_flipped_anywhere_is_a_miss_and_never_a_wrong_answer() {
+    let bench = bench();
+    let tier = bench.start();
+    let content = pattern(200_000);
+    bench.put(&tier, "/a", content.clone());
+    drop(tier);
+    let segment = bench.segments().remove(0);
+    let whole = fs::read(&segment).expect("readable");
+    let places = (0..96)
+        .step_by(5)
+        .chain((96..700).step_by(29))
+        .chain((700..whole.len()).step_by(19_973));
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x10;
+        fs::write(&segment, &damaged).expect("writable");
+        let tier = bench.start();
+        let got = bench.got(&tier, "/a");
+        assert!(got.is_err(), "{place}");
+        // It is not asked for twice.
+        assert_eq!(bench.got(&tier, "/a"), Err("miss"), "{place}");
+        drop(tier);
+        for left in bench.segments() {
+            fs::remove_file(left).expect("removable");
+        }
+        fs::write(&segment, &whole).expect("writable");
+    }
+    let tier = bench.start();
+    assert_eq!(bench.got(&tier, "/a"), Ok(content));
+}
+
+#[test]
+fn a_torn_end_is_cut_and_what_stands_before_it_is_found() {
+    let bench = bench();
+    let tier = bench.start();
+    bench.put(&tier, "/a", pattern(5000));
+    let kept = bench.bytes_on_disk();
+    bench.put(&tier, "/b", pattern(5000));
+    let full = bench.bytes_on_disk();
+    drop(tier);
+    let segment = bench.segments().remove(0);
+    for cut in [1, 4000, full - kept - 1] {
+        let file = OpenOptions::new().write(true).open(&segment);
+        file.and_then(|file| file.set_len(full - cut)).expect("cut");
+        let tier = bench.start();
+        assert_eq!(bench.got(&tier, "/a"), Ok(pattern(5000)));
+        assert_eq!(bench.got(&tier, "/b"), Err("miss"));
+        assert_eq!(fs::metadata(&segment).expect("there").len(), kept);
+        bench.put(&tier, "/c", pattern(10));
+        drop(tier);
+        let tier = bench.start();
+        assert_eq!(bench.got(&tier, "/c"), Ok(pattern(10)));
+    }
+}
+
+#[test]
+fn damage_behind_what_is_checked_ahead_ends_the_content() {
+    let bench = bench();
+    let tier = bench.start();
+    let content = pattern(10 * 1024 * 1024);
+    let key = bench.kit.key("/a");
+    let stored = bench.stored(&key, FRESH, content.clone());
+    tier.save(&TierKey::of(&key), &stored);
+    bench.flush(&tier);
+    assert_eq!(bench.got(&tier, "/a"), Ok(content));
+    let segment = bench.segments().remove(0);
+    let file = OpenOptions::new().write(true).open(&segment).expect("open");
+    file.write_all_at(b"damage", bench.bytes_on_disk() - 1000)
+        .expect("written");
+    assert_eq!(bench.got(&tier, "/a"), Err("cut"));
+}
+
+#[test]
+fn a_clock_that_went_back_empties_the_disk() {
+    let bench = bench();
+    let tier = bench.start();
+    bench.put(&tier, "/a", pattern(10));
+    drop(tier);
+    let before = bench.kit.clock.wall();
+    bench.kit.time.set_wall(before - 10 * SECOND);
+    let tier = bench.start();
+    assert_eq!(bench.got(&tier, "/a"), Err("miss"));
+    assert_eq!(bench.bytes_on_disk(), 0);
+}

@@ -1,0 +1,67 @@
+//! Purges on disk, and a disk without its log of them.
+
+use std::fs;
+
+use super::super::*;
+use super::FRESH;
+use super::bench::bench;
+use crate::testkit::pattern;
+
+pub(super) fn purge(number: u64) -> LoggedPurge {
+    LoggedPurge {
+        number,
+        wall: 7,
+        purge: Arc::from(&b"a scope"[..]),
+    }
+}
+
+#[test]
+fn purges_are_kept_and_those_of_what_is_not_there_are_left_out() {
+    let bench = bench();
+    let (tier, before) = bench.start_with(bench.settings());
+    bench.put(&tier, "/a", pattern(10));
+    let (here, gone) = (bench.kit.key("/a"), bench.kit.key("/b"));
+    tier.purge(purge(before.base + 1), Some(&gone.uri_digest()));
+    tier.purge(purge(before.base + 2), Some(&here.uri_digest()));
+    tier.purge(purge(before.base + 3), None);
+    assert!(bench.runtime.block_on(tier.settle()));
+    drop(tier);
+    let (_tier, after) = bench.start_with(bench.settings());
+    assert_eq!(
+        after.purges,
+        [purge(before.base + 2), purge(before.base + 3)]
+    );
+    assert!(after.base > before.base + 3);
+}
+
+#[test]
+fn what_was_purged_before_it_is_saved_is_not_saved() {
+    let bench = bench();
+    let tier = bench.start();
+    let key = bench.kit.key("/a");
+    let stored = bench.stored(&key, FRESH, pattern(10));
+    tier.purge(purge(stored.head().sequence() + 1), Some(&key.uri_digest()));
+    let saved = tier.save(&TierKey::of(&key), &stored);
+    assert_eq!(saved, Saved::Dropped(Dropped::Purged));
+}
+
+#[test]
+fn without_its_purge_log_nothing_is_believed() {
+    let bench = bench();
+    for damage in [true, false] {
+        let tier = bench.start();
+        bench.put(&tier, "/a", pattern(10));
+        assert!(bench.got(&tier, "/a").is_ok());
+        drop(tier);
+        let log = bench.folder.path().join("disk/purges.log");
+        if damage {
+            let mut bytes = fs::read(&log).expect("readable");
+            bytes[5] ^= 1;
+            fs::write(&log, bytes).expect("writable");
+        } else {
+            fs::remove_file(&log).expect("removable");
+        }
+        let tier = bench.start();
+        assert_eq!(bench.got(&tier, "/a"), Err("miss"));
+    }
+}

@@ -1,0 +1,87 @@
+//! A disk that cannot be used is off, and comes back.
+
+use std::fs;
+
+use super::super::*;
+use super::FRESH;
+use super::bench::{Bench, bench};
+use super::purges::purge;
+use crate::testkit::pattern;
+
+#[test]
+fn a_folder_belongs_to_one_tier() {
+    let bench = bench();
+    let _tier = bench.start();
+    let walls = Walls::new(bench.kit.clock.clone());
+    let refused = DiskTier::start(bench.settings(), walls).expect_err("in use");
+    let text = refused.to_string();
+    assert!(text.ends_with("is in use by another node"), "{text}");
+}
+
+/// Waits for what the writer does on its own, as long as it takes on a busy machine.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..30_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_off_and_comes_back() {
+    let bench = bench();
+    let path = bench.folder.path().join("disk");
+    fs::write(&path, b"a file").expect("writable");
+    let (tier, before) = bench.start_with_system_clock();
+    assert_eq!(bench.got(&tier, "/a"), Err("off-missing"));
+    let key = bench.kit.key("/a");
+    let stored = bench.stored(&key, FRESH, pattern(10));
+    let saved = tier.save(&TierKey::of(&key), &stored);
+    assert_eq!(saved, Saved::Dropped(Dropped::Off));
+    tier.purge(purge(before.base + 1), None);
+    assert!(bench.runtime.block_on(tier.settle()));
+    fs::remove_file(&path).expect("removable");
+    until("the tier is on", || tier.stats().off.is_none());
+    bench.put(&tier, "/a", pattern(10));
+    assert_eq!(bench.got(&tier, "/a"), Ok(pattern(10)));
+    drop(tier);
+    // The purge that could not be written then is written now.
+    let (_tier, after) = bench.start_with_system_clock();
+    assert_eq!(after.purges, [purge(before.base + 1)]);
+}
+
+#[test]
+fn a_folder_that_goes_away_turns_the_tier_off_and_purges_are_not_lost() {
+    let bench = bench();
+    let path = bench.folder.path().join("disk");
+    let (tier, before) = bench.start_with_system_clock();
+    bench.put(&tier, "/a", pattern(10));
+    fs::remove_dir_all(&path).expect("removable");
+    fs::write(&path, b"a file").expect("writable");
+    // The next segment cannot be made.
+    let key = bench.kit.key("/b");
+    for _ in 0..3 {
+        let stored = bench.stored(&key, FRESH, pattern(900_000));
+        tier.save(&TierKey::of(&key), &stored);
+    }
+    until("the tier is off", || tier.stats().off == Some(Off::Missing));
+    assert_eq!(bench.got(&tier, "/a"), Err("off-missing"));
+    tier.purge(purge(before.base + 1), None);
+    fs::remove_file(&path).expect("removable");
+    until("the tier is on", || tier.stats().off.is_none());
+    assert_eq!(bench.got(&tier, "/a"), Err("miss"));
+    drop(tier);
+    let (tier, after) = bench.start_with_system_clock();
+    assert_eq!(after.purges, [purge(before.base + 1)]);
+    assert_eq!(tier.stats().times_off, 0);
+}
+
+impl Bench {
+    /// Trials of a disk that is off need a clock that goes.
+    fn start_with_system_clock(&self) -> (DiskTier, PurgesBefore) {
+        let walls = Walls::new(verge_base::Clock::system());
+        DiskTier::start(self.settings(), walls).expect("nobody else uses it")
+    }
+}

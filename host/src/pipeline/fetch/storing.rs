@@ -1,0 +1,186 @@
+//! Whether what came is stored, by which facts, and the task that writes it into
+//! the cache.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use verge_cache::partial::FillTarget;
+use verge_cache::policy::{RequestFacts, Storage, StorageFacts, decide_storage};
+use verge_cache::{Begun, FillPermit, FillStart, FillWriter, ResponseHead, ResponseTimes};
+use verge_http::cache_control::ResponseDirectives;
+use verge_http::vary::Vary;
+use verge_http::{Body, Failure, forwarded};
+
+use super::super::routed::Routed;
+use super::super::triggers::{RequestMarks, SeenInput};
+use super::fill::{FillJob, FillOutcome};
+use super::forward::ForwardNotes;
+use super::pump::pump;
+use super::tiers;
+use crate::telemetry::FillReceipt;
+
+/// Fields that are for the client that asked and are not stored: those that `private` and
+/// `no-cache` name (RFC 9111 5.2.2.4, 5.2.2.7).
+pub(super) type Withheld = Vec<(HeaderName, HeaderValue)>;
+
+impl FillJob {
+    pub(super) fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
+        let mut facts = RequestFacts::of(
+            &self.head.method,
+            &self.head.fields,
+            self.directives.no_store,
+        );
+        facts.has_authorization |= notes.has_authorization;
+        facts.roll = jitter_roll(&self.routed);
+        facts.has_unkeyed_input =
+            depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
+        facts
+    }
+
+    /// The facts by which it is decided whether `head` may be stored.
+    pub(super) fn storage_facts<'a>(
+        &'a self,
+        head: &ResponseHead<'a>,
+        notes: &ForwardNotes,
+    ) -> StorageFacts<'a> {
+        StorageFacts {
+            request: self.facts(head.fields, notes),
+            status: head.status,
+            fields: head.fields,
+            received_wall: head.times.received_wall,
+            initial_age: head.initial_age,
+            route: &self.routed.route.policy,
+        }
+    }
+
+    pub(super) fn store(
+        &mut self,
+        permit: FillPermit,
+        response: Response<Body>,
+        times: ResponseTimes,
+        notes: &ForwardNotes,
+        target: FillTarget,
+    ) -> FillOutcome {
+        let (parts, body) = response.into_parts();
+        let head = ResponseHead::new(parts.status, &parts.headers, times);
+        let reason = match decide_storage(&self.storage_facts(&head, notes)) {
+            Storage::Refuse(reason) => {
+                permit.refuse(reason);
+                reason
+            }
+            Storage::Store(plan) => {
+                let withheld = withheld_fields(&parts.headers, &plan.directives);
+                let start = FillStart {
+                    response: head,
+                    plan,
+                    request: &self.head.fields,
+                    route: &self.routed.route.policy,
+                    made_by: self.made_by(),
+                };
+                match permit.begin_into(start, target) {
+                    Begun::Filling(filling) => {
+                        self.pump(body, filling.writer, notes);
+                        return FillOutcome::Filling {
+                            head: filling.head,
+                            reader: filling.reader,
+                            withheld,
+                        };
+                    }
+                    Begun::Refused(reason) => reason,
+                }
+            }
+        };
+        FillOutcome::Passed {
+            response: Response::from_parts(parts, body),
+            reason,
+        }
+    }
+
+    /// Names and digests of the functions that can have a part in the response.
+    pub(super) fn made_by(&self) -> Option<Arc<str>> {
+        let route = &self.routed.route;
+        let names: Vec<String> = route
+            .fill_functions()
+            .map(|used| format!("{}@{}", used.function.name, used.function.function.digest()))
+            .collect();
+        (!names.is_empty()).then(|| names.join(" ").into())
+    }
+
+    /// Stores the content on a task of its own, as fast as the origin and memory allow.
+    pub(super) fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
+        let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
+        let origin = notes
+            .origin
+            .as_ref()
+            .map(|receipt| Arc::clone(&receipt.origin));
+        let (place, lease) = (self.place.take(), self.lease.take());
+        let begun = node.clock.now();
+        let guard = node.drain.guard();
+        tokio::spawn(async move {
+            let pumped = pump(body, writer).await;
+            if let Some((key, stored)) = &pumped.stored {
+                tiers::save(&node, key, stored, None);
+            }
+            if let Some(lease) = lease {
+                lease.pumped(&pumped);
+            }
+            if let (Some(failure @ Failure::Origin { .. }), Some(origin)) =
+                (&pumped.failure, &origin)
+            {
+                origin.record_late_failure(failure.label());
+            }
+            node.telemetry.metrics().record_fill(&FillReceipt {
+                id,
+                total: node.clock.now().saturating_duration_since(begun),
+                received_bytes: pumped.bytes,
+                outcome: pumped.outcome,
+                failure: pumped.failure,
+            });
+            drop((guard, place));
+        });
+    }
+}
+
+/// A random number for the route's jitter.
+pub(super) fn jitter_roll(routed: &Routed) -> u32 {
+    (routed.node.random.next_u64() >> 32) as u32
+}
+
+/// Whether the response depends on what is no part of the key: on who the client is, or on
+/// input that origin functions looked at and that its Vary does not name. Then it is for this
+/// request alone.
+pub(super) fn depends_on_unkeyed(
+    routed: &Routed,
+    marks: &RequestMarks,
+    seen: &SeenInput,
+    response: &HeaderMap,
+) -> bool {
+    if seen.everything {
+        return true;
+    }
+    let vary = Vary::parse(response);
+    // These fields are written when the request goes out, behind key and Vary.
+    if vary.names().iter().any(forwarded::names_client) {
+        return true;
+    }
+    let key_rule = routed.route.key.as_ref();
+    let is_keyed =
+        |name| marks.is_keyed(name) || key_rule.is_some_and(|rule| rule.policy.keys_field(name));
+    seen.fields
+        .iter()
+        .any(|name| !is_keyed(name) && !vary.names().contains(name))
+}
+
+pub(super) fn withheld_fields(response: &HeaderMap, directives: &ResponseDirectives) -> Withheld {
+    let named = directives.no_cache.fields().iter();
+    let named = named.chain(directives.private.fields());
+    let mut withheld = Withheld::new();
+    for name in named {
+        if withheld.iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        let lines = response.get_all(name).iter();
+        withheld.extend(lines.map(|value| (name.clone(), value.clone())));
+    }
+    withheld
+}
