@@ -10,7 +10,9 @@
 )]
 
 mod rfc9111 {
+    mod combining;
     mod conditions;
+    mod dates;
     mod freshness;
     mod hops;
     mod invalidation;
@@ -21,6 +23,7 @@ mod rfc9111 {
     mod selection;
     mod spelling;
     mod stale;
+    mod stored_fields;
     mod storing;
     mod targeted;
     mod validation;
@@ -30,8 +33,10 @@ mod rfc9111 {
 
     fn cases() -> Vec<Case> {
         let mut all = storing::cases();
+        all.extend(stored_fields::cases());
         all.extend(freshness::cases());
         all.extend(spelling::cases());
+        all.extend(dates::cases());
         all.extend(targeted::cases());
         all.extend(variants::cases());
         all.extend(request::cases());
@@ -41,6 +46,7 @@ mod rfc9111 {
         all.extend(invalidation::cases());
         all.extend(stale::cases());
         all.extend(ranges::cases());
+        all.extend(combining::cases());
         all.extend(hops::cases());
         all
     }
