@@ -124,8 +124,14 @@ pub fn decide_reuse(request: &RequestDirectives, freshness: &Freshness) -> Reuse
         return Reuse::Validate(Stale);
     };
     match request.min_fresh {
-        // What is stale already cannot stay fresh for a while.
-        Some(span) if !span.is_zero() => Reuse::Validate(RequestMinFresh),
+        // What is stale already cannot stay fresh for a while, nor is it fresh now; max-stale
+        // takes it as it is.
+        Some(span)
+            if freshness.age.saturating_add(span) > freshness.lifetime
+                && (!span.is_zero() || request.max_stale.is_none()) =>
+        {
+            Reuse::Validate(RequestMinFresh)
+        }
         _ => accepted,
     }
 }

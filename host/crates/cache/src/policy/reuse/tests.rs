@@ -243,6 +243,15 @@ fn reuse_follows_age_and_directives() {
             Validate(RequestMaxAge),
         ),
         (
+            "9111 5.2.1.3: min-fresh=0 takes nothing stale within the window",
+            RequestDirectives {
+                min_fresh: seconds_of(0),
+                ..none()
+            },
+            swr(11, 10, 5),
+            Validate(RequestMinFresh),
+        ),
+        (
             "9111 5.2.1.3: min-fresh beats the window",
             RequestDirectives {
                 min_fresh: seconds_of(1),
