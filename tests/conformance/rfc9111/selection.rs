@@ -57,6 +57,36 @@ fn by_vary() -> Vec<Case> {
             .cache("fwd=vary-miss stored")
             .get(&[("accept", "text/html"), ("accept-language", "en")])
             .hit(),
+        case(
+            "9111 4.3.4",
+            "a 304 concerns all that its request could select and that have its strong validator",
+        )
+        .get(EN)
+        .answer(
+            200,
+            &[
+                ("cache-control", "max-age=60"),
+                ("vary", "accept-language"),
+                ("etag", "\"a\""),
+                ("date", "@0"),
+            ],
+        )
+        .get(DE)
+        .answer(
+            200,
+            &[
+                ("cache-control", "max-age=60"),
+                ("etag", "\"a\""),
+                ("date", "@-5"),
+            ],
+        )
+        .get(&[("accept-language", "en"), ("cache-control", "no-cache")])
+        .answer(304, &[("cache-control", "no-cache"), ("etag", "\"a\"")])
+        .status(200)
+        .body("0123456789")
+        .get(DE)
+        .answer(200, MINUTE)
+        .cache("!hit"),
         case("9111 4.1", "fields that Vary does not name do not matter")
             .get(EN)
             .answer(200, BY_LANGUAGE)

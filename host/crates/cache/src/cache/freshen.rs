@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use verge_http::cache_control::ResponseDirectives;
+use verge_http::conditional::EntityTag;
 use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::Vary;
 
@@ -108,10 +109,11 @@ impl Inner {
         }
         let freshened = Arc::new(stored.freshened(head));
         match refused {
-            None => self.replace(key, stored, freshened, former),
+            None => self.replace(key, stored, freshened, newer, former),
             Some(reason) => {
                 if former == Former::Replaced {
                     self.store.remove_response(key, stored);
+                    self.drop_others(key, &freshened, newer);
                 }
                 Updated::Used(freshened, reason)
             }
@@ -123,6 +125,7 @@ impl Inner {
         key: &Key,
         stored: &Arc<StoredResponse>,
         freshened: Arc<StoredResponse>,
+        newer: &Newer<'_>,
         former: Former,
     ) -> Updated {
         let is_stored = self
@@ -134,9 +137,28 @@ impl Inner {
         // Already gone, unless the 304 changed what the response varies by.
         if former == Former::Replaced {
             self.store.remove_response(key, stored);
+            self.drop_others(key, &freshened, newer);
         }
         self.stats.stored();
         Updated::Stored(freshened)
+    }
+
+    /// A newer head with a strong validator is about every stored response that its request could
+    /// have selected and that has the same one (RFC 9111 4.3.4). `freshened` is the one that was
+    /// asked about; the fields of the others are not those of the origin any more.
+    fn drop_others(&self, key: &Key, freshened: &Arc<StoredResponse>, newer: &Newer<'_>) {
+        let Some(tag) = EntityTag::of(newer.response.fields) else {
+            return;
+        };
+        for other in self.store.variants(key) {
+            let own = other.head().validators().entity_tag;
+            if !Arc::ptr_eq(&other, freshened)
+                && own.is_some_and(|own| own.strong_eq(tag))
+                && other.head().is_selected_by(newer.request)
+            {
+                self.store.remove_response(key, &other);
+            }
+        }
     }
 }
 
