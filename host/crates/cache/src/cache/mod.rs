@@ -29,7 +29,7 @@ use crate::refusals::{LastRefusal, NotStored, Refusals};
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
-use crate::store::{MemoryStore, Selection, Store};
+use crate::store::{MemoryStore, Selection, Store, VARIANTS_MAX};
 pub use freshen::Newer;
 use freshen::{Former, Updated};
 use journal::Journal;
@@ -244,7 +244,7 @@ impl Cache {
     /// The same as [`Cache::lookup`], as if nobody had asked.
     #[must_use]
     pub fn peek(&self, key: &Key, fields: &HeaderMap) -> Lookup {
-        self.0.judged(key, self.0.store.peek(key, fields))
+        self.0.judged(key, || self.0.store.peek(key, fields))
     }
 
     /// All that is stored under `key` and not purged.
@@ -290,23 +290,23 @@ impl Cache {
 
 impl Inner {
     fn lookup(&self, key: &Key, fields: &HeaderMap) -> Lookup {
-        self.judged(key, self.store.select(key, fields))
+        self.judged(key, || self.store.select(key, fields))
     }
 
-    /// What was found, unless it is purged.
-    pub(crate) fn judged(&self, key: &Key, selection: Selection) -> Lookup {
-        match selection {
-            Selection::Selected(response) => {
-                if self.is_purged(key, &response) {
+    /// What `select` finds that is not purged. What is purged goes, and uncovers others that the
+    /// request selects.
+    pub(crate) fn judged(&self, key: &Key, select: impl Fn() -> Selection) -> Lookup {
+        for _ in 0..=VARIANTS_MAX {
+            match select() {
+                Selection::Selected(response) if self.is_purged(key, &response) => {
                     self.store.remove_response(key, &response);
-                    Lookup::Miss(MissReason::UriMiss)
-                } else {
-                    Lookup::Selected(response)
                 }
+                Selection::Selected(response) => return Lookup::Selected(response),
+                Selection::VaryMiss => return Lookup::Miss(MissReason::VaryMiss),
+                Selection::UriMiss => return Lookup::Miss(MissReason::UriMiss),
             }
-            Selection::VaryMiss => Lookup::Miss(MissReason::VaryMiss),
-            Selection::UriMiss => Lookup::Miss(MissReason::UriMiss),
         }
+        Lookup::Miss(MissReason::UriMiss)
     }
 
     pub(crate) fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
@@ -319,8 +319,8 @@ impl Inner {
 
     /// What answers `seeker` and was stored after it had looked.
     fn arrived(&self, seeker: &Seeker<'_>) -> Option<Arc<StoredResponse>> {
-        let found = self.store.peek(seeker.key, seeker.fields);
-        let Lookup::Selected(response) = self.judged(seeker.key, found) else {
+        let select = || self.store.peek(seeker.key, seeker.fields);
+        let Lookup::Selected(response) = self.judged(seeker.key, select) else {
             return None;
         };
         let is_known = seeker.seen.is_some_and(|seen| Arc::ptr_eq(seen, &response));

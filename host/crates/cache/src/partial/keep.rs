@@ -140,7 +140,7 @@ impl Inner {
 
     fn incomplete(&self, key: &Key, fields: &HeaderMap) -> Option<Arc<StoredResponse>> {
         let place = self.incomplete_key(key);
-        match self.judged(&place, self.store.select(&place, fields)) {
+        match self.judged(&place, || self.store.select(&place, fields)) {
             Lookup::Selected(stored) => Some(stored),
             Lookup::Miss(_) => None,
         }

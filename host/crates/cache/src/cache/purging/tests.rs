@@ -1,7 +1,7 @@
 use parking_lot::Mutex;
 
 use super::*;
-use crate::testkit::{Kit, SECOND, kit, map, pattern, wait};
+use crate::testkit::{Kit, SECOND, content, kit, map, pattern, wait};
 use crate::{Followed, Join, PurgeScope, PurgeTarget};
 
 const RED: &[(&str, &str)] = &[
@@ -195,4 +195,24 @@ fn what_a_tier_kept_is_judged_by_the_time_it_was_asked_for() {
         kit.cache.peek(&key, &map(&[])),
         crate::Lookup::Miss(_)
     ));
+}
+
+#[test]
+fn what_a_purge_takes_uncovers_what_else_a_request_selects() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let request = [("accept", "x")];
+    let varies = [("cache-control", "max-age=60"), ("vary", "accept")];
+    let tagged = [
+        ("cache-control", "max-age=60"),
+        ("surrogate-key", "red"),
+        ("date", "Tue, 14 Nov 2023 22:13:21 GMT"),
+    ];
+    kit.store(&key, &[], &tagged, &"tagged".into());
+    kit.store(&key, &request, &varies, &"other".into());
+    let found = kit.selected(&key, &request).expect("stored");
+    assert_eq!(content(found.body()), b"tagged", "the more recent one");
+    kit.cache.purge(red(), Hardness::Hard);
+    let found = kit.selected(&key, &request).expect("not purged");
+    assert_eq!(content(found.body()), b"other");
 }
