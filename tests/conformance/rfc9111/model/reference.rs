@@ -1,323 +1,261 @@
-//! A shared cache after RFC 9111 in the plainest words: it remembers all that
-//! an origin ever answered, and says of each answer whether a cache may, or
-//! certainly can, use it for a request. It shares no code with the cache, and
-//! knows seconds only. Fields that the random exchanges do not use are not here.
+//! A shared cache after RFC 9111: all that one URI ever answered and a cache may
+//! still have. Of a request it says what a cache may answer without the origin
+//! (safety), and whether it has to (liveness): it has to if whatever it can have
+//! selected answers, and it surely has one of them. What a cache need not have
+//! is named by [`Doubt`].
 
-/// What a Cache-Control field of a response says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Directives {
-    pub(super) max_age: Option<u64>,
-    pub(super) s_maxage: Option<u64>,
-    pub(super) no_store: bool,
-    pub(super) private: bool,
-    pub(super) no_cache: bool,
-    pub(super) public: bool,
-    pub(super) must_revalidate: bool,
-    pub(super) proxy_revalidate: bool,
-}
+use super::exchange::{Asks, Planned, Request};
+use super::known::{Doubt, Ground, Known};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Varies {
-    No,
-    /// By the one field that requests differ in.
-    ByField,
-    /// By more than the request.
-    ByAnything,
-}
-
-/// What an origin says now, whoever asks.
+/// What a client saw of a stored response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Planned {
-    pub(super) status: u16,
-    pub(super) directives: Directives,
-    /// Seconds from Date to Expires.
-    pub(super) expires: Option<i64>,
+pub(super) struct Seen {
+    pub(super) id: u64,
+    pub(super) note: u64,
     pub(super) age: u64,
-    /// Seconds from Last-Modified to Date.
-    pub(super) modified: Option<u64>,
-    pub(super) tag: Option<u8>,
-    pub(super) varies: Varies,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asks {
-    Nothing,
-    NoCache,
-    NoStore,
-    MaxAge(u64),
-    MinFresh(u64),
-    /// `None` accepts any age.
-    MaxStale(Option<u64>),
-    OnlyIfCached,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) asks: Asks,
-    /// The value of the field that responses may vary by.
-    pub(super) variant: Option<u8>,
-    pub(super) has_authorization: bool,
-}
-
-/// An answer of the origin to a GET, as it stands after all 304 so far.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    id: u64,
-    planned: Planned,
-    /// Seconds since the beginning.
-    received: u64,
-    request: Request,
-    is_invalidated: bool,
-    /// A cache may have dropped it, for reasons that RFC 9111 leaves open.
-    is_doubtful: bool,
-}
-
-/// All that one URI ever answered.
+/// All that one URI ever answered, in the order in which it was stored.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     known: Vec<Known>,
 }
 
-/// Statuses that may be stored without explicit freshness (RFC 9110 15.1).
-fn is_heuristically_cacheable(status: u16) -> bool {
-    matches!(
-        status,
-        200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
-    )
-}
-
-impl Planned {
-    /// RFC 9111 4.2.1: the first that is there counts.
-    fn explicit_lifetime(&self) -> Option<u64> {
-        let by_expires = self.expires.map(|seconds| seconds.max(0).unsigned_abs());
-        self.directives
-            .s_maxage
-            .or(self.directives.max_age)
-            .or(by_expires)
-    }
-
-    fn may_be_heuristic(&self) -> bool {
-        self.directives.public || is_heuristically_cacheable(self.status)
-    }
-
-    /// The longest lifetime that a cache may assume (RFC 9111 4.2.2: a tenth).
-    fn lifetime(&self) -> u64 {
-        self.explicit_lifetime()
-            .unwrap_or_else(|| match self.modified {
-                Some(ago) if self.may_be_heuristic() => ago / 10,
-                _ => 0,
-            })
-    }
-
-    /// RFC 9111 4.2.4, 5.2.2.2, 5.2.2.8 and 5.2.2.10.
-    fn is_stale_forbidden(&self) -> bool {
-        let directives = &self.directives;
-        directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some()
-    }
-}
-
-impl Known {
-    /// RFC 9111 3 and 3.5.
-    fn may_be_stored(&self) -> bool {
-        let directives = &self.planned.directives;
-        let shares_authorised =
-            directives.public || directives.must_revalidate || directives.s_maxage.is_some();
-        !directives.no_store
-            && !directives.private
-            && self.request.asks != Asks::NoStore
-            && self.planned.varies != Varies::ByAnything
-            && (!self.request.has_authorization || shares_authorised)
-            && (self.planned.explicit_lifetime().is_some() || self.planned.may_be_heuristic())
-    }
-
-    /// There is nothing to hesitate about: it may be stored, and reused at once.
-    fn is_surely_stored(&self) -> bool {
-        self.may_be_stored()
-            && !self.is_doubtful
-            && !self.is_invalidated
-            && !self.planned.directives.no_cache
-            && self
-                .planned
-                .explicit_lifetime()
-                .is_some_and(|lifetime| lifetime > self.planned.age)
-    }
-
-    /// RFC 9111 4.1.
-    fn is_selected_by(&self, request: &Request) -> bool {
-        self.planned.varies == Varies::No || self.request.variant == request.variant
-    }
-
-    /// RFC 9111 4.2.3, where Date is the time of arrival and nothing is delayed.
-    fn age(&self, now: u64) -> u64 {
-        self.planned.age + (now - self.received)
-    }
-
-    /// Why it must not answer `request` without the origin (RFC 9111 4, 5.2.1).
-    fn objection(&self, request: &Request, now: u64) -> Option<&'static str> {
-        if !self.may_be_stored() {
-            return Some("it must not be stored");
-        }
-        if self.is_invalidated {
-            return Some("it was invalidated");
-        }
-        if !self.is_selected_by(request) {
-            return Some("the request selects another variant");
-        }
-        if self.planned.directives.no_cache {
-            return Some("it says no-cache");
-        }
-        let (age, lifetime) = (self.age(now), self.planned.lifetime());
-        let is_fresh = lifetime > age;
-        match request.asks {
-            Asks::NoCache => Some("the request says no-cache"),
-            Asks::MaxAge(most) if age > most => Some("it is older than the request's max-age"),
-            Asks::MinFresh(least) if lifetime < age + least => Some("it is not min-fresh"),
-            Asks::MaxStale(most)
-                if !is_fresh
-                    && !self.planned.is_stale_forbidden()
-                    && most.is_none_or(|most| age - lifetime <= most) =>
-            {
-                None
-            }
-            _ if !is_fresh => Some("it is stale"),
-            _ => None,
-        }
-    }
-}
-
 impl Reference {
-    /// The origin answered a GET with content.
-    pub(super) fn answered(&mut self, id: u64, planned: Planned, request: Request, now: u64) {
-        self.known.push(Known {
-            id,
-            planned,
-            received: now,
-            request,
-            is_invalidated: false,
-            is_doubtful: false,
-        });
+    /// Places of what a cache can have selected for `request`: of all that match, the one
+    /// with the most recent Date (RFC 9111 4, 4.1), and older ones as far as newer ones may not
+    /// be there. The second says whether it surely has one of them.
+    fn selectable(&self, request: &Request) -> (Vec<usize>, bool) {
+        let mut places: Vec<usize> = (0..self.known.len())
+            .filter(|place| self.known[*place].is_selected_by(request))
+            .collect();
+        places.sort_by_key(|place| std::cmp::Reverse((self.known[*place].date, *place)));
+        let sure = |place: &usize| self.known[*place].doubt.is_none();
+        let Some(first) = places.iter().position(sure) else {
+            return (places, false);
+        };
+        places.truncate(first + 1);
+        (places, true)
     }
 
-    /// The origin answered 304, and the client got `id` for it (RFC 9111 3.2, 4.3.4).
-    pub(super) fn freshened(
-        &mut self,
-        id: u64,
-        by: Planned,
-        request: Request,
-        now: u64,
-    ) -> Result<(), String> {
-        // A 304 that forbids storing leaves what is stored as it was: that one is asked about.
-        let answers = |known: &Known| known.id == id;
-        let is_kept = |known: &Known| answers(known) && known.may_be_stored();
-        let place = self
-            .known
-            .iter()
-            .rposition(|known| is_kept(known) && known.is_selected_by(&request))
-            .or_else(|| self.known.iter().rposition(is_kept))
-            .or_else(|| self.known.iter().rposition(answers));
-        let place = place.ok_or_else(|| format!("{id} was never answered"))?;
-        let mut known = self.known[place];
-        if known.planned.tag != by.tag {
-            return Err(format!("304 for tag {:?} freshened {known:?}", by.tag));
+    /// Whether the cache has to answer without the origin.
+    pub(super) fn is_reuse_owed(&self, request: &Request, now: u64) -> bool {
+        // RFC 9111 5.2.1.5 is about storing; a cache may keep out of it altogether.
+        if request.asks == Asks::NoStore {
+            return false;
         }
-        if known.is_invalidated || !known.may_be_stored() {
-            return Err(format!("what must not be stored was validated: {known:?}"));
-        }
-        if by.directives != Directives::default() {
-            known.planned.directives = by.directives;
-        }
-        // The Date moves on, the dates that it is compared with stay.
-        let passed = now - known.received;
-        let expires = known.planned.expires.map(|at| at - passed.cast_signed());
-        let modified = known.planned.modified.map(|ago| ago + passed);
-        known.planned.expires = by.expires.or(expires);
-        known.planned.modified = by.modified.or(modified);
-        known.planned.age = by.age;
-        known.received = now;
-        if by.varies != Varies::No {
-            known.planned.varies = by.varies;
-            known.request.variant = request.variant;
-        }
-        // The origin told one without credentials the same.
-        known.request.has_authorization &= request.has_authorization;
-        // Whether a 304 to such a request is stored is its own question.
-        known.is_doubtful |= request.has_authorization || request.asks == Asks::NoStore;
-        // One that was stored for other fields stays what it is; its content
-        // answers these fields from now on, too.
-        if self.known[place].is_selected_by(&request) {
-            self.known.remove(place);
-        } else if known.may_be_stored() {
-            known.request.variant = request.variant;
-        } else {
-            // Used once, and nothing of it is stored.
-            return Ok(());
-        }
-        self.known.push(known);
-        Ok(())
+        let (places, is_sure) = self.selectable(request);
+        let answers = |place: &usize| self.known[*place].reuse(request, now).is_ok();
+        is_sure && places.iter().all(answers)
     }
 
-    /// An unsafe method was answered with `status` (RFC 9111 4.4).
-    pub(super) fn unsafe_answered(&mut self, status: u16) {
-        if (200..400).contains(&status) {
-            for known in &mut self.known {
-                known.is_invalidated = true;
-            }
+    /// Whether the cache has to answer with what it has, after the origin failed (RFC 5861 4).
+    pub(super) fn is_stale_owed(&self, request: &Request, now: u64) -> bool {
+        if request.asks == Asks::NoStore {
+            return false;
         }
+        let (places, is_sure) = self.selectable(request);
+        let answers = |place: &usize| {
+            let known = &self.known[*place];
+            // One error is no better than another.
+            known.status < 500 && known.instead_of_error(request, now).is_ok()
+        };
+        is_sure && places.iter().all(answers)
     }
 
-    /// The cache answered with `id` and `age`, and asked nobody.
-    pub(super) fn check_reuse(
+    fn find(
         &self,
-        id: u64,
-        age: Option<u64>,
+        seen: Seen,
         request: &Request,
         now: u64,
-    ) -> Result<(), String> {
-        let known = |known: &Known| known.id == id;
-        let place = self
-            .known
-            .iter()
-            .rposition(|other| known(other) && other.is_selected_by(request))
-            .or_else(|| self.known.iter().rposition(known));
-        let place = place.ok_or_else(|| format!("{id} was never answered"))?;
-        let (known, later) = (&self.known[place], &self.known[place + 1..]);
-        if let Some(objection) = known.objection(request, now) {
-            return Err(format!("reused though {objection}: {known:?}"));
-        }
-        if age != Some(known.age(now)) {
-            return Err(format!(
-                "its Age is {age:?}, not {}: {known:?}",
-                known.age(now)
-            ));
-        }
-        // Of several that are suitable, the most recent one (RFC 9111 4).
-        let newer = later
-            .iter()
-            .find(|other| other.is_surely_stored() && other.is_selected_by(request));
-        match newer {
-            Some(newer) if newer.received > known.received => {
-                Err(format!("{known:?} was used, and {newer:?} is newer"))
+        objection: impl Fn(&Known) -> Option<&'static str>,
+    ) -> Result<Known, String> {
+        let (places, _) = self.selectable(request);
+        let mut objections = Vec::new();
+        for place in places {
+            let known = self.known[place];
+            let objection = if known.id != seen.id {
+                Some("it is another one")
+            } else if known.note != seen.note {
+                Some("it has been updated since")
+            } else if known.age(now) != seen.age {
+                Some("its Age is another")
+            } else {
+                objection(&known)
+            };
+            match objection {
+                None => return Ok(known),
+                Some(objection) => objections.push(format!("{objection}: {known:?}")),
             }
-            _ => Ok(()),
+        }
+        let others = self.known.iter().filter(|known| known.id == seen.id);
+        let others: Vec<_> = others.map(|known| format!("{known:?}")).collect();
+        Err(format!(
+            "{seen:?} must not be used.\n  selectable:\n    {}\n  of this number:\n    {}",
+            objections.join("\n    "),
+            others.join("\n    ")
+        ))
+    }
+
+    /// The cache answered with what it has, and says that it asked nobody before.
+    pub(super) fn check_reuse(
+        &self,
+        seen: Seen,
+        request: &Request,
+        now: u64,
+    ) -> Result<(Known, Ground), String> {
+        let known = self.find(seen, request, now, |known| known.reuse(request, now).err())?;
+        let ground = known.reuse(request, now)?;
+        Ok((known, ground))
+    }
+
+    /// The cache answered with what it has, after the origin failed.
+    pub(super) fn check_stale(
+        &self,
+        seen: Seen,
+        request: &Request,
+        now: u64,
+    ) -> Result<Known, String> {
+        let objection = |known: &Known| known.instead_of_error(request, now).err();
+        self.find(seen, request, now, objection)
+    }
+
+    /// Stores `new`, if that is allowed.
+    fn store(&mut self, new: Known) {
+        if !new.may_be_stored() {
+            return;
+        }
+        for older in &mut self.known {
+            if new.replaces(older) {
+                older.doubt.get_or_insert(Doubt::Replaced);
+            }
+        }
+        self.known.push(new);
+    }
+
+    /// The origin answered a GET with content. Whether it may be stored.
+    pub(super) fn answered(
+        &mut self,
+        id: u64,
+        planned: Planned,
+        request: &Request,
+        now: u64,
+    ) -> bool {
+        let Some(mut known) = Known::stored(id, planned, request, now) else {
+            return false;
+        };
+        let (places, _) = self.selectable(request);
+        let answers = |place: &usize| self.known[*place].instead_of_error(request, now).is_ok();
+        if planned.status >= 500 && places.iter().any(answers) {
+            known.doubt = Some(Doubt::Error);
+        }
+        self.store(known);
+        true
+    }
+
+    /// The origin answered 304, and the client got `id` for it: what was validated is updated
+    /// (RFC 9111 3.2, 4.3.4), or what is stored for other fields answers these, too (4.3.1).
+    pub(super) fn freshened(
+        &mut self,
+        (id, note): (u64, u64),
+        by: &Planned,
+        request: &Request,
+        now: u64,
+    ) -> Result<Known, String> {
+        let (places, _) = self.selectable(request);
+        let is_it = |known: &Known| known.id == id && known.is_named_by(by);
+        let mut sources: Vec<usize> = places
+            .into_iter()
+            .filter(|place| is_it(&self.known[*place]))
+            .collect();
+        let is_validated = !sources.is_empty();
+        if !is_validated {
+            sources = (0..self.known.len())
+                .filter(|place| is_it(&self.known[*place]) && by.tag.is_some())
+                .collect();
+        }
+        let Some(first) = sources.first().map(|place| self.known[*place]) else {
+            return Err(format!(
+                "304 with {by:?} is not about {id}: {:?}",
+                self.known
+            ));
+        };
+        let served = first.updated(note, by, request, now);
+        let doubt = (sources.len() > 1).then_some(Doubt::Ambiguous);
+        let mut updated: Vec<(Known, Option<Doubt>)> = sources
+            .iter()
+            .map(|place| (self.known[*place], doubt))
+            .collect();
+        if is_validated {
+            // So are all others that the request could have selected and that have its strong
+            // validator: their fields are those of the 304 from now on (RFC 9111 4.3.4).
+            let strong = by.tag.filter(|tag| !tag.is_weak);
+            let is_named = |known: &Known| strong.is_some() && known.tag == strong;
+            for (place, known) in self.known.iter().enumerate() {
+                if !sources.contains(&place) && is_named(known) && known.is_selected_by(request) {
+                    updated.push((*known, Some(Doubt::Ambiguous)));
+                    sources.push(place);
+                }
+            }
+            let places: Vec<usize> = (0..self.known.len()).collect();
+            let kept = places.iter().filter(|place| !sources.contains(place));
+            self.known = kept.map(|place| self.known[*place]).collect();
+        }
+        // The one that was asked about is stored last.
+        for (known, doubt) in updated.into_iter().rev() {
+            let mut new = known.updated(note, by, request, now);
+            new.doubt = new.doubt.or(doubt);
+            self.store(new);
+        }
+        Ok(served)
+    }
+
+    /// The origin answered a HEAD that the cache passed on (RFC 9111 4.3.5).
+    pub(super) fn head_answered(&mut self, note: u64, by: &Planned, request: &Request, now: u64) {
+        if by.status != 200 || request.asks == Asks::NoStore {
+            return;
+        }
+        let (places, _) = self.selectable(request);
+        let is_clear = places.len() == 1;
+        let former: Vec<(usize, Known)> = places.iter().map(|p| (*p, self.known[*p])).collect();
+        for (place, known) in &former {
+            if known.is_confirmed_by(by).is_none() || !is_clear {
+                self.known[*place].doubt.get_or_insert(Doubt::Head);
+            }
+        }
+        let is_left = |known: &Known| !is_clear || known.is_confirmed_by(by).is_none();
+        let gone = former.iter().filter(|(_, known)| !is_left(known));
+        let gone: Vec<usize> = gone.map(|(place, _)| *place).collect();
+        let kept = (0..self.known.len()).filter(|place| !gone.contains(place));
+        self.known = kept.map(|place| self.known[place]).collect();
+        for (_, known) in former {
+            let decision = known.is_confirmed_by(by);
+            if decision != Some(false) {
+                let mut new = known.updated(note, by, request, now);
+                if decision.is_none() || !is_clear {
+                    new.doubt = Some(Doubt::Head);
+                }
+                self.store(new);
+            }
         }
     }
 
-    /// The answer with which a cache can do without the origin, if that is beyond doubt.
-    pub(super) fn surely_reusable(&self, request: &Request, now: u64) -> Option<u64> {
-        if request.asks == Asks::NoStore {
-            return None;
+    /// An unsafe method succeeded (RFC 9111 4.4), or an operator purged: nothing is left.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// An operator purged by surrogate key.
+    pub(super) fn forget_key(&mut self, key: u8) {
+        self.known.retain(|known| known.key != Some(key));
+    }
+
+    /// An operator purged softly: all, or those with a surrogate key.
+    pub(super) fn end(&mut self, key: Option<u8>, now: u64) {
+        for known in &mut self.known {
+            if key.is_none() || known.key == key {
+                known.end(now);
+            }
         }
-        let place = self
-            .known
-            .iter()
-            .rposition(|known| known.is_selected_by(request))?;
-        let (known, later) = (&self.known[place], &self.known[place + 1..]);
-        // Answers that vary stand side by side only if they vary by the same.
-        let stands = later.iter().all(|other| {
-            other.planned.varies == Varies::ByField && known.planned.varies == Varies::ByField
-        });
-        let is_fresh = known.planned.lifetime() > known.age(now);
-        (stands && is_fresh && known.is_surely_stored() && known.objection(request, now).is_none())
-            .then_some(known.id)
     }
 }
