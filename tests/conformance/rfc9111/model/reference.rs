@@ -232,6 +232,8 @@ impl Reference {
             let decision = known.is_confirmed_by(by);
             if decision != Some(false) {
                 let mut new = known.updated(note, by, request, now);
+                // Whether it is there at all, this does not tell.
+                new.doubt = new.doubt.or(known.doubt);
                 if decision.is_none() || !is_clear {
                     new.doubt = Some(Doubt::Head);
                 }

@@ -6,6 +6,7 @@ use crate::policy::RefuseReason;
 use crate::testkit::*;
 use crate::*;
 
+mod interleaving;
 mod validation;
 
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
