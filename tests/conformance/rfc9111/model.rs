@@ -3,7 +3,8 @@
 //! says can be reused is never asked for again, unless a doubt that it names
 //! applies. Each case is a list of steps on two URIs of its own.
 //!
-//! `VERGE_MODEL_SEED=N` runs the cases of one seed, `VERGE_MODEL_CASES=N` so many.
+//! Every test run has the same cases, so that it fails for what was changed and for nothing
+//! else. `VERGE_MODEL_CASES=N` looks for new ones, `VERGE_MODEL_SEED=N` for those of one seed.
 
 mod exchange;
 mod judge;
@@ -14,26 +15,21 @@ mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::Runtime;
 use world::World;
 
-/// Cases unless the environment says otherwise.
-const CASES: u32 = 256;
+/// The seeds of every test run.
+const SEEDS: [u64; 4] = [1, 2, 3, 4];
+
+/// Cases of a seed unless the environment says otherwise.
+const CASES: u32 = 150;
 
 fn number_in(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn random_exchanges_are_answered_as_the_reference_model_says() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let world = runtime.block_on(World::start());
-    let seed =
-        number_in("VERGE_MODEL_SEED").unwrap_or_else(|| verge_base::Random::system().next_u64());
-    let cases = number_in("VERGE_MODEL_CASES").map_or(CASES, |cases| cases as u32);
+/// Runs the cases of a seed; what fails is told by its shortest form.
+fn run(runtime: &Runtime, world: &World, seed: u64, cases: u32) {
     let config = ProptestConfig {
         cases,
         max_shrink_iters: 4000,
@@ -43,8 +39,7 @@ fn random_exchanges_are_answered_as_the_reference_model_says() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome = runner.run(&exchange::steps(), |steps| {
+    let outcome = TestRunner::new_with_rng(config, rng).run(&exchange::steps(), |steps| {
         let run = runtime.block_on(world.run(&steps));
         run.map_err(TestCaseError::fail)
     });
@@ -55,5 +50,28 @@ fn random_exchanges_are_answered_as_the_reference_model_says() {
             panic!("VERGE_MODEL_SEED={seed}: {why}\nof\n{}", lines.join("\n"));
         }
         Err(TestError::Abort(why)) => panic!("VERGE_MODEL_SEED={seed}: {why}"),
+    }
+}
+
+#[test]
+fn random_exchanges_are_answered_as_the_reference_model_says() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let world = runtime.block_on(World::start());
+    let (seed, cases) = (
+        number_in("VERGE_MODEL_SEED"),
+        number_in("VERGE_MODEL_CASES"),
+    );
+    let seeds = match (seed, cases) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(_)) => vec![verge_base::Random::system().next_u64()],
+        (None, None) => SEEDS.to_vec(),
+    };
+    for seed in seeds {
+        let cases = cases.map_or(CASES, |cases| u32::try_from(cases).unwrap());
+        run(&runtime, &world, seed, cases);
     }
 }
