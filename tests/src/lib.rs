@@ -22,6 +22,7 @@ pub mod origin;
 pub mod process;
 pub mod redis;
 pub mod soak;
+pub mod streams;
 pub mod wire;
 
 use std::time::{Duration, Instant};

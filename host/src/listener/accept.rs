@@ -116,7 +116,6 @@ impl<H> Listener<H> {
             accepted_at: self.clock.now(),
             transport: Transport::Plain,
             protocol: Protocol::Http1,
-            interim: None,
         }
     }
 }

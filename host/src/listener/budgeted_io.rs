@@ -11,8 +11,9 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::event::Limit;
-use super::frame_budget::{FrameBudget, FrameScanner, goaway};
-use super::http2::Http2State;
+use super::frame_budget::FrameBudget;
+use super::frames::{FrameScanner, goaway};
+use super::http2_state::Http2State;
 use super::send_watch::SendWatch;
 use super::stream::Stream;
 
@@ -115,6 +116,7 @@ impl AsyncRead for BudgetedIo {
             this.prefix.advance(count);
         }
         let fresh = buffer.filled().get(before..).unwrap_or_default();
+        this.state.note_heard();
         Poll::Ready(this.note_received(fresh))
     }
 }

@@ -1,4 +1,4 @@
-//! One request and its response, between hyper and the [`Handler`]: what is
+//! One request and its response, between an HTTP library and the [`Handler`]: what is
 //! the same for HTTP/1 and HTTP/2.
 
 use std::panic::AssertUnwindSafe;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use verge_http::failure::NodeFault;
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure};
 
 use super::event::ConnectionEvent;
@@ -29,13 +30,14 @@ impl<H: Handler> EventSink for H {
 pub(super) async fn answer<H: Handler>(
     handler: &H,
     facts: &Arc<ConnectionFacts>,
+    interim: Option<InterimSender>,
     request: Request<Body>,
 ) -> Response<H::ResponseBody> {
     // The handler's own state is its own to keep consistent; nothing of the
     // listener is reachable from inside.
-    let handled = AssertUnwindSafe(async { handler.handle(facts, request).await });
+    let handled = AssertUnwindSafe(async { handler.handle(facts, interim, request).await });
     match handled.catch_unwind().await {
-        // Informational responses are hyper's to send, and 101 would switch
+        // Informational responses have a way of their own, and 101 would switch
         // protocols, which nothing here supports.
         Ok(response) if response.status().is_informational() => internal(handler, facts),
         Ok(response) => response,

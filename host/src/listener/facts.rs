@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use verge_http::interim::InterimSink;
-
 /// One client connection, as the request pipeline sees it.
 #[derive(Clone, Debug)]
 pub struct ConnectionFacts {
@@ -22,8 +20,6 @@ pub struct ConnectionFacts {
     pub transport: Transport,
     /// What the bytes mean.
     pub protocol: Protocol,
-    /// Takes interim responses, where this protocol's clients can be sent some.
-    pub interim: Option<Arc<dyn InterimSink>>,
 }
 
 /// What carries the bytes of a connection.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure};
 
 use super::event::ConnectionEvent;
@@ -31,11 +32,13 @@ pub trait Handler: Send + Sync + 'static {
     /// `Failure::Client` when the client breaks its framing, sends it too
     /// slowly, or goes away. The future is dropped when the client goes away.
     ///
+    /// `interim` takes interim responses to this request, where its client can be sent some.
     /// The response must not be informational, nor name connection-specific
     /// fields: the listener sets `Connection` where it is needed.
     fn handle(
         &self,
         connection: &Arc<ConnectionFacts>,
+        interim: Option<InterimSender>,
         request: Request<Body>,
     ) -> impl Future<Output = Response<Self::ResponseBody>> + Send;
 

@@ -16,10 +16,11 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use verge_http::failure::ClientFault;
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure};
 
 use super::answer;
-use super::client_body::ClientBody;
+use super::client_body::{ClientBody, Source};
 use super::connection::Context;
 use super::deadlines::{DeadlineTimer, Deadlines, Waiting};
 use super::drain::DrainPhase;
@@ -27,9 +28,9 @@ use super::event::{CloseReason, ConnectionEvent, Limit, limit_of};
 use super::exchange::{self, EventSink};
 use super::facts::ConnectionFacts;
 use super::handler::Handler;
+use super::http1_interim::{Http1Interim, InterimOpen};
 use super::http1_state::{Discarded, Http1State};
 use super::inbound::Ended;
-use super::interim::{Http1Interim, InterimOpen};
 use super::response_body::Http1ResponseBody;
 use super::scanned_io::ScannedIo;
 use super::stream::Stream;
@@ -56,6 +57,7 @@ pub(super) enum Served {
 struct Connection<H> {
     context: Context<H>,
     facts: Arc<ConnectionFacts>,
+    interim: Arc<Http1Interim>,
     state: Arc<Http1State>,
     requests: AtomicU64,
 }
@@ -73,7 +75,7 @@ enum Finish {
 /// Serves HTTP/1 on `stream` until it ends.
 pub(super) async fn serve<H: Handler>(
     context: Context<H>,
-    mut facts: ConnectionFacts,
+    facts: ConnectionFacts,
     stream: Stream,
 ) -> Served {
     let settings = Arc::clone(&context.settings);
@@ -82,10 +84,10 @@ pub(super) async fn serve<H: Handler>(
     let may_be_http2 = settings.http2_enabled && !facts.is_secure();
     let mut io = ScannedIo::new(stream, Arc::clone(&state), may_be_http2);
     let events = Arc::clone(&context.handler) as _;
-    facts.interim = Some(Arc::new(Http1Interim::new(Arc::clone(&state), events)));
     let connection = Arc::new(Connection {
         context,
         facts: Arc::new(facts),
+        interim: Arc::new(Http1Interim::new(Arc::clone(&state), events)),
         state,
         requests: AtomicU64::new(0),
     });
@@ -172,8 +174,12 @@ async fn exchange<H: Handler>(
     }
     // A client of HTTP/1.0 knows no interim responses (RFC 9110 15.2).
     let opened = (request.version() == Version::HTTP_11).then(|| InterimOpen::new(state));
+    let interim = opened
+        .as_ref()
+        .map(|opened| InterimSender::new(Arc::clone(&connection.interim) as _, opened.exchange()));
     let request = connection.own(request);
-    let mut response = exchange::answer(handler.as_ref(), &connection.facts, request).await;
+    let answering = exchange::answer(handler.as_ref(), &connection.facts, interim, request);
+    let mut response = answering.await;
     drop(opened);
     if state.refuse_unread() {
         connection.limit_hit(Limit::UnreadBody);
@@ -202,7 +208,7 @@ impl<H: Handler> Connection<H> {
         }
         let expects_continue = head.headers.contains_key(header::EXPECT);
         let body = ClientBody::new(
-            incoming,
+            Source::Http1(incoming),
             self.state.settings.receive_floor,
             self.context.clock.clone(),
             Arc::clone(&self.context.handler) as _,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use verge_http::failure::ClientFault;
 
 use super::deadlines::{Deadlines, Waiting};
-use super::interim::InterimOutbox;
+use super::http1_interim::InterimOutbox;
 use super::settings::ListenerSettings;
 
 /// Where the current exchange stands, as far as its response goes.

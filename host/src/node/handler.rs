@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure, Scheme};
 
 use super::NodeState;
@@ -28,9 +29,10 @@ impl Handler for NodeHandler {
     async fn handle(
         &self,
         connection: &Arc<ConnectionFacts>,
+        interim: Option<InterimSender>,
         request: Request<Body>,
     ) -> Response<ExchangeBody> {
-        let arrival = arrival(connection);
+        let arrival = arrival(connection, interim);
         pipeline::serve(&self.state, &arrival, request).await
     }
 
@@ -76,7 +78,7 @@ impl Handler for NodeHandler {
     }
 }
 
-fn arrival(connection: &ConnectionFacts) -> Arrival {
+fn arrival(connection: &ConnectionFacts, interim: Option<InterimSender>) -> Arrival {
     let (scheme, tls, handshake) = match &connection.transport {
         Transport::Plain => (Scheme::Http, None, None),
         Transport::Tls(facts) => (
@@ -98,6 +100,6 @@ fn arrival(connection: &ConnectionFacts) -> Arrival {
         scheme,
         tls,
         handshake,
-        interim: connection.interim.clone(),
+        interim,
     }
 }

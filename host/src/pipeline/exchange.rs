@@ -14,7 +14,7 @@ use http::header::USER_AGENT;
 use http_body::{Frame, SizeHint};
 use verge_base::Permit;
 use verge_http::failure::NodeFault;
-use verge_http::interim::InterimSender;
+use verge_http::interim::InterimFields;
 use verge_http::{Body, Failure, fields};
 
 use super::answer::Answer;
@@ -102,9 +102,12 @@ impl Exchange {
             self.receipt.trace,
         );
         // Functions that change responses cannot see those that come ahead of them.
-        if !routed.route.changes_responses() {
-            routed.interim = arrival.interim.as_ref().and_then(InterimSender::now);
-        }
+        let fields = if routed.route.changes_responses() {
+            InterimFields::Hints
+        } else {
+            InterimFields::All
+        };
+        routed.interim = arrival.interim.clone().map(|sender| sender.only(fields));
         Ok(routed)
     }
 

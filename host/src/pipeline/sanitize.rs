@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use verge_http::authority::{self, Scheme};
 use verge_http::failure::ClientFault;
 use verge_http::forwarded::{self, ForwardedSource};
-use verge_http::interim::InterimSink;
+use verge_http::interim::InterimSender;
 use verge_http::via::{self, LoopLimits, Pseudonym};
 use verge_http::{Body, Failure, fields, framing};
 
@@ -56,7 +56,7 @@ pub struct Arrival {
     /// The TLS handshake, on the connection's first request.
     pub handshake: Option<TlsReceipt>,
     /// Takes interim responses, where the client can be sent some.
-    pub interim: Option<Arc<dyn InterimSink>>,
+    pub interim: Option<InterimSender>,
 }
 
 /// A request that later stages may rely on.

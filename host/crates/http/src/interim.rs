@@ -6,10 +6,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, TRAILER};
+use http::header::{CONTENT_LENGTH, LINK, TRAILER};
 use http::{HeaderMap, StatusCode};
 
-use crate::fields;
+use crate::{fields, surrogate};
 
 /// Whether an origin's interim response goes on to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,13 +23,20 @@ pub enum Interim {
     Final,
 }
 
-/// Takes interim responses to one client connection.
-pub trait InterimSink: Send + Sync + fmt::Debug {
-    /// The exchange that may have interim responses now; `None` if the client must get none.
-    fn current(&self) -> Option<u64>;
+/// Which fields of an interim response go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InterimFields {
+    /// All that are not for this hop.
+    All,
+    /// Link alone, what early hints are for (RFC 8297 2): functions change the response that
+    /// follows, and a field that they would take away must not run ahead of it.
+    Hints,
+}
 
+/// Takes interim responses to one client.
+pub trait InterimSink: Send + Sync + fmt::Debug {
     /// Sends one, unless `exchange` has its final response already. Never waits.
-    fn send(&self, exchange: u64, status: StatusCode, fields: &HeaderMap);
+    fn send(&self, exchange: u64, status: StatusCode, fields: HeaderMap);
 }
 
 /// Sends interim responses to the client of one request.
@@ -37,6 +44,7 @@ pub trait InterimSink: Send + Sync + fmt::Debug {
 pub struct InterimSender {
     sink: Arc<dyn InterimSink>,
     exchange: u64,
+    fields: InterimFields,
 }
 
 /// Decides about an interim response of an origin.
@@ -52,27 +60,45 @@ pub fn decide_interim(status: StatusCode) -> Interim {
 }
 
 impl InterimSender {
-    /// For the exchange that `sink` is at; `None` if its client must get no interim response.
+    /// For the exchange that `sink` knows by this number.
     #[must_use]
-    pub fn now(sink: &Arc<dyn InterimSink>) -> Option<Self> {
-        let exchange = sink.current()?;
-        Some(Self {
-            sink: Arc::clone(sink),
+    pub fn new(sink: Arc<dyn InterimSink>, exchange: u64) -> Self {
+        Self {
+            sink,
             exchange,
-        })
+            fields: InterimFields::All,
+        }
+    }
+
+    /// Lets only these fields through.
+    #[must_use]
+    pub fn only(mut self, fields: InterimFields) -> Self {
+        self.fields = fields;
+        self
     }
 
     /// Passes an origin's interim response on, as far as it goes on, without the fields of its
-    /// own hop and those of content, which it has none of (RFC 9110 8.6).
+    /// own hop, those of content, which it has none of (RFC 9110 8.6), and those for this node alone.
     pub fn pass(&self, status: StatusCode, fields: &HeaderMap) {
         if decide_interim(status) != Interim::Pass {
             return;
         }
-        let mut fields = fields.clone();
-        fields::remove_connection_fields_of_response(&mut fields);
-        fields.remove(CONTENT_LENGTH);
-        fields.remove(TRAILER);
-        self.sink.send(self.exchange, status, &fields);
+        let passed = match self.fields {
+            InterimFields::All => {
+                let mut passed = fields.clone();
+                fields::remove_connection_fields_of_response(&mut passed);
+                passed.remove(CONTENT_LENGTH);
+                passed.remove(TRAILER);
+                surrogate::remove_keys(&mut passed);
+                passed
+            }
+            InterimFields::Hints => fields
+                .get_all(LINK)
+                .iter()
+                .map(|value| (LINK, value.clone()))
+                .collect(),
+        };
+        self.sink.send(self.exchange, status, passed);
     }
 }
 
@@ -86,12 +112,8 @@ mod tests {
     struct Taken(mpsc::Sender<(u64, StatusCode, HeaderMap)>);
 
     impl InterimSink for Taken {
-        fn current(&self) -> Option<u64> {
-            Some(7)
-        }
-
-        fn send(&self, exchange: u64, status: StatusCode, fields: &HeaderMap) {
-            let _ = self.0.send((exchange, status, fields.clone()));
+        fn send(&self, exchange: u64, status: StatusCode, fields: HeaderMap) {
+            let _ = self.0.send((exchange, status, fields));
         }
     }
 
@@ -114,8 +136,7 @@ mod tests {
     #[test]
     fn fields_of_the_hop_and_of_content_are_removed() {
         let (sent, taken) = mpsc::channel();
-        let sink: Arc<dyn InterimSink> = Arc::new(Taken(sent));
-        let sender = InterimSender::now(&sink).expect("an exchange");
+        let sender = InterimSender::new(Arc::new(Taken(sent)), 7);
         let mut fields = HeaderMap::new();
         for (name, value) in [
             ("link", "</a>; rel=preload"),
@@ -123,6 +144,7 @@ mod tests {
             ("x-hop", "1"),
             ("content-length", "3"),
             ("transfer-encoding", "chunked"),
+            ("surrogate-key", "a b"),
         ] {
             fields.insert(name, value.parse().expect("a value"));
         }
@@ -134,5 +156,25 @@ mod tests {
         };
         assert_eq!((*exchange, status.as_u16(), fields.len()), (7, 103, 1));
         assert!(fields.contains_key("link"));
+    }
+
+    #[test]
+    fn ahead_of_a_response_that_functions_change_only_links_go_rfc_8297_2() {
+        let (sent, taken) = mpsc::channel();
+        let sender = InterimSender::new(Arc::new(Taken(sent)), 0).only(InterimFields::Hints);
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            (LINK, "</a>; rel=preload"),
+            (LINK, "</b>; rel=preload"),
+            (http::header::SET_COOKIE, "a=b"),
+            (http::header::SERVER, "origin/1"),
+        ] {
+            fields.append(name, value.parse().expect("a value"));
+        }
+        let hints = StatusCode::from_u16(103).expect("a status");
+        sender.pass(hints, &fields);
+        let (_, status, passed) = taken.try_recv().expect("one");
+        assert_eq!((status, passed.len()), (hints, 2));
+        assert_eq!(passed.get_all(LINK).iter().count(), 2);
     }
 }

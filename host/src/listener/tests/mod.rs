@@ -7,6 +7,7 @@ mod drain;
 mod heads;
 mod http2;
 mod limits;
+mod streams;
 mod tls;
 
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use verge_base::{Clock, Permits};
+use verge_http::interim::InterimSender;
 use verge_http::{Body, Failure};
 
 use super::*;
@@ -42,7 +44,7 @@ pub(super) struct Scripted {
     /// Requests as `protocol method path`.
     pub(super) requests: Mutex<Vec<String>>,
     pub(super) connections: Mutex<Vec<Arc<ConnectionFacts>>>,
-    /// Requests to `/gate` that have begun and ended.
+    /// Requests to `/gate` that wait there.
     pub(super) at_gate: Mutex<usize>,
     pub(super) gate: Notify,
 }
@@ -53,6 +55,7 @@ impl Handler for Scripted {
     async fn handle(
         &self,
         connection: &Arc<ConnectionFacts>,
+        interim: Option<InterimSender>,
         request: Request<Body>,
     ) -> Response<Body> {
         self.connections.lock().push(Arc::clone(connection));
@@ -64,9 +67,29 @@ impl Handler for Scripted {
         match path.as_str() {
             "/echo" => echo(request.into_body()).await,
             "/gate" => {
-                *self.at_gate.lock() += 1;
+                let _place = AtGate::enter(&self.at_gate);
                 self.gate.notified().await;
                 Response::new(Body::from("through"))
+            }
+            "/hints" => {
+                hint(interim.as_ref());
+                self.gate.notified().await;
+                hint(interim.as_ref());
+                Response::new(Body::from("through"))
+            }
+            "/back" => Response::new(request.into_body()),
+            "/connection" => {
+                let mut response = Response::new(Body::from("ok"));
+                for (name, value) in [
+                    ("connection", "x-hop"),
+                    ("keep-alive", "timeout=5"),
+                    ("x-hop", "1"),
+                    ("x-kept", "1"),
+                ] {
+                    let value = HeaderValue::from_static(value);
+                    response.headers_mut().insert(name, value);
+                }
+                response
             }
             "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 8 << 20]))),
             "/panic" => panic!("as the test asked"),
@@ -89,6 +112,31 @@ impl Handler for Scripted {
 
     fn event(&self, event: ConnectionEvent) {
         self.events.lock().push(event);
+    }
+}
+
+/// A request that waits at the gate.
+struct AtGate<'a>(&'a Mutex<usize>);
+
+impl<'a> AtGate<'a> {
+    fn enter(count: &'a Mutex<usize>) -> Self {
+        *count.lock() += 1;
+        Self(count)
+    }
+}
+
+impl Drop for AtGate<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1;
+    }
+}
+
+/// Passes early hints on, where the client takes them.
+fn hint(interim: Option<&InterimSender>) {
+    let mut fields = HeaderMap::new();
+    fields.insert("link", HeaderValue::from_static("</a>"));
+    if let Some(interim) = interim {
+        interim.pass(StatusCode::from_u16(103).expect("a status"), &fields);
     }
 }
 
@@ -241,6 +289,14 @@ impl Client {
         let count = read.unwrap_or(0);
         self.read.extend_from_slice(&piece[..count]);
         count
+    }
+
+    /// So many bytes.
+    pub(super) async fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.read.len() < count {
+            assert_ne!(self.more().await, 0, "closed too early");
+        }
+        self.read.drain(..count).collect()
     }
 
     /// One response with a Content-Length, as text.
