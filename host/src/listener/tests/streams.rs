@@ -52,7 +52,9 @@ async fn content(response: ResponseFuture) -> (Response<()>, Bytes) {
 async fn interim_responses_come_before_the_final_one() {
     let node = Node::start(ListenerSettings::default());
     let mut sender = connect(&node).await;
-    let (mut response, _) = sender.send_request(post("/hints", &[]), true).expect("sent");
+    let (mut response, _) = sender
+        .send_request(post("/hints", &[]), true)
+        .expect("sent");
     assert_eq!(early(&mut response).await, Some(103));
     node.handler.gate.notify_one();
     assert_eq!(early(&mut response).await, Some(103));
@@ -80,7 +82,9 @@ async fn a_client_that_waits_for_100_is_told_so_once_its_content_is_wanted_rfc_9
     assert_eq!(early(&mut response).await, None);
     assert_eq!(content(response).await.1, "ok");
     // It came by itself.
-    let (mut response, mut body) = sender.send_request(post("/echo", &[]), false).expect("sent");
+    let (mut response, mut body) = sender
+        .send_request(post("/echo", &[]), false)
+        .expect("sent");
     body.send_data(Bytes::from_static(b"hello"), true)
         .expect("sent");
     assert_eq!(early(&mut response).await, None);
@@ -107,7 +111,9 @@ async fn a_response_has_date_and_length_and_nothing_of_the_connection() {
 async fn trailers_pass_both_ways() {
     let node = Node::start(ListenerSettings::default());
     let mut sender = connect(&node).await;
-    let (response, mut body) = sender.send_request(post("/back", &[]), false).expect("sent");
+    let (response, mut body) = sender
+        .send_request(post("/back", &[]), false)
+        .expect("sent");
     body.send_data(Bytes::from_static(b"hello"), false)
         .expect("sent");
     let mut trailers = HeaderMap::new();
@@ -124,7 +130,9 @@ async fn trailers_pass_both_ways() {
 async fn a_client_that_resets_its_stream_ends_the_request() {
     let node = Node::start(ListenerSettings::default());
     let mut sender = connect(&node).await;
-    let (response, mut body) = sender.send_request(post("/gate", &[]), false).expect("sent");
+    let (response, mut body) = sender
+        .send_request(post("/gate", &[]), false)
+        .expect("sent");
     eventually(|| *node.handler.at_gate.lock() == 1).await;
     body.send_reset(h2::Reason::CANCEL);
     drop((body, response));
