@@ -88,6 +88,8 @@ pub(super) struct Request {
     pub(super) size: Option<u8>,
     pub(super) has_authorization: bool,
     pub(super) part: Option<Part>,
+    /// If-None-Match.
+    pub(super) knows: Option<Tag>,
 }
 
 /// What the answer to an unsafe method names beside its target.
@@ -220,14 +222,16 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Just(Some(Part::FromThird)),
         1 => Just(Some(Part::LastThree)),
     ];
-    (seldom(), asks, value(), value(), seldom(), part).prop_map(
-        |(is_head, asks, colour, size, has_authorization, part)| Request {
+    let knows = prop_oneof![5 => Just(None), 1 => tag()];
+    (seldom(), asks, value(), value(), seldom(), part, knows).prop_map(
+        |(is_head, asks, colour, size, has_authorization, part, knows)| Request {
             is_head,
             asks,
             colour,
             size,
             has_authorization,
             part,
+            knows,
         },
     )
 }

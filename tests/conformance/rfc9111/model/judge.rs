@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use verge_tests::Reply;
 
-use super::exchange::{Asks, Part, Planned, Request};
+use super::exchange::{Asks, Part, Planned, Request, Tag};
 use super::known::{Ground, Known};
-use super::origin::{Answered, content, date};
+use super::origin::{Answered, content, date, written};
 use super::reference::{Reference, Seen};
 
 pub(super) fn fields(request: &Request) -> Vec<(&'static str, String)> {
@@ -33,6 +33,7 @@ pub(super) fn fields(request: &Request) -> Vec<(&'static str, String)> {
     if request.has_authorization {
         fields.push(("authorization", "Basic dTpw".to_owned()));
     }
+    fields.extend(request.knows.map(|tag| ("if-none-match", written(tag))));
     fields.extend(request.part.map(|part| ("range", range(part).0.to_owned())));
     fields
 }
@@ -81,6 +82,7 @@ impl Exchange<'_> {
             Some(Answered::Changed) => Err("nothing was to be changed".to_owned()),
             Some(Answered::HungUp) => self.failed(reference),
             Some(Answered::Head(note)) => self.head(reference, *note),
+            Some(Answered::NotModified(_)) if self.is_passed_304() => Ok(()),
             Some(Answered::NotModified(note)) => self.freshened(reference, *note),
             Some(Answered::Content(id)) if self.number("x-id") != Some(*id) => {
                 self.expect(
@@ -95,6 +97,14 @@ impl Exchange<'_> {
 
     fn expect(&self, is_so: bool, what: &str) -> Result<(), String> {
         if is_so { Ok(()) } else { Err(what.to_owned()) }
+    }
+
+    /// The origin evaluated the client's own precondition, and nothing is stored.
+    fn is_passed_304(&self) -> bool {
+        self.request.knows.is_some()
+            && self.reply.status == 304
+            && self.number("x-id").is_none()
+            && !self.ours().contains("; stored")
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -119,7 +129,7 @@ impl Exchange<'_> {
     /// Answered from the store, as it says; what was asked was asked in the background.
     fn hit(&self, reference: &mut Reference) -> Result<(), String> {
         let (known, ground) = reference.check_reuse(self.seen()?, self.request, self.now)?;
-        self.is_as_stored(&known, true)?;
+        self.is_as_stored(&known)?;
         let is_validated = ground == Ground::WhileRevalidate;
         if self.answered.is_empty() {
             return self.expect(!is_validated || self.asked_lately, "nobody validates it");
@@ -130,6 +140,7 @@ impl Exchange<'_> {
             is_head: false,
             asks: Asks::Nothing,
             part: None,
+            knows: None,
             ..*self.request
         };
         match self.answered.last() {
@@ -161,7 +172,7 @@ impl Exchange<'_> {
             age == Some(arrived) || (!is_stored && age == Some(planned.age)),
             "its Age is not that of the origin's answer",
         )?;
-        self.has_content(planned.status, id, false)
+        self.has_content((planned.status, planned.tag), id, false)
     }
 
     /// What is stored was validated, or answers other fields from now on.
@@ -173,14 +184,14 @@ impl Exchange<'_> {
             seen.note == note && seen.age == by.initial_age(),
             "the fields are not those of the 304",
         )?;
-        self.is_as_stored(&known, true)
+        self.is_as_stored(&known)
     }
 
     /// There was no answer, or an error, and something else was answered with.
     fn failed(&self, reference: &Reference) -> Result<(), String> {
         if self.number("x-id").is_some() {
             let known = reference.check_stale(self.seen()?, self.request, self.now)?;
-            return self.is_as_stored(&known, true);
+            return self.is_as_stored(&known);
         }
         self.expect(self.reply.status.is_server_error(), "the origin failed")?;
         self.expect(
@@ -209,7 +220,7 @@ impl Exchange<'_> {
         )
     }
 
-    fn is_as_stored(&self, known: &Known, is_narrowed: bool) -> Result<(), String> {
+    fn is_as_stored(&self, known: &Known) -> Result<(), String> {
         let dated = Duration::from_secs(known.date.unsigned_abs());
         let dated = if known.date < 0 {
             self.begun - dated
@@ -221,13 +232,25 @@ impl Exchange<'_> {
             self.reply.field("surrogate-key").is_empty(),
             "a surrogate key is told",
         )?;
-        self.has_content(known.status, known.id, is_narrowed)
+        self.has_content((known.status, known.tag), known.id, true)
     }
 
-    /// Status and content are those of a response with this number, or of the part of it that
-    /// was asked for.
-    fn has_content(&self, status: u16, id: u64, is_narrowed: bool) -> Result<(), String> {
+    /// Status and content are those of a response with this number, or of what of it was asked for.
+    fn has_content(
+        &self,
+        (status, tag): (u16, Option<Tag>),
+        id: u64,
+        is_narrowed: bool,
+    ) -> Result<(), String> {
         let (got, whole) = (self.reply.text(), content(id));
+        let is_known = match (self.request.knows, tag) {
+            // Weak comparison (RFC 9110 13.1.2).
+            (Some(known), Some(tag)) => known.number == tag.number && (200..300).contains(&status),
+            _ => false,
+        };
+        if is_known && (is_narrowed || self.reply.status == 304) {
+            return self.expect(self.reply.status == 304 && got.is_empty(), "no 304");
+        }
         if self.request.is_head {
             let is_whole = self.number("content-length") == Some(8) && got.is_empty();
             return self.expect(self.reply.status == status && is_whole, "no answer to HEAD");

@@ -12,8 +12,8 @@ pub(super) enum Doubt {
     Useless,
     /// A newer answer to the same requests has taken its place.
     Replaced,
-    /// Only a part of it was asked for.
-    PartAsked,
+    /// Only a part of it was asked for, or nothing if the client knows it.
+    LessAsked,
     /// A 304 can be about several stored responses.
     Ambiguous,
     /// It was validated for a client with credentials, and is not for all of them (3.5).
@@ -95,8 +95,8 @@ impl Known {
 
     fn with_doubt(mut self, request: &Request) -> Self {
         let is_useless = self.directives.no_cache || !self.is_ever_reusable();
-        self.doubt = if request.part.is_some() {
-            Some(Doubt::PartAsked)
+        self.doubt = if request.part.is_some() || request.knows.is_some() {
+            Some(Doubt::LessAsked)
         } else if is_useless && self.tag.is_none() && self.modified.is_none() {
             Some(Doubt::Useless)
         } else {
@@ -319,6 +319,7 @@ impl Known {
         };
         let whole = Request {
             part: None,
+            knows: None,
             ..*request
         };
         known = known.with_doubt(&whole);

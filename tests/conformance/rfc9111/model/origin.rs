@@ -71,7 +71,7 @@ pub(super) fn date(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
     let (all_days, second) = (seconds / 86_400, seconds % 86_400);
     // Good until 2100.
-    let is_leap = |year: u64| year % 4 == 0;
+    let is_leap = |year: u64| year.is_multiple_of(4);
     let (mut year, mut day) = (1970, all_days);
     while day >= 365 + u64::from(is_leap(year)) {
         day -= 365 + u64::from(is_leap(year));
@@ -122,7 +122,7 @@ fn cache_control(directives: &Directives) -> String {
     words.join(", ")
 }
 
-fn written(tag: Tag) -> String {
+pub(super) fn written(tag: Tag) -> String {
     let weak = if tag.is_weak { "W/" } else { "" };
     format!("{weak}\"{}\"", tag.number)
 }

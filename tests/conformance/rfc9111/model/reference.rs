@@ -162,17 +162,18 @@ impl Reference {
         request: &Request,
         now: u64,
     ) -> Result<Known, String> {
-        let (places, _) = self.selectable(request);
-        let is_it = |known: &Known| known.id == id && known.is_named_by(by);
-        let mut sources: Vec<usize> = places
-            .into_iter()
-            .filter(|place| is_it(&self.known[*place]))
-            .collect();
-        let is_validated = !sources.is_empty();
-        if !is_validated {
-            sources = (0..self.known.len())
-                .filter(|place| is_it(&self.known[*place]) && by.tag.is_some())
-                .collect();
+        let (places, is_sure) = self.selectable(request);
+        let is_it = |place: &usize| {
+            let known = &self.known[*place];
+            known.id == id && known.is_named_by(by)
+        };
+        let mut sources: Vec<usize> = places.into_iter().filter(is_it).collect();
+        let mut gone = sources.clone();
+        if sources.is_empty() || !is_sure {
+            // Nothing may have been selected; then the tags of all variants were asked about.
+            let others = (0..self.known.len()).filter(|place| !gone.contains(place));
+            let others = others.filter(|place| is_it(place) && by.tag.is_some());
+            sources.extend(others);
         }
         let Some(first) = sources.first().map(|place| self.known[*place]) else {
             return Err(format!(
@@ -186,21 +187,20 @@ impl Reference {
             .iter()
             .map(|place| (self.known[*place], doubt))
             .collect();
-        if is_validated {
+        if !gone.is_empty() {
             // So are all others that the request could have selected and that have its strong
             // validator: their fields are those of the 304 from now on (RFC 9111 4.3.4).
             let strong = by.tag.filter(|tag| !tag.is_weak);
-            let is_named = |known: &Known| strong.is_some() && known.tag == strong;
             for (place, known) in self.known.iter().enumerate() {
-                if !sources.contains(&place) && is_named(known) && known.is_selected_by(request) {
+                let is_named = strong.is_some() && known.tag == strong;
+                if is_named && known.is_selected_by(request) && !sources.contains(&place) {
                     updated.push((*known, Some(Doubt::Ambiguous)));
-                    sources.push(place);
+                    gone.push(place);
                 }
             }
-            let places: Vec<usize> = (0..self.known.len()).collect();
-            let kept = places.iter().filter(|place| !sources.contains(place));
-            self.known = kept.map(|place| self.known[*place]).collect();
         }
+        let kept = (0..self.known.len()).filter(|place| !gone.contains(place));
+        self.known = kept.map(|place| self.known[place]).collect();
         // The one that was asked about is stored last.
         for (known, doubt) in updated.into_iter().rev() {
             let mut new = known.updated(note, by, request, now);
