@@ -73,8 +73,8 @@ fn lifetimes() -> Vec<Case> {
         ),
         stale(
             "9111 4.2.1",
-            "of two that differ the shorter counts",
-            &[("cache-control", "max-age=60, max-age=0"), TAG],
+            "of two that differ the first counts",
+            &[("cache-control", "max-age=0, max-age=60"), TAG],
         ),
         stale(
             "9111 4.2.1",

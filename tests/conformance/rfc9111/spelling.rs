@@ -73,6 +73,10 @@ fn lifetimes() -> Vec<Case> {
         "max-age=60, foobar=\"max-age=0\"",
         "foobar=\"no-store, max-age=0\", max-age=60",
         "max-age=60, max-age=60",
+        // Of repeated ones the first counts (RFC 9111 4.2.1).
+        "max-age=60, max-age=0",
+        "max-age=60, max-age=x",
+        "s-maxage=60, s-maxage=0",
     ] {
         let name = Box::leak(format!("fresh: {value}").into_boxed_str());
         cases.push(reused("9111 5.2", name, control(value)));
@@ -101,9 +105,9 @@ fn lifetimes() -> Vec<Case> {
         "max-age:60",
         "max-age 60",
         "max-age=60;s-maxage=60",
-        "max-age=60, max-age=0",
         "max-age=0, max-age=60",
-        "max-age=60, max-age=x",
+        "max-age=x, max-age=60",
+        "s-maxage=0, s-maxage=60",
         "s-maxage=x, max-age=60",
         "s-maxage=-1, max-age=60",
         "s-maxage=1.5, max-age=60",
@@ -135,14 +139,24 @@ fn lifetimes() -> Vec<Case> {
             ("cache-control", "max-age=60"),
         ],
     ));
-    cases.push(validated(
-        "9111 4.2.1",
-        "lifetimes on two lines: the shorter",
-        &[
-            ("cache-control", "max-age=60"),
-            ("cache-control", "max-age=0"),
-        ],
-    ));
+    cases.extend([
+        reused(
+            "9111 4.2.1",
+            "lifetimes on two lines: the first",
+            &[
+                ("cache-control", "max-age=60"),
+                ("cache-control", "max-age=0"),
+            ],
+        ),
+        validated(
+            "9111 4.2.1",
+            "lifetimes on two lines: the first, which is over",
+            &[
+                ("cache-control", "max-age=0"),
+                ("cache-control", "max-age=60"),
+            ],
+        ),
+    ]);
     cases
 }
 

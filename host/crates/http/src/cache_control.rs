@@ -3,9 +3,8 @@
 //! Whoever writes a directive wrongly gets the careful reading of it: an
 //! argument that is no number is zero where zero restricts, of two that differ
 //! the more restrictive counts, and a directive that would loosen something is
-//! believed only if it is spelled as the RFC spells it. Of repeated lifetimes
-//! RFC 9111 4.2.1 allows to take the first or to count the response as stale:
-//! the shortest is never fresher than the one, nor staler than the other.
+//! believed only if it is spelled as the RFC spells it. Of a response's repeated
+//! lifetimes the first counts, well spelled or not (RFC 9111 4.2.1).
 
 use std::time::Duration;
 
@@ -165,9 +164,9 @@ impl ResponseDirectives {
     fn add(&mut self, directive: &Directive<'_>) {
         // What restricts holds whatever its argument.
         if directive.is("max-age") {
-            self.max_age = shorter(self.max_age, directive.seconds_or_zero());
+            self.max_age.get_or_insert(directive.seconds_or_zero());
         } else if directive.is("s-maxage") {
-            self.s_maxage = shorter(self.s_maxage, directive.seconds_or_zero());
+            self.s_maxage.get_or_insert(directive.seconds_or_zero());
         } else if directive.is("no-store") {
             self.no_store = true;
         } else if directive.is("no-cache") {

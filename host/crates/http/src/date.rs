@@ -66,17 +66,26 @@ pub fn parse(value: &[u8], now: SystemTime) -> Option<SystemTime> {
     }
 }
 
-/// Reads the field `name`, which holds one date (Date, Expires, Last-Modified,
-/// If-Modified-Since ...).
+/// Reads the field `name`, which holds one date (Date, Last-Modified,
+/// If-Modified-Since ...); lines that differ are none.
 #[must_use]
 pub fn field_date(fields: &HeaderMap, name: &HeaderName, now: SystemTime) -> FieldDate {
     let mut lines = fields.get_all(name).iter();
-    let Some(first) = lines.next() else {
-        return FieldDate::Absent;
-    };
-    if lines.any(|line| line != first) {
+    let first = lines.next();
+    if lines.any(|line| Some(line) != first) {
         return FieldDate::Invalid;
     }
+    first_field_date(fields, name, now)
+}
+
+/// Reads the field `name` as [`field_date`] does, but of several lines the first counts, whatever
+/// the others say: RFC 9111 4.2.1 allows that for Expires, and the other choice is to count the
+/// response as stale.
+#[must_use]
+pub fn first_field_date(fields: &HeaderMap, name: &HeaderName, now: SystemTime) -> FieldDate {
+    let Some(first) = fields.get(name) else {
+        return FieldDate::Absent;
+    };
     parse(first.as_bytes(), now).map_or(FieldDate::Invalid, FieldDate::At)
 }
 

@@ -68,7 +68,7 @@ fn explicit_lifetime(
     if is_targeted {
         return None;
     }
-    match date::field_date(facts.fields, &header::EXPIRES, facts.received_wall) {
+    match date::first_field_date(facts.fields, &header::EXPIRES, facts.received_wall) {
         FieldDate::At(expires) => {
             let lifetime = expires.duration_since(date_of(facts)).unwrap_or_default();
             Some((lifetime, LifetimeSource::Expires))

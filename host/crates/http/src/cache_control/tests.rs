@@ -89,9 +89,10 @@ fn a_max_age_that_is_no_number_makes_stale() {
         ("max-age='60'", seconds(0)),
         ("max-age = 60", seconds(0)),
         ("max-age= 60", seconds(0)),
-        ("max-age=60, max-age=30", seconds(30)),
+        ("max-age=60, max-age=30", seconds(60)),
         ("max-age=30, max-age=60", seconds(30)),
-        ("max-age=30, max-age=x", seconds(0)),
+        ("max-age=30, max-age=x", seconds(30)),
+        ("max-age=x, max-age=30", seconds(0)),
         ("max-age=\"60, max-age=5", seconds(0)),
         ("max-age=60;x", seconds(0)),
         ("max-age 60", seconds(0)),
@@ -259,14 +260,20 @@ proptest! {
     }
 
     #[test]
-    fn order_and_lines_do_not_matter(list in proptest::collection::vec(directive(), 0..6)) {
+    fn order_and_lines_matter_to_repeated_lifetimes_only(list in proptest::collection::vec(directive(), 0..6)) {
         let lines: Vec<&str> = list.iter().map(String::as_str).collect();
         let backwards: Vec<&str> = lines.iter().rev().copied().collect();
         // A quote that stays open reaches as far as its line does.
         if list.iter().all(|d| d.matches('"').count() % 2 == 0 && !d.contains('\\')) {
             prop_assert_eq!(response(&[&list.join(", ")]), response(&lines));
         }
-        prop_assert_eq!(response(&backwards), response(&lines));
+        // Of those the first counts.
+        let rest = |directives: ResponseDirectives| ResponseDirectives {
+            max_age: None,
+            s_maxage: None,
+            ..directives
+        };
+        prop_assert_eq!(rest(response(&backwards)), rest(response(&lines)));
         prop_assert_eq!(request(&backwards), request(&lines));
     }
 

@@ -132,6 +132,15 @@ fn repeated_lines_must_agree() {
     let differ = fields(&[("expires", one), ("expires", "Sun Nov  6 08:49:38 1994")]);
     assert_eq!(field_date(&differ, &name, at(NOW)), FieldDate::Invalid);
     assert_eq!(field_date(&fields(&[]), &name, at(NOW)), FieldDate::Absent);
+    for (lines, expected) in [
+        (vec![one, "0"], FieldDate::At(at(784_111_777))),
+        (vec!["0", one], FieldDate::Invalid),
+        (vec![], FieldDate::Absent),
+    ] {
+        let lines: Vec<_> = lines.into_iter().map(|line| ("expires", line)).collect();
+        let first = first_field_date(&fields(&lines), &name, at(NOW));
+        assert_eq!(first, expected, "{lines:?}");
+    }
     let zero = fields(&[("expires", "0")]);
     assert_eq!(field_date(&zero, &name, at(NOW)), FieldDate::Invalid);
 }
