@@ -226,12 +226,19 @@ pub static OVERRIDE_FIELDS: [&str; 22] = [
     "x-url-scheme",
 ];
 
-/// Whether the field stands in [`OVERRIDE_FIELDS`].
+/// Whether the field stands in [`OVERRIDE_FIELDS`], in any spelling.
 #[must_use]
 pub fn is_override(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Most names are told apart by their first byte.
-    name.starts_with(['x', 'f']) && OVERRIDE_FIELDS.contains(&name)
+    name.starts_with(['x', 'f']) && OVERRIDE_FIELDS.iter().any(|known| is_spelling(name, known))
+}
+
+/// Whether `written` is `name` for an origin that makes variables of fields (CGI, RFC 3875 4.1.18,
+/// and what followed it): `-` and `_` are one character there.
+pub(crate) fn is_spelling(written: &str, name: &str) -> bool {
+    let is_same = |(written, known): (u8, u8)| written == known || (written, known) == (b'_', b'-');
+    written.len() == name.len() && written.bytes().zip(name.bytes()).all(is_same)
 }
 
 /// Removes the fields of [`OVERRIDE_FIELDS`] that `keeps` does not want.
@@ -289,7 +296,7 @@ pub fn accepts_trailers(fields: &HeaderMap) -> bool {
 
 /// Removes what `condition` picks; a head without any such field, which is
 /// nearly every one, costs one walk and no hashing.
-fn remove_where(fields: &mut HeaderMap, condition: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn remove_where(fields: &mut HeaderMap, condition: impl Fn(&HeaderName) -> bool) {
     let names: SmallVec<[HeaderName; 4]> = fields
         .keys()
         .filter(|name| condition(name))

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::authority::Scheme;
+use crate::fields::{is_spelling, remove_where};
 use crate::structured::Writer;
 use crate::syntax::{field_members, split_parameter, trim_ows, unquote};
 
@@ -84,19 +85,23 @@ pub fn client_address(
     client
 }
 
-/// Removes all fields in which a client may claim what only a proxy knows.
+/// Removes all fields in which a client may claim what only a proxy knows, in any spelling that
+/// an origin may take for one of them.
 pub fn remove_claims(fields: &mut HeaderMap) {
-    fields.remove(FORWARDED);
-    for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_REAL_IP] {
-        fields.remove(name);
-    }
+    remove_where(fields, |name| {
+        // Most names are told apart by their first byte.
+        name.as_str().starts_with(['f', 'x'])
+            && (names_client(name) || is_spelling(name.as_str(), X_FORWARDED_PROTO.as_str()))
+    });
 }
 
 /// Whether a field tells an origin who the client is, as far as this node writes it
 /// ([`write_fresh`]). The scheme, which it writes too, is a part of every cache key.
 #[must_use]
 pub fn names_client(name: &HeaderName) -> bool {
-    *name == FORWARDED || *name == X_FORWARDED_FOR || *name == X_REAL_IP
+    [&FORWARDED, &X_FORWARDED_FOR, &X_REAL_IP]
+        .iter()
+        .any(|known| is_spelling(name.as_str(), known.as_str()))
 }
 
 /// Replaces all fields of this kind by what this node knows itself: Forwarded

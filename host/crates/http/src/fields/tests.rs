@@ -98,6 +98,29 @@ fn override_fields_are_removed_unless_kept() {
 }
 
 #[test]
+fn a_claim_is_removed_in_every_spelling_of_its_name() {
+    let respelled = |name: &str| {
+        let all = name.replace('-', "_");
+        let first = name.replacen('-', "_", 1);
+        [all, first]
+    };
+    let claims = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    for name in OVERRIDE_FIELDS.into_iter().chain(claims) {
+        for spelling in respelled(name) {
+            let mut request = fields(&[(&*spelling, "x"), ("x_api_key", "k"), ("x_host_", "k")]);
+            remove_override_fields(&mut request, |_| false);
+            crate::forwarded::remove_claims(&mut request);
+            assert_eq!(names(&request), ["x_api_key", "x_host_"], "{spelling}");
+        }
+    }
+}
+
+#[test]
 fn trailers_carry_no_framing_and_no_routing() {
     let mut trailers = fields(&[
         ("content-length", "5"),
