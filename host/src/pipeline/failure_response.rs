@@ -38,7 +38,10 @@ pub fn failure_parts(
     // A generated failure describes this moment, not the resource.
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(error) = failure.proxy_error() {
-        fields.append("proxy-status", proxy_status::format(node, error, None));
+        fields.append(
+            "proxy-status",
+            proxy_status::format(node, error, failure.proxy_details()),
+        );
     }
     if asks_to_retry(failure) {
         fields.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
@@ -68,7 +71,7 @@ fn asks_to_retry(failure: Failure) -> bool {
             fault,
             NodeFault::ConnectionsExhausted | NodeFault::RequestsExhausted | NodeFault::Draining
         ),
-        Failure::Origin { fault, .. } => matches!(
+        Failure::Origin { fault, .. } | Failure::Unvalidated(fault) => matches!(
             fault,
             OriginFault::ConnectionLimitReached | OriginFault::DestinationUnavailable
         ),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::{EXPECT, HOST, TE};
+use http::header::{EXPECT, HOST, TE, TRAILER};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body::{Frame, SizeHint};
@@ -20,7 +20,7 @@ use verge_http::failure::ClientFault;
 use verge_http::forwarded::{self, ForwardedSource};
 use verge_http::interim::InterimSender;
 use verge_http::via::{self, LoopLimits, Pseudonym};
-use verge_http::{Body, Failure, fields, framing};
+use verge_http::{Body, Failure, fields, framing, path};
 
 use super::head::{Client, Seal, TrustedHead};
 use crate::telemetry::{TlsReceipt, span};
@@ -124,6 +124,8 @@ pub fn sanitize(
     head.headers.remove(span::REQUEST_ID);
     if content.is_none() {
         head.headers.remove(EXPECT);
+        // Without content no trailers follow (RFC 9110 6.6.2).
+        head.headers.remove(TRAILER);
     }
     if trailers {
         // RFC 9110 10.1.4: the one TE member that concerns what an origin may send.
@@ -199,7 +201,7 @@ pub(super) fn origin_form(
 /// than the one whose route was taken.
 fn normal_path(target: &PathAndQuery) -> Result<PathAndQuery, ClientFault> {
     let path = target.path();
-    let decoded = path.contains('%').then(|| decode_unreserved(path));
+    let decoded = path.contains('%').then(|| path::decode_unreserved(path));
     let normal = decoded.as_deref().unwrap_or(path);
     if normal
         .split('/')
@@ -215,39 +217,6 @@ fn normal_path(target: &PathAndQuery) -> Result<PathAndQuery, ClientFault> {
         None => normal.to_owned(),
     };
     PathAndQuery::try_from(text).map_err(|_| ClientFault::TargetInvalid)
-}
-
-/// `path` with percent-encoded unreserved characters decoded (RFC 3986 2.3, 6.2.2.2) and the
-/// digits of other encodings in upper case (6.2.2.1).
-fn decode_unreserved(path: &str) -> String {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some(at) = rest.find('%') {
-        let (before, encoded) = rest.split_at(at);
-        decoded.push_str(before);
-        let digits = encoded
-            .get(1..3)
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte, digits) {
-            (Some(byte), _) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                decoded.push(char::from(byte));
-            }
-            (Some(_), Some(digits)) => {
-                decoded.push('%');
-                decoded.push_str(&digits.to_ascii_uppercase());
-            }
-            _ => {
-                // Not an encoding: it stands for itself.
-                decoded.push('%');
-                rest = encoded.get(1..).unwrap_or_default();
-                continue;
-            }
-        }
-        rest = encoded.get(3..).unwrap_or_default();
-    }
-    decoded.push_str(rest);
-    decoded
 }
 
 /// The client behind trusted proxies; a claim by anybody else is ignored.

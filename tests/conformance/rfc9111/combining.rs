@@ -244,6 +244,19 @@ const STALE_FIRST: Fields = &[
     ("etag", "\"a\""),
 ];
 
+const ONCE_FRESH: Fields = &[
+    ("cache-control", "max-age=60"),
+    ("age", "100"),
+    ("content-range", "bytes 0-4/10"),
+    ("etag", "\"a\""),
+];
+const STRICT_FIRST: Fields = &[
+    ("cache-control", "max-age=60, must-revalidate"),
+    ("age", "100"),
+    ("content-range", "bytes 0-4/10"),
+    ("etag", "\"a\""),
+];
+
 /// What is stale is asked for again.
 fn validated() -> Vec<Case> {
     vec![
@@ -269,6 +282,29 @@ fn validated() -> Vec<Case> {
         .asked_with("if-range", "\"a\"")
         .status(200)
         .body("0123456789"),
+        half(
+            "9111 4.2.4",
+            "a stale part answers while the origin is gone",
+            ONCE_FRESH,
+        )
+        .get(&[("range", "bytes=1-3")])
+        .hang_up()
+        .status(206)
+        .body("123")
+        .gives("content-range", "bytes 1-3/10")
+        .cache("fwd=stale detail=stale-on-failure"),
+        half("9111 4.3.3", "a stale part answers for 503", ONCE_FRESH)
+            .get(&[("range", "bytes=1-3")])
+            .answer_body(503, &[], "sorry")
+            .status(206)
+            .body("123"),
+        half(
+            "9111 5.2.2.2",
+            "a stale part that must be validated does not",
+            STRICT_FIRST,
+        )
+        .get(&[("range", "bytes=1-3")])
+        .answer_body(503, &[], "sorry"),
         half("9111 5.2.1.4", "a client's no-cache asks again", FIRST_PART)
             .get(&[("range", "bytes=0-4"), ("cache-control", "no-cache")])
             .answer_body(206, FIRST_PART, "01234"),

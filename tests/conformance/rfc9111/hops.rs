@@ -12,6 +12,7 @@ const HOP: Fields = &[
     ("proxy-authenticate", "Basic"),
     ("proxy-authentication-info", "a=b"),
     ("te", "trailers"),
+    ("trailer", "x-end"),
     ("x-end", "1"),
 ];
 
@@ -50,5 +51,34 @@ pub(crate) fn cases() -> Vec<Case> {
         .ask("POST", &[])
         .answer(200, HOP)
         .gives("x-end", "1");
-    vec![without(first), without(freshened), without(passed)]
+    // Trailers are not stored; they do pass through.
+    let announced = |case: Case| without(case).lacks("trailer");
+    vec![
+        announced(first),
+        announced(freshened),
+        without(passed),
+        case("9110 7.6.1", "in a request")
+            .get(&[
+                ("keep-alive", "5"),
+                ("te", "trailers"),
+                ("trailer", "x-end"),
+            ])
+            .answer(200, STALE)
+            .asked_without("keep-alive")
+            .asked_without("te")
+            .asked_without("trailer"),
+        case(
+            "9111 2",
+            "what overrides the target is no part of the key, nor passed on",
+        )
+        .get(&[
+            ("x-forwarded-host", "a"),
+            ("X_Original_URL", "/b"),
+            ("x_real_ip", "c"),
+        ])
+        .answer(200, STALE)
+        .asked_without("x-forwarded-host")
+        .asked_without("x_original_url")
+        .asked_without("x_real_ip"),
+    ]
 }

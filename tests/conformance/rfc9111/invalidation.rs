@@ -49,13 +49,15 @@ fn by_method_and_status() -> Vec<Case> {
             );
         }
     }
-    cases.push(
-        stored("a safe request")
-            .ask("OPTIONS", &[])
-            .answer(200, &[])
-            .get(&[])
-            .hit(),
-    );
+    for method in ["OPTIONS", "PROPFIND", "REPORT", "SEARCH"] {
+        cases.push(
+            stored("a safe request")
+                .ask(method, &[])
+                .answer(200, &[])
+                .get(&[])
+                .hit(),
+        );
+    }
     for method in ["FROB", "M-SEARCH"] {
         cases.push(gone(
             stored("a method that nobody knows")
@@ -231,6 +233,16 @@ fn of_other_uris() -> Vec<Case> {
         .get(&[])
         .at("/one")
         .hit(),
+        case("9111 4.4", "a reference that is needlessly encoded")
+            .get(&[])
+            .at("/~one")
+            .answer(200, MINUTE)
+            .ask("POST", &[])
+            .answer(201, &[("location", "$case/%7Eon%65")])
+            .get(&[])
+            .at("/~one")
+            .answer(200, MINUTE)
+            .cache("fwd=uri-miss"),
         case("9111 4.4", "a reference relative to the path")
             .get(&[])
             .at("/folder/one")

@@ -117,16 +117,42 @@ fn fresh() -> Vec<Case> {
         ),
         case(
             "9111 5.2.1.5",
-            "no-store goes past what is stored and leaves it",
+            "no-store is no matter of what is stored already",
         )
         .get(&[])
         .answer(200, FRESH)
         .get(&[("cache-control", "no-store")])
-        .answer_body(200, FRESH, "other")
-        .cache("fwd=request detail=request-no-store")
-        .get(&[])
         .hit()
         .body("0123456789"),
+        case(
+            "9111 5.2.1.5",
+            "no-store goes past what is stale and leaves it",
+        )
+        .get(&[])
+        .answer(200, &[("cache-control", "max-age=60"), ("age", "100"), TAG])
+        .get(&[("cache-control", "no-store")])
+        .answer_body(200, FRESH, "other")
+        .asked_without("if-none-match")
+        .cache("fwd=request detail=request-no-store")
+        .get(&[])
+        .answer(304, &[])
+        .asked_with("if-none-match", "\"a\"")
+        .status(200)
+        .body("0123456789"),
+        case(
+            "9111 5.2.1.5",
+            "no-store: nothing of it is stored, nor by a validation behind it",
+        )
+        .get(&[])
+        .answer(
+            200,
+            &[
+                ("cache-control", "max-age=60, stale-while-revalidate=600"),
+                ("age", "100"),
+            ],
+        )
+        .get(&[("cache-control", "no-store")])
+        .answer_body(200, FRESH, "other"),
     ]
 }
 

@@ -3,12 +3,14 @@
 use super::kit::{Case, Fields, case};
 
 const BY_LANGUAGE: Fields = &[("cache-control", "max-age=60"), ("vary", "Accept-Language")];
+const TAG: (&str, &str) = ("etag", "\"a\"");
 const MINUTE: Fields = &[("cache-control", "max-age=60")];
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = by_vary();
     cases.extend(by_uri());
     cases.extend(head());
+    cases.extend(superseded());
     cases
 }
 
@@ -219,5 +221,37 @@ fn head() -> Vec<Case> {
         .get(&[])
         .hit()
         .gives("x-new", "1"),
+    ]
+}
+
+/// What was nominated, and is answered with a full response that is not stored.
+fn superseded() -> Vec<Case> {
+    vec![
+        case(
+            "9111 4.3.3",
+            "what a full response that is not stored has superseded is gone",
+        )
+        .get(&[])
+        .answer(200, &[("cache-control", "max-age=60"), TAG])
+        .get(&[("cache-control", "no-cache")])
+        .answer_body(200, &[("cache-control", "no-store")], "newer")
+        .asked_with("if-none-match", "\"a\"")
+        .get(&[])
+        .answer_body(200, &[("cache-control", "max-age=60")], "newest"),
+        case("9111 4.3.3", "what is gone is gone")
+            .get(&[])
+            .answer(200, &[("cache-control", "max-age=60"), TAG])
+            .get(&[("cache-control", "no-cache")])
+            .answer_body(404, &[], "gone")
+            .get(&[])
+            .answer_body(404, &[], "gone"),
+        case("9111 4.3.3", "what is for one client leaves what is stored")
+            .get(&[])
+            .answer(200, &[("cache-control", "max-age=60"), TAG])
+            .get(&[("cache-control", "no-cache")])
+            .answer_body(200, &[("cache-control", "private")], "mine")
+            .get(&[])
+            .hit()
+            .body("0123456789"),
     ]
 }

@@ -162,11 +162,22 @@ fn forbidden() -> Vec<Case> {
     ];
     for fields in FORBIDDING {
         cases.push(
-            stale("9111 4.2.4", "forbidden: the origin closes", fields)
+            stale("9111 5.2.2.2", "forbidden: the origin closes", fields)
                 .get(&[])
                 .hang_up()
-                .status(502)
+                .status(504)
+                .gives(
+                    "proxy-status",
+                    "verge; error=connection_terminated; \
+                     details=\"what is stored must be validated\"",
+                )
                 .cache("fwd=stale"),
+        );
+        cases.push(
+            stale("9111 5.2.2.2", "forbidden: HEAD", fields)
+                .ask("HEAD", &[])
+                .hang_up()
+                .status(504),
         );
         cases.push(
             stale("9111 4.2.4", "forbidden: 503", fields)

@@ -132,6 +132,31 @@ async fn whole_response_comes_in_slices_that_are_stored() {
 }
 
 #[tokio::test]
+async fn only_if_cached_is_answered_when_all_slices_are_stored() {
+    let content = content(3 * SLICE, 0);
+    let origin = Resource::new(&content).origin().await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    let middle = format!("bytes={SLICE}-{}", 2 * SLICE - 1);
+    client.get_with("/a", &[("range", &middle)]).await;
+    settled(&node).await;
+    let asked = origin.count();
+    let only = ("cache-control", "only-if-cached");
+    let reply = client.get_with("/a", &[only, ("range", &middle)]).await;
+    assert_eq!(reply.status, 206);
+    assert_eq!(reply.body, content.slice(SLICE..2 * SLICE));
+    let reply = client.get_with("/a", &[only]).await;
+    assert_eq!(reply.status, 504);
+    assert_eq!(origin.count(), asked);
+    client.get("/a").await;
+    settled(&node).await;
+    let asked = origin.count();
+    let reply = client.get_with("/a", &[only]).await;
+    assert_eq!(reply.body, content);
+    assert_eq!(origin.count(), asked);
+}
+
+#[tokio::test]
 async fn range_costs_the_slices_that_it_lies_in() {
     let all = content(10 * SLICE, 0);
     let origin = Resource::new(&all).origin().await;

@@ -169,7 +169,7 @@ async fn the_configuration_opens_windows_where_the_origin_says_nothing() {
     get(&node, "/strict").await;
     settled(&node).await;
     let reply = get(&node, "/strict").await;
-    assert_eq!(reply.status, 502);
+    assert_eq!(reply.status, 504);
     assert_cache(&reply, "fwd=stale");
 }
 

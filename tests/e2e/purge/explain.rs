@@ -50,6 +50,10 @@ async fn what_is_stored_is_told_and_what_would_happen() {
         ),
         (
             json!([["cache-control", "no-store"]]),
+            ["hit", "fresh", "RFC 9111 4.2"],
+        ),
+        (
+            json!([["cache-control", "no-store"], ["accept-language", "de"]]),
             ["bypass", "request-no-store", "RFC 9111 5.2.1.5"],
         ),
         (

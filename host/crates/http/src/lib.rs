@@ -20,6 +20,7 @@ pub mod framing;
 pub mod head_scan;
 pub mod interim;
 pub mod multipart;
+pub mod path;
 pub mod proxy_status;
 pub mod range;
 pub mod status;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::header::{ETAG, HOST};
 use http::{HeaderName, HeaderValue, Method, Request};
 use verge_cache::policy::{
-    LookupDecision, LookupFacts, Reuse, ValidateReason, decide_lookup, decide_reuse,
+    BypassReason, LookupDecision, LookupFacts, Reuse, ValidateReason, decide_lookup, decide_reuse,
 };
 use verge_cache::{Key, LastRefusal, Lookup, MissReason, NotStored, StoredResponse};
 use verge_http::Body;
@@ -200,9 +200,12 @@ fn next(routed: &Routed, viewed: &ViewedRequest, found: &Lookup, now: Instant) -
         fields: &head.fields,
         route: &routed.route.policy,
     });
-    if let LookupDecision::Bypass(reason) = lookup {
+    let past = |reason: BypassReason| {
         let what = "The request goes past the cache, and nothing of its response is stored.";
-        return told("bypass", reason.label(), reason.section(), what);
+        told("bypass", reason.label(), reason.section(), what)
+    };
+    if let LookupDecision::Bypass(reason) = lookup {
+        return past(reason);
     }
     let decided = match found {
         Lookup::Selected(stored) => match decide_reuse(&directives, &stored.freshness(now)) {
@@ -227,7 +230,12 @@ fn next(routed: &Routed, viewed: &ViewedRequest, found: &Lookup, now: Instant) -
             let what = "The request wants what is stored or nothing: 504.";
             told("error", "only-if-cached", "RFC 9111 5.2.1.7", what)
         }
-        Err((reason, section, (outcome, what))) => told(outcome, reason, section, what),
+        Err((reason, section, (outcome, what))) => match lookup {
+            LookupDecision::AnswerOnly(reason) => past(reason),
+            LookupDecision::Allowed | LookupDecision::Bypass(_) => {
+                told(outcome, reason, section, what)
+            }
+        },
     }
 }
 

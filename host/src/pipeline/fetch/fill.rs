@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE,
 };
 use http::{Response, StatusCode};
 use verge_base::Permit;
@@ -24,6 +24,7 @@ use super::Search;
 use super::forward::{ArrivalTimes, ForwardNotes, Forwarded, forward};
 use super::lease::FetchLease;
 use super::part::{Aim, KeepPart};
+use super::stale;
 use super::storing::Withheld;
 use super::tiers::{Asked, FromTier};
 
@@ -212,7 +213,11 @@ impl FillJob {
             Err(failure) => {
                 let stale = self.stale_after(OriginError::Failed(failure), sent.requested);
                 permit.fail(failure);
-                let outcome = stale.unwrap_or(FillOutcome::Failed(failure));
+                let outcome = stale.unwrap_or_else(|| {
+                    let stored = self.stale.as_ref();
+                    let told = stale::explained(&self.routed, stored, &self.directives, failure);
+                    FillOutcome::Failed(told)
+                });
                 return (Tried::Done(outcome), notes);
             }
         };
@@ -248,6 +253,8 @@ impl FillJob {
             IF_NONE_MATCH,
             IF_MODIFIED_SINCE,
             IF_UNMODIFIED_SINCE,
+            // Trailers are not stored (RFC 9110 6.5.1).
+            TE,
         ] {
             head.fields.remove(name);
         }

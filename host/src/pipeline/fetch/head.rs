@@ -57,5 +57,8 @@ pub(super) async fn ask(
         }
         return Ok(from_stored(routed, stored, facts));
     }
-    pass::answer(receipt, forwarded, search.facts)
+    pass::answer(receipt, forwarded, search.facts).map_err(|failure| {
+        let stored = search.stale.as_ref();
+        stale::explained(routed, stored, &search.directives, failure)
+    })
 }

@@ -110,13 +110,14 @@ async fn cached(
     let head = &viewed.head;
     let directives = RequestDirectives::parse(&head.fields);
     let has_content = !http_body::Body::is_end_stream(&body);
-    if let LookupDecision::Bypass(reason) = decide_lookup(&LookupFacts {
+    let lookup = decide_lookup(&LookupFacts {
         method: &head.method,
         directives: &directives,
         has_content,
         fields: &head.fields,
         route: &routed.route.policy,
-    }) {
+    });
+    if let LookupDecision::Bypass(reason) = lookup {
         let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
         return Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await;
     }
@@ -138,9 +139,16 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
-    if search.directives.only_if_cached && !tiers::may_answer(routed, viewed) {
+    if search.directives.only_if_cached
+        && !tiers::may_answer(routed, viewed)
+        && !slices::hold_all(routed, viewed, &search)
+    {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());
+    }
+    if let LookupDecision::AnswerOnly(reason) = lookup {
+        let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+        return Box::pin(pass::pass(routed, receipt, viewed, Body::Empty, facts)).await;
     }
     if pass::is_for_origin_to_check(&head.fields) {
         // Preconditions that no cache evaluates (RFC 9111 4.3.2): with nothing to answer with,

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, Response};
 use verge_cache::Target as KeyTarget;
-use verge_cache::policy::{Invalidation, decide_invalidation, select_related_targets};
+use verge_cache::policy::{Invalidation, decide_invalidation, is_safe, select_related_targets};
 use verge_http::{Body, Failure, coding, surrogate};
 
 use super::super::answer::Answer;
@@ -34,14 +34,14 @@ pub(super) async fn pass(
         coding::add_plain_tags(&mut outgoing.fields);
     }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
-    let is_unsafe = forwarded.response.is_ok() && !head.method.is_safe();
+    let is_unsafe = forwarded.response.is_ok() && !is_safe(&head.method);
     let mut may_be_stored = false;
     if let Ok(response) = &forwarded.response
         && is_unsafe
     {
-        let is_unpurged = routed.node.cache.is_unpurged_since(&sent);
+        // Its own invalidation is none that it has to fear.
+        may_be_stored = post::may_be_stored(routed, viewed, response.headers(), &sent);
         invalidate(routed, head, response);
-        may_be_stored = is_unpurged && post::may_be_stored(routed, head);
     }
     if is_unsafe {
         // The client hears of its change when no restart can bring back what was before.

@@ -13,9 +13,10 @@ use verge_cache::partial::{
     Combination, PartPlan, combined_fields, decide_combination, decide_part_plan, if_range_value,
     part_of,
 };
-use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::policy::{OriginError, Reuse, decide_reuse};
 use verge_cache::tier::TierKey;
 use verge_cache::{Seeker, StoredResponse};
+use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::conditional::if_range_allows;
 use verge_http::range::{self, ByteRange, RangeSpec};
@@ -27,7 +28,7 @@ use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::part::{Aim, KeepPart, PartAim};
-use super::{Search, join, pass, slices};
+use super::{Search, join, pass, slices, stale};
 use crate::route::RangePolicy;
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -58,6 +59,26 @@ fn from_pieces(
     search: &Search,
     stored: &StoredResponse,
 ) -> Option<Answer> {
+    let freshness = stored.freshness(routed.node.clock.now());
+    match decide_reuse(&search.directives, &freshness) {
+        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
+        // Nobody would validate a part in the background.
+        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
+    }
+    let facts = CacheReceipt {
+        lookup: search.facts.lookup,
+        ..CacheReceipt::new(Outcome::Hit)
+    };
+    held_part(routed, viewed, stored, facts)
+}
+
+/// The part that is asked for, if all of it is held.
+fn held_part(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    stored: &StoredResponse,
+    facts: CacheReceipt,
+) -> Option<Answer> {
     let (head, clock) = (&viewed.head, &routed.node.clock);
     let asked = range::single_range(&head.method, &head.fields)?;
     if !if_range_allows(&head.fields, stored.head().fields(), clock.wall()) {
@@ -69,20 +90,29 @@ fn from_pieces(
         (RangeSpec::Bounded(first, last), None) => ByteRange { first, last },
         (RangeSpec::From(_) | RangeSpec::Suffix(_), None) => return None,
     };
-    let freshness = stored.freshness(clock.now());
-    match decide_reuse(&search.directives, &freshness) {
-        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
-        // Nobody would validate a part in the background.
-        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
-    }
     let body = stored.part(part)?;
-    let facts = CacheReceipt {
-        lookup: search.facts.lookup,
-        ..CacheReceipt::new(Outcome::Hit)
-    };
+    let freshness = stored.freshness(clock.now());
     let mut answer = super::answer(routed, stored.head(), freshness, body, facts);
     become_part(&mut answer, part, total);
     Some(answer)
+}
+
+/// What is held of the part that is asked for, in the place of the origin's error (RFC 9111 4.2.4,
+/// RFC 5861 4).
+fn in_place_of_error(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    stored: &Arc<StoredResponse>,
+    answer: &Result<Answer, Failure>,
+) -> Option<Answer> {
+    let error = match answer {
+        Ok(answer) => OriginError::of_status(answer.status)?,
+        Err(failure) => OriginError::Failed(*failure),
+    };
+    let directives = RequestDirectives::parse(&viewed.head.fields);
+    let grant = stale::grant(routed, stored, &directives, error)?;
+    let facts = CacheReceipt::forwarded(Forward::Stale, Some(grant.label()));
+    held_part(routed, viewed, stored, facts)
 }
 
 fn become_part(answer: &mut Answer, part: ByteRange, total: Option<u64>) {
@@ -134,7 +164,13 @@ pub(super) async fn fetch(
     let held = held.map(Arc::clone);
     match decide_part_plan(asked, held.as_ref().and_then(|stored| stored.pieces())) {
         PartPlan::Whole => join(routed, receipt, viewed, search).await,
-        PartPlan::AsAsked => as_asked(routed, receipt, viewed, search, asked).await,
+        PartPlan::AsAsked => {
+            let pieces = search.pieces.clone();
+            let answer = as_asked(routed, receipt, viewed, search, asked).await;
+            let held =
+                pieces.and_then(|stored| in_place_of_error(routed, viewed, &stored, &answer));
+            held.map_or(answer, Ok)
+        }
         PartPlan::Rest { want, gap } => match held {
             Some(stored) => {
                 let rest = Rest { stored, want, gap };

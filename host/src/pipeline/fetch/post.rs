@@ -1,16 +1,16 @@
 //! Responses to POST that answer a later GET, too: explicitly fresh, and by their
 //! Content-Location the representation of the target itself (RFC 9110 9.3.3).
 
-use http::{Method, Response};
+use http::header::CONTENT_LOCATION;
+use http::{HeaderMap, Method, Response};
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{RequestMethod, Storage, decide_storage, names_target};
-use verge_cache::{Key, ResponseHead, ResponseTimes, Seeker};
+use verge_cache::{Key, ResponseHead, ResponseTimes, Seeker, SentAt};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::{Body, Failure};
 use verge_runtime::Context;
 
 use super::super::answer::{Answer, Source};
-use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
@@ -19,11 +19,32 @@ use super::part::Aim;
 use super::{Search, key, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
 
-/// Whether a later GET of the same target would come to the same cache and the same route.
-pub(super) fn may_be_stored(routed: &Routed, head: &TrustedHead) -> bool {
+/// Whether a later GET of the same target would come to the same cache and the same route, and
+/// find a `response` there that nothing has purged since it was asked for.
+pub(super) fn may_be_stored(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    response: &HeaderMap,
+    sent: &SentAt,
+) -> bool {
+    let head = &viewed.head;
     head.method == Method::POST
         && routed.route.cached
+        && response.contains_key(CONTENT_LOCATION)
         && routed.route.accepts(&Method::GET, &head.fields)
+        && key::keyed(routed, &as_get(viewed))
+            .is_ok_and(|keyed| routed.node.cache.is_unpurged_since(&keyed.key, sent))
+}
+
+/// It answers a GET, so it is kept where one is looked for.
+fn as_get(viewed: &ViewedRequest) -> ViewedRequest {
+    let mut head = viewed.head.clone();
+    head.method = Method::GET;
+    ViewedRequest {
+        head,
+        marks: viewed.marks.clone(),
+        context: Context::default(),
+    }
 }
 
 /// The origin's response as it came, stored on its way if it may be.
@@ -36,14 +57,7 @@ pub(super) fn answer(
     facts: CacheReceipt,
 ) -> Result<Answer, Failure> {
     let Forwarded { response, notes } = forwarded;
-    // It answers a GET, so it is kept where one is looked for.
-    let mut head = viewed.head.clone();
-    head.method = Method::GET;
-    let as_get = ViewedRequest {
-        head,
-        marks: viewed.marks.clone(),
-        context: Context::default(),
-    };
+    let as_get = as_get(viewed);
     let Ok(keyed) = key::keyed(routed, &as_get) else {
         return pass::answer(receipt, Forwarded { response, notes }, facts);
     };

@@ -5,6 +5,8 @@
 //! An origin that answers a slice with the whole is taken at its word: the
 //! whole is passed on and stored as ever.
 
+mod held;
+
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
@@ -28,6 +30,8 @@ use super::sliced_body::SlicedBody;
 use super::{Search, from_stored, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
 
+pub(super) use held::hold_all;
+
 /// Gets what the client asks for in slices of `size` bytes.
 ///
 /// # Errors
@@ -40,14 +44,9 @@ pub(super) async fn fetch(
     size: u64,
 ) -> Result<Answer, Failure> {
     let head = &viewed.head;
-    // A slice that may not be stored would be fetched for nothing.
-    let size = size.min(routed.node.cache.settings().max_object).max(1);
     let asked = range::single_range(&head.method, &head.fields);
     let slices = Arc::new(Slices::new(routed, viewed, &search, size));
-    let number = match asked {
-        Some(RangeSpec::From(first) | RangeSpec::Bounded(first, _)) => first / size,
-        Some(RangeSpec::Suffix(_)) | None => 0,
-    };
+    let number = first_slice(asked, slices.size);
     let (answer, found) = match slices.get(receipt, number, None).await? {
         Slice::Found(answer, found) => (answer, found),
         // Nothing of it exists: what the origin says about it is the answer to a range.
@@ -84,6 +83,15 @@ pub(super) async fn fetch(
                 .await
         }
         None => Ok(unsatisfied(answer, found.total)),
+    }
+}
+
+/// The slice that is asked for first: the one of the first byte that is wanted, as far as it is
+/// known.
+const fn first_slice(asked: Option<RangeSpec>, size: u64) -> u64 {
+    match asked {
+        Some(RangeSpec::From(first) | RangeSpec::Bounded(first, _)) => first / size,
+        Some(RangeSpec::Suffix(_)) | None => 0,
     }
 }
 
@@ -167,7 +175,8 @@ impl Slices {
             },
             whole: search.key.clone(),
             directives: search.directives.clone(),
-            size,
+            // A slice that may not be stored would be fetched for nothing.
+            size: size.min(routed.node.cache.settings().max_object).max(1),
         }
     }
 

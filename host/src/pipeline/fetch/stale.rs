@@ -34,6 +34,23 @@ pub(super) fn grant(
     }
 }
 
+/// What the client is told of `failure`, which nobody allows `stored` to stand in for.
+pub(super) fn explained(
+    routed: &Routed,
+    stored: Option<&Arc<StoredResponse>>,
+    directives: &RequestDirectives,
+    failure: Failure,
+) -> Failure {
+    let Some(stored) = stored else {
+        return failure;
+    };
+    let freshness = stored.freshness(routed.node.clock.now());
+    match decide_stale_on_error(OriginError::Failed(failure), &freshness, directives) {
+        StaleOnError::PassError(refusal) => refusal.explain(failure),
+        StaleOnError::Serve(_) => failure,
+    }
+}
+
 /// Whether `stored`, stale, answers without another try: the last one failed just now, and took
 /// so long that nobody else should wait for the next.
 pub(super) fn answers_while_failing(
@@ -77,7 +94,10 @@ pub(super) fn after_release(
         return Some(Ok(from_stored(routed, stored, facts)));
     }
     match error {
-        OriginError::Failed(failure) => Some(Err(failure)),
+        OriginError::Failed(failure) => {
+            let stored = search.stale.as_ref();
+            Some(Err(explained(routed, stored, &search.directives, failure)))
+        }
         OriginError::Status(_) => None,
     }
 }

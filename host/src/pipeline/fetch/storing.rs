@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use verge_cache::partial::FillTarget;
-use verge_cache::policy::{RequestFacts, Storage, StorageFacts, decide_storage};
-use verge_cache::{Begun, FillPermit, FillStart, FillWriter, ResponseHead, ResponseTimes};
+use verge_cache::policy::{
+    Nominated, RequestFacts, Storage, StorageFacts, decide_nominated, decide_storage,
+};
+use verge_cache::tier::TierKey;
+use verge_cache::{Begun, FillPermit, FillStart, FillWriter, Key, ResponseHead, ResponseTimes};
 use verge_http::cache_control::ResponseDirectives;
 use verge_http::vary::Vary;
 use verge_http::{Body, Failure, forwarded};
@@ -61,6 +64,7 @@ impl FillJob {
         notes: &ForwardNotes,
         target: FillTarget,
     ) -> FillOutcome {
+        let key = permit.key().clone();
         let (parts, body) = response.into_parts();
         let head = ResponseHead::new(parts.status, &parts.headers, times);
         let reason = match decide_storage(&self.storage_facts(&head, notes)) {
@@ -90,9 +94,22 @@ impl FillJob {
                 }
             }
         };
+        self.settle_nominated(&key, decide_nominated(parts.status, reason));
         FillOutcome::Passed {
             response: Response::from_parts(parts, body),
             reason,
+        }
+    }
+
+    /// What was to be validated, when what came in its place is not stored.
+    fn settle_nominated(&self, key: &Key, nominated: Nominated) {
+        match (&self.stale, nominated) {
+            (Some(stored), Nominated::Removed) => {
+                let node = &self.routed.node;
+                node.cache.remove_stored(key, stored);
+                node.tiers.forget(&TierKey::of(key));
+            }
+            (None, _) | (_, Nominated::Kept) => {}
         }
     }
 

@@ -210,10 +210,11 @@ impl Cache {
         self.0.sent_at()
     }
 
-    /// Whether nothing at all was purged since a request was sent.
+    /// Whether a response for `key`, of which nothing else is known yet, was not purged since its
+    /// request was sent. A purge by what only a response shows counts, whatever it names.
     #[must_use]
-    pub fn is_unpurged_since(&self, sent: &SentAt) -> bool {
-        self.0.purges.sequence() == sent.sequence
+    pub fn is_unpurged_since(&self, key: &Key, sent: &SentAt) -> bool {
+        self.0.purges.is_unpurged_since(key, sent.sequence)
     }
 
     /// What the origin's response to HEAD means for `stored`, a response to

@@ -40,18 +40,18 @@ pub enum HeadFreshening {
 }
 
 /// Fields of a newer response that do not update a stored one, beside those
-/// that are not stored (RFC 9111 3.2): they describe the content as it was
-/// received, and the content stays.
-const NOT_UPDATED: [HeaderName; 3] = [
-    header::CONTENT_LENGTH,
-    header::CONTENT_ENCODING,
-    header::CONTENT_RANGE,
-];
+/// that are not stored (RFC 9111 3.2): Content-Length, and Content-Range, which
+/// says what piece is stored. All others do, Content-Encoding and Content-Type
+/// among them, because content is stored as it was received; what this node
+/// coded by itself is kept apart from it.
+const NOT_UPDATED: [HeaderName; 2] = [header::CONTENT_LENGTH, header::CONTENT_RANGE];
 
 /// Fields that a cache does not store (RFC 9111 3.1), beside those that are
-/// connection-specific. Age is kept as a number.
-const NOT_STORED: [HeaderName; 4] = [
+/// connection-specific. Age is kept as a number; Trailer announces trailers,
+/// and those are not stored (RFC 9110 6.6.2).
+const NOT_STORED: [HeaderName; 5] = [
     header::AGE,
+    header::TRAILER,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-authentication-info"),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn freshening_replaces_fields_and_keeps_those_of_the_content_rfc_9111_3_2() {
+    fn freshening_replaces_all_fields_but_the_excepted_rfc_9111_3_2() {
         let stored = map(&[
             ("content-length", "10"),
             ("content-encoding", "gzip"),
@@ -350,7 +350,7 @@ mod tests {
         ]);
         let expected = map(&[
             ("content-length", "10"),
-            ("content-encoding", "gzip"),
+            ("content-encoding", "br"),
             ("content-type", "text/html"),
             ("x-many", "3"),
             ("x-old", "kept"),

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode, header};
 use smallvec::SmallVec;
+use verge_http::path::decode_unreserved;
 use verge_http::{Authority, Scheme};
 
 use crate::key::Target;
@@ -31,10 +32,20 @@ pub struct RelatedTarget {
     query: Option<String>,
 }
 
+/// Safe methods of other specifications (RFC 4918 9.1, RFC 3253 3.6, RFC 5323 2.2), as the registry
+/// of RFC 9110 16.1 has them. Whatever else is not known counts as unsafe.
+const SAFE_ELSEWHERE: [&str; 3] = ["PROPFIND", "REPORT", "SEARCH"];
+
+/// Whether a method is known to be safe (RFC 9110 9.2.1).
+#[must_use]
+pub fn is_safe(method: &Method) -> bool {
+    method.is_safe() || SAFE_ELSEWHERE.contains(&method.as_str())
+}
+
 /// Decides whether the response to a request invalidates (RFC 9111 4.4).
 #[must_use]
 pub fn decide_invalidation(method: &Method, status: StatusCode) -> Invalidation {
-    if method.is_safe() {
+    if is_safe(method) {
         Invalidation::Keep(InvalidationRefusal::MethodSafe)
     } else if status.is_success() || status.is_redirection() {
         Invalidation::Target
@@ -94,9 +105,9 @@ fn same_origin_path(target: &Target<'_>, reference: &str) -> Option<RelatedTarge
         if authority.as_str() != target.authority {
             return None;
         }
-        without_dots(path)
+        normal(path)
     } else if rest.starts_with('/') {
-        without_dots(rest)
+        normal(rest)
     } else if rest.is_empty() {
         let query = query.or_else(|| target.query.map(str::to_owned));
         return Some(RelatedTarget {
@@ -105,9 +116,17 @@ fn same_origin_path(target: &Target<'_>, reference: &str) -> Option<RelatedTarge
         });
     } else {
         let (folder, _) = target.path.rsplit_once('/')?;
-        without_dots(&format!("{folder}/{rest}"))
+        normal(&format!("{folder}/{rest}"))
     };
     Some(RelatedTarget { path, query })
+}
+
+/// An absolute path as targets have it (RFC 3986 6.2.2).
+fn normal(path: &str) -> String {
+    match path.contains('%') {
+        true => without_dots(&decode_unreserved(path)),
+        false => without_dots(path),
+    }
 }
 
 /// An absolute path without its dot segments (RFC 3986 5.2.4).
@@ -177,6 +196,11 @@ mod tests {
             ("POST", 500, keep(InvalidationRefusal::StatusError)),
             ("GET", 200, keep(InvalidationRefusal::MethodSafe)),
             ("OPTIONS", 200, keep(InvalidationRefusal::MethodSafe)),
+            ("PROPFIND", 207, keep(InvalidationRefusal::MethodSafe)),
+            ("REPORT", 200, keep(InvalidationRefusal::MethodSafe)),
+            ("SEARCH", 200, keep(InvalidationRefusal::MethodSafe)),
+            ("M-SEARCH", 200, Invalidation::Target),
+            ("propfind", 200, Invalidation::Target),
         ];
         for (method, status, expected) in rows {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
@@ -211,6 +235,9 @@ mod tests {
             ("./a/../b?x", Some(("/b", Some("x")))),
             ("../../c/.", Some(("/c/", None))),
             ("?q", Some(("/cart", Some("q")))),
+            ("/%7Ea%2fb", Some(("/~a%2Fb", None))),
+            ("/x/%2e%2e/y", Some(("/y", None))),
+            ("/c%61rt", None),
             ("at:noon", None),
             ("mailto:a@shop.example", None),
             ("", None),

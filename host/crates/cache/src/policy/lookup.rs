@@ -26,6 +26,9 @@ pub struct LookupFacts<'a> {
 pub enum LookupDecision {
     /// Look it up.
     Allowed,
+    /// Look it up; what does not answer as it is stays as it is, and the request is forwarded:
+    /// nothing of the answer is stored.
+    AnswerOnly(BypassReason),
     /// Forward it, and store nothing of the answer.
     Bypass(BypassReason),
 }
@@ -35,7 +38,8 @@ pub enum LookupDecision {
 pub enum BypassReason {
     /// Only responses to GET are stored, and only GET and HEAD are answered with them.
     Method,
-    /// The request forbids to store anything of it (RFC 9111 5.2.1.5).
+    /// The request forbids to store anything of it or of its response; what is stored
+    /// already may answer it (RFC 9111 5.2.1.5).
     NoStore,
     /// A GET or HEAD with content: the content is no part of the key, so its
     /// answer must not reach anyone else (RFC 9110 9.3.1).
@@ -55,12 +59,10 @@ pub fn decide_lookup(facts: &LookupFacts<'_>) -> LookupDecision {
     if facts.has_content {
         return LookupDecision::Bypass(BypassReason::Content);
     }
-    if facts.directives.no_store {
-        return LookupDecision::Bypass(BypassReason::NoStore);
-    }
     match facts.route.bypass_rule(facts.fields) {
         Some(BypassRule::Field(_)) => LookupDecision::Bypass(BypassReason::RouteField),
         Some(BypassRule::Cookie(_)) => LookupDecision::Bypass(BypassReason::RouteCookie),
+        None if facts.directives.no_store => LookupDecision::AnswerOnly(BypassReason::NoStore),
         None => LookupDecision::Allowed,
     }
 }
@@ -145,7 +147,14 @@ mod tests {
                 &no_store,
                 false,
                 "",
-                bypass(BypassReason::NoStore),
+                LookupDecision::AnswerOnly(BypassReason::NoStore),
+            ),
+            (
+                Method::GET,
+                &no_store,
+                false,
+                "cookie",
+                bypass(BypassReason::RouteCookie),
             ),
             (Method::GET, &plain, true, "", bypass(BypassReason::Content)),
             (

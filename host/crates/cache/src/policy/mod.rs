@@ -10,6 +10,7 @@ mod invalidation;
 mod key;
 mod lifetime;
 mod lookup;
+mod nominated;
 mod reasons;
 mod reuse;
 mod route;
@@ -22,7 +23,7 @@ pub use freshen::{
 };
 pub(crate) use freshen::{storable_fields, updated_fields};
 pub use invalidation::{
-    Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, names_target,
+    Invalidation, InvalidationRefusal, RelatedTarget, decide_invalidation, is_safe, names_target,
     select_related_targets,
 };
 pub use key::{
@@ -30,6 +31,7 @@ pub use key::{
     QueryRule, ReducedQuery, TRACKING_PARAMETERS, UnkeyedInput, field_value,
 };
 pub use lookup::{BypassReason, LookupDecision, LookupFacts, decide_lookup};
+pub use nominated::{Nominated, decide_nominated};
 pub use reasons::{LifetimeSource, RefuseReason};
 pub use reuse::{Freshness, Reuse, ValidateReason, decide_reuse};
 pub use route::{

@@ -116,7 +116,8 @@ pub fn decide_reuse(request: &RequestDirectives, freshness: &Freshness) -> Reuse
     let accepted = match request.max_stale {
         // A client that names how stale it takes gets nothing staler (RFC 9111 5.2.1.2).
         Some(MaxStale::Within(limit)) if staleness > limit => None,
-        _ if is_in_window => Some(Reuse::StaleWhileRevalidate),
+        // The validation's answer would be stored for a request that forbids it.
+        _ if is_in_window && !request.no_store => Some(Reuse::StaleWhileRevalidate),
         Some(_) => Some(Reuse::StaleAccepted),
         None => None,
     };
@@ -140,6 +141,7 @@ fn decide_min_fresh(request: &RequestDirectives, freshness: &Freshness) -> Reuse
     let remaining = freshness.lifetime.saturating_sub(freshness.age);
     match request.min_fresh {
         Some(span) if span > remaining => Reuse::Validate(ValidateReason::RequestMinFresh),
+        _ if request.no_store => Reuse::Fresh,
         _ if freshness.refresh_at.is_some_and(|at| freshness.age >= at) => Reuse::RefreshAhead,
         _ => Reuse::Fresh,
     }

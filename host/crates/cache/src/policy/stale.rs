@@ -205,6 +205,25 @@ impl StaleGrant {
 }
 
 impl StaleRefusal {
+    /// What is told to a client whose request came to `failure` because of this refusal: where
+    /// the response itself forbids to be used stale, that is the reason, and the status is 504
+    /// (RFC 9111 5.2.2.2, and 5.2.2.8 and 5.2.2.10 that refer to it).
+    #[must_use]
+    pub const fn explain(self, failure: Failure) -> Failure {
+        match (self, failure) {
+            (Self::Forbidden, Failure::Origin { fault, .. }) => Failure::Unvalidated(fault),
+            (
+                Self::Forbidden
+                | Self::NotAnError
+                | Self::NoCache
+                | Self::RequestNoCache
+                | Self::RequestMaxStale
+                | Self::WindowPassed,
+                failure,
+            ) => failure,
+        }
+    }
+
     /// Every refusal, for tables and tests.
     pub const ALL: [Self; 6] = [
         Self::NotAnError,

@@ -43,6 +43,8 @@ struct Records {
     uri_floor: Last,
     /// All else that was forgotten.
     floor: Last,
+    /// The last purge by what a response's head shows.
+    last_by_head: u64,
 }
 
 /// The last purges of one scope.
@@ -142,6 +144,18 @@ impl Purges {
     /// What was purged later than `seen` and concerns `subject`.
     pub(crate) fn decide(&self, subject: Subject<'_>, seen: u64) -> Verdict {
         self.decide_by(subject, |mark| mark.number > seen)
+    }
+
+    /// Whether nothing was purged later than `seen` that concerns, or could concern, a response
+    /// for `key` that has no head yet.
+    pub(crate) fn is_unpurged_since(&self, key: &Key, seen: u64) -> bool {
+        let subject = Subject {
+            key,
+            head: None,
+            is_stored: false,
+        };
+        let last_by_head = self.records.read().last_by_head;
+        last_by_head <= seen && self.decide(subject, seen).purged == Purged::No
     }
 
     /// What was purged at `since` or later and concerns `subject`: for what was
@@ -279,6 +293,9 @@ impl Records {
         };
         if let Some(table) = self.tables.get_mut(kind.index()) {
             table.entry(hash).or_default().set(hardness, mark);
+        }
+        if kind.is_shown_by_head() {
+            self.last_by_head = self.last_by_head.max(number);
         }
         self.order.push_back((kind, hash, number));
     }

@@ -184,6 +184,14 @@ impl ScopeKind {
         Self::Everything,
     ];
 
+    /// Whether only a response's head shows what it purges; the rest goes by its key.
+    pub(crate) const fn is_shown_by_head(self) -> bool {
+        match self {
+            Self::SurrogateKey | Self::Group | Self::Site | Self::Function => true,
+            Self::Uri | Self::Prefix | Self::Everything => false,
+        }
+    }
+
     /// The word for metrics, logs and the admin API.
     #[must_use]
     pub const fn label(self) -> &'static str {

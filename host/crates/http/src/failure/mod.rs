@@ -33,6 +33,10 @@ pub enum Failure {
         /// How far the exchange with the origin had come.
         progress: Progress,
     },
+    /// The same, where a stored response would have answered if it did not forbid that it is
+    /// used without the origin's word (RFC 9111 5.2.2.2).
+    #[error("{}, and what is stored must be validated", .0.explanation())]
+    Unvalidated(OriginFault),
     /// A function is at fault.
     #[error("{}", .0.explanation())]
     Function(FunctionFault),
@@ -99,7 +103,7 @@ impl Failure {
     pub const fn side(self) -> Side {
         match self {
             Self::Client(_) => Side::Client,
-            Self::Origin { .. } => Side::Origin,
+            Self::Origin { .. } | Self::Unvalidated(_) => Side::Origin,
             Self::Function(_) => Side::Function,
             Self::Node(_) => Side::Node,
         }
@@ -114,7 +118,9 @@ impl Failure {
                 Progress::Sent => Retry::IfIdempotent,
                 Progress::Responding => Retry::Never,
             },
-            Self::Client(_) | Self::Function(_) | Self::Node(_) => Retry::Never,
+            Self::Client(_) | Self::Unvalidated(_) | Self::Function(_) | Self::Node(_) => {
+                Retry::Never
+            }
         }
     }
 
@@ -124,6 +130,7 @@ impl Failure {
         match self {
             Self::Client(fault) => fault.status(),
             Self::Origin { fault, .. } => fault.status(),
+            Self::Unvalidated(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Function(fault) => fault.status(),
             Self::Node(fault) => fault.status(),
         }
@@ -134,9 +141,18 @@ impl Failure {
     pub const fn proxy_error(self) -> Option<ProxyError> {
         match self {
             Self::Client(fault) => fault.proxy_error(),
-            Self::Origin { fault, .. } => Some(fault.proxy_error()),
+            Self::Origin { fault, .. } | Self::Unvalidated(fault) => Some(fault.proxy_error()),
             Self::Function(fault) => Some(fault.proxy_error()),
             Self::Node(fault) => fault.proxy_error(),
+        }
+    }
+
+    /// What `Proxy-Status` says beside the error type (RFC 9209 2.1.5).
+    #[must_use]
+    pub const fn proxy_details(self) -> Option<&'static str> {
+        match self {
+            Self::Unvalidated(_) => Some("what is stored must be validated"),
+            Self::Client(_) | Self::Origin { .. } | Self::Function(_) | Self::Node(_) => None,
         }
     }
 
@@ -146,6 +162,7 @@ impl Failure {
         match self {
             Self::Client(fault) => fault.label(),
             Self::Origin { fault, .. } => fault.label(),
+            Self::Unvalidated(_) => "unvalidated",
             Self::Function(fault) => fault.label(),
             Self::Node(fault) => fault.label(),
         }
@@ -158,6 +175,9 @@ impl Failure {
         match self {
             Self::Client(fault) => fault.explanation(),
             Self::Origin { .. } => "the origin could not answer",
+            Self::Unvalidated(_) => {
+                "the origin could not answer, and what is stored must be validated"
+            }
             Self::Function(_) => "a function of this site failed",
             Self::Node(fault) => fault.explanation(),
         }
@@ -192,6 +212,7 @@ mod tests {
         let mut all: Vec<Failure> = Vec::new();
         all.extend(ClientFault::ALL.map(Failure::Client));
         all.extend(OriginFault::ALL.map(Failure::sent));
+        all.push(Failure::Unvalidated(OriginFault::ConnectionRefused));
         all.extend(FunctionFault::ALL.map(Failure::Function));
         all.extend(NodeFault::ALL.map(Failure::Node));
         all
@@ -230,6 +251,16 @@ mod tests {
         assert_eq!(Failure::sent(fault).retry(), Retry::IfIdempotent);
         assert_eq!(Failure::responding(fault).retry(), Retry::Never);
         assert_eq!(Failure::Node(NodeFault::Internal).retry(), Retry::Never);
+    }
+
+    #[test]
+    fn what_must_be_validated_and_cannot_is_504_with_the_reason_rfc_9111_5_2_2_2() {
+        for fault in OriginFault::ALL {
+            let failure = Failure::Unvalidated(fault);
+            assert_eq!(failure.status(), StatusCode::GATEWAY_TIMEOUT);
+            assert_eq!(failure.proxy_error(), Some(fault.proxy_error()));
+            assert!(failure.proxy_details().is_some());
+        }
     }
 
     #[test]

@@ -46,6 +46,27 @@ fn group(authority: &str, text: &str) -> PurgeScope {
 }
 
 #[test]
+fn a_response_without_a_head_fears_what_could_concern_it_and_nothing_else() {
+    let (hasher, purges) = kit(PURGE_RECORDS_MAX);
+    let key = Key::new(&hasher, target("a.example", "/a/b", None), &[]);
+    let rows = [
+        (uri("/a/c"), true),
+        (uri("/a/b"), false),
+        (prefix("/x"), true),
+        (prefix("/a"), false),
+        (PurgeScope::SurrogateKey(name("red")), false),
+        (group("b.example", "g"), false),
+        (PurgeScope::Everything, false),
+    ];
+    for (scope, expected) in rows {
+        let seen = purges.sequence();
+        assert!(purges.is_unpurged_since(&key, seen));
+        purges.purge(&scope, Hardness::Hard, at(1));
+        assert_eq!(purges.is_unpurged_since(&key, seen), expected, "{scope:?}");
+    }
+}
+
+#[test]
 fn each_scope_purges_what_it_names_and_nothing_else() {
     let entry = Entry {
         site: "shop",
