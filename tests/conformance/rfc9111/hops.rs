@@ -65,7 +65,6 @@ pub(crate) fn cases() -> Vec<Case> {
             ])
             .answer(200, STALE)
             .asked_without("keep-alive")
-            .asked_without("te")
             .asked_without("trailer"),
         case(
             "9111 2",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{Response, StatusCode};
 use verge_base::Permit;
@@ -253,8 +253,6 @@ impl FillJob {
             IF_NONE_MATCH,
             IF_MODIFIED_SINCE,
             IF_UNMODIFIED_SINCE,
-            // Trailers are not stored (RFC 9110 6.5.1).
-            TE,
         ] {
             head.fields.remove(name);
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::header::TRAILER;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
@@ -73,7 +74,9 @@ impl FillJob {
                 reason
             }
             Storage::Store(plan) => {
-                let withheld = withheld_fields(&parts.headers, &plan.directives);
+                let mut withheld = withheld_fields(&parts.headers, &plan.directives);
+                // Trailers reach those that read now, and are not stored.
+                withheld.extend(named_lines(&parts.headers, &TRAILER));
                 let start = FillStart {
                     response: head,
                     plan,
@@ -196,8 +199,15 @@ pub(super) fn withheld_fields(response: &HeaderMap, directives: &ResponseDirecti
         if withheld.iter().any(|(known, _)| known == name) {
             continue;
         }
-        let lines = response.get_all(name).iter();
-        withheld.extend(lines.map(|value| (name.clone(), value.clone())));
+        withheld.extend(named_lines(response, name));
     }
     withheld
+}
+
+fn named_lines<'a>(
+    response: &'a HeaderMap,
+    name: &'a HeaderName,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + 'a {
+    let lines = response.get_all(name).iter();
+    lines.map(move |value| (name.clone(), value.clone()))
 }
