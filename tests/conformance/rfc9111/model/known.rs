@@ -22,6 +22,9 @@ pub(super) enum Doubt {
     Head,
     /// It is an error, in whose place something stored may have answered (4.3.3).
     Error,
+    /// Its validation was answered with a full response that need not be stored: it is not
+    /// suitable any more (4.3.3).
+    Superseded,
 }
 
 /// On what grounds a stored response answers.

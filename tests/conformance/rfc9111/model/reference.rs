@@ -141,10 +141,16 @@ impl Reference {
         request: &Request,
         now: u64,
     ) -> bool {
-        let Some(mut known) = Known::stored(id, planned, request, now) else {
+        let (places, _) = self.selectable(request);
+        let stored = Known::stored(id, planned, request, now);
+        if stored.is_none_or(|known| known.doubt.is_some()) && planned.status < 500 {
+            for place in &places {
+                self.known[*place].doubt.get_or_insert(Doubt::Superseded);
+            }
+        }
+        let Some(mut known) = stored else {
             return false;
         };
-        let (places, _) = self.selectable(request);
         let answers = |place: &usize| self.known[*place].instead_of_error(request, now).is_ok();
         if planned.status >= 500 && places.iter().any(answers) {
             known.doubt = Some(Doubt::Error);
