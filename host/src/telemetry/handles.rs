@@ -5,116 +5,23 @@
 //! so that a reload does not set a counter back. Nothing here knows a
 //! metric's name.
 
+mod bounds;
+mod function;
+mod listener;
+mod origin;
+
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::StatusCode;
 
-use super::counters::{Bounds, Counters, Histogram, LabelledCounters, ShardCount};
+use super::counters::{Counters, Histogram, ShardCount};
 use verge_http::cache_status::{Forward, Outcome};
 
-use super::receipt::{CacheReceipt, OriginReceipt, Receipt, StartClass, TriggerReceipt};
-
-const fn us(micros: u64) -> Duration {
-    Duration::from_micros(micros)
-}
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// From a hit in memory to a slow origin.
-pub(super) const REQUEST_BOUNDS: Bounds = &[
-    us(10),
-    us(25),
-    us(50),
-    us(100),
-    us(250),
-    us(500),
-    ms(1),
-    ms(2),
-    ms(5),
-    ms(10),
-    ms(25),
-    ms(50),
-    ms(100),
-    ms(250),
-    ms(500),
-    ms(1000),
-    ms(2500),
-    ms(5000),
-    ms(10_000),
-    ms(30_000),
-    ms(60_000),
-];
-
-/// From a prepared instance to a compilation that should not have been there.
-pub(super) const FUNCTION_BOUNDS: Bounds = &[
-    us(1),
-    us(2),
-    us(5),
-    us(10),
-    us(15),
-    us(20),
-    us(30),
-    us(50),
-    us(100),
-    us(250),
-    us(500),
-    ms(1),
-    ms(2),
-    ms(5),
-    ms(10),
-    ms(25),
-    ms(50),
-    ms(100),
-    ms(250),
-    ms(1000),
-];
-
-/// From a lookup in memory to a tier that answers too late.
-pub(super) const LOOKUP_BOUNDS: Bounds = &[
-    us(1),
-    us(2),
-    us(5),
-    us(10),
-    us(25),
-    us(50),
-    us(100),
-    us(250),
-    us(500),
-    ms(1),
-    ms(2),
-    ms(5),
-    ms(10),
-    ms(20),
-    ms(50),
-    ms(100),
-    ms(1000),
-];
-
-/// From the same rack to a timeout.
-pub(super) const NETWORK_BOUNDS: Bounds = &[
-    us(50),
-    us(100),
-    us(250),
-    us(500),
-    ms(1),
-    ms(2),
-    ms(5),
-    ms(10),
-    ms(25),
-    ms(50),
-    ms(100),
-    ms(250),
-    ms(500),
-    ms(1000),
-    ms(2500),
-    ms(5000),
-    ms(10_000),
-    ms(30_000),
-    ms(60_000),
-];
+use super::receipt::{CacheReceipt, Receipt};
+pub(super) use bounds::{FUNCTION_BOUNDS, LOOKUP_BOUNDS, NETWORK_BOUNDS, REQUEST_BOUNDS};
+pub use function::FunctionMetrics;
+pub use listener::ListenerMetrics;
+pub use origin::OriginMetrics;
 
 /// Classes of status codes (RFC 9110 15); the last is for requests that got no head.
 pub(super) const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
@@ -244,207 +151,10 @@ impl RouteLabel {
     }
 }
 
-/// What a function counts, over all its versions.
-#[derive(Debug)]
-pub struct FunctionMetrics {
-    name: Arc<str>,
-    shards: ShardCount,
-    starts: [OnceLock<Histogram>; StartClass::ALL.len()],
-    pub(super) cpu: Histogram,
-    pub(super) outcomes: LabelledCounters<24>,
-}
-
-impl FunctionMetrics {
-    pub(super) fn new(name: Arc<str>, shards: ShardCount) -> Self {
-        Self {
-            name,
-            shards,
-            starts: std::array::from_fn(|_| OnceLock::new()),
-            cpu: Histogram::new(FUNCTION_BOUNDS, shards),
-            outcomes: LabelledCounters::new(shards),
-        }
-    }
-
-    /// The function's name in metrics and the access log.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Counts one call. Whoever ran the trigger calls this once, whether the
-    /// trigger belongs to a request or to a fill.
-    pub fn record(&self, receipt: &TriggerReceipt) {
-        self.outcomes.increment(receipt.outcome);
-        // A call that never got an instance says nothing about starts and CPU time.
-        let Some(class) = receipt.start_class else {
-            return;
-        };
-        if let Some(slot) = self.starts.get(class as usize) {
-            slot.get_or_init(|| Histogram::new(FUNCTION_BOUNDS, self.shards))
-                .observe(receipt.start);
-        }
-        self.cpu.observe(receipt.cpu);
-    }
-
-    /// The start times of every class that was seen, with its label.
-    pub(super) fn starts(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
-        let seen = StartClass::ALL.iter().zip(&self.starts);
-        seen.filter_map(|(class, slot)| slot.get().map(|histogram| (class.label(), histogram)))
-    }
-}
-
-/// What an origin counts.
-#[derive(Debug)]
-pub struct OriginMetrics {
-    name: Arc<str>,
-    pub(super) numbers: Counters<3>,
-    pub(super) connect: Histogram,
-    pub(super) tls: Histogram,
-    pub(super) first_byte: Histogram,
-    pub(super) failures: LabelledCounters<32>,
-}
-
-impl OriginMetrics {
-    pub(super) const ON_NEW: usize = 0;
-    pub(super) const ON_REUSED: usize = 1;
-    pub(super) const RETRIES: usize = 2;
-
-    pub(super) fn new(name: Arc<str>, shards: ShardCount) -> Self {
-        Self {
-            name,
-            numbers: Counters::new(shards),
-            connect: Histogram::new(NETWORK_BOUNDS, shards),
-            tls: Histogram::new(NETWORK_BOUNDS, shards),
-            first_byte: Histogram::new(NETWORK_BOUNDS, shards),
-            failures: LabelledCounters::new(shards),
-        }
-    }
-
-    /// The origin's name in metrics and the access log.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Counts one exchange. Whoever asked the origin calls this once, when the
-    /// response head is there or the exchange has failed.
-    pub fn record(&self, receipt: &OriginReceipt) {
-        let place = if receipt.reused {
-            Self::ON_REUSED
-        } else {
-            Self::ON_NEW
-        };
-        self.numbers.add(place, 1);
-        if receipt.retries > 0 {
-            self.numbers.add(Self::RETRIES, u64::from(receipt.retries));
-        }
-        let phases = [
-            (&self.connect, receipt.connect),
-            (&self.tls, receipt.tls),
-            (&self.first_byte, receipt.first_byte),
-        ];
-        for (histogram, phase) in phases {
-            if let Some(duration) = phase {
-                histogram.observe(duration);
-            }
-        }
-        if let Some(failure) = receipt.failure {
-            self.failures.increment(failure.label());
-        }
-    }
-
-    /// Counts a failure that came after the response head, in the body.
-    pub fn record_late_failure(&self, label: &'static str) {
-        self.failures.increment(label);
-    }
-}
-
-/// What a listener counts.
-#[derive(Debug)]
-pub struct ListenerMetrics {
-    name: Arc<str>,
-    pub(super) numbers: Counters<2>,
-    pub(super) handshakes: Histogram,
-    pub(super) resumptions: Histogram,
-    pub(super) ends: LabelledCounters<64>,
-}
-
-impl ListenerMetrics {
-    const OPENED: usize = 0;
-    const CLOSED: usize = 1;
-
-    pub(super) fn new(name: Arc<str>, shards: ShardCount) -> Self {
-        Self {
-            name,
-            numbers: Counters::new(shards),
-            handshakes: Histogram::new(NETWORK_BOUNDS, shards),
-            resumptions: Histogram::new(NETWORK_BOUNDS, shards),
-            ends: LabelledCounters::new(shards),
-        }
-    }
-
-    /// The listener's name, as `http`, `https`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Counts a new connection, open until [`ListenerMetrics::record_closed`].
-    pub fn record_opened(&self) {
-        self.numbers.add(Self::OPENED, 1);
-    }
-
-    /// Counts the end of a connection.
-    pub fn record_closed(&self) {
-        self.numbers.add(Self::CLOSED, 1);
-    }
-
-    /// Counts a completed TLS handshake.
-    pub fn record_handshake(&self, duration: Duration, resumed: bool) {
-        let histogram = if resumed {
-            &self.resumptions
-        } else {
-            &self.handshakes
-        };
-        histogram.observe(duration);
-    }
-
-    /// Counts why a connection ended, other than by the client's closing it:
-    /// the word of a failure, of a limit, or of an error that the protocol
-    /// library answered by itself.
-    pub fn record_end(&self, reason: &'static str) {
-        self.ends.increment(reason);
-    }
-
-    /// Connections accepted since the start.
-    #[must_use]
-    pub fn opened(&self) -> u64 {
-        self.numbers.sum(Self::OPENED)
-    }
-
-    /// Connections open now.
-    #[must_use]
-    pub fn open_now(&self) -> u64 {
-        // The closed ones are read first: whatever closed had opened before.
-        let closed = self.numbers.sum(Self::CLOSED);
-        self.opened().saturating_sub(closed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::receipt::StartClass;
     use super::*;
-
-    #[test]
-    fn connection_is_open_until_it_is_closed() {
-        let listener = ListenerMetrics::new("https".into(), ShardCount::for_workers(2));
-        listener.record_opened();
-        listener.record_opened();
-        listener.record_closed();
-        assert_eq!((listener.opened(), listener.open_now()), (2, 1));
-        listener.record_closed();
-        assert_eq!((listener.opened(), listener.open_now()), (2, 0));
-    }
 
     #[test]
     fn status_classes_are_those_of_rfc_9110_section_15() {

@@ -1,0 +1,56 @@
+//! What a function counts: starts by class, CPU time, outcomes.
+
+use std::sync::{Arc, OnceLock};
+
+use super::super::counters::{Histogram, LabelledCounters, ShardCount};
+use super::super::receipt::{StartClass, TriggerReceipt};
+use super::FUNCTION_BOUNDS;
+
+/// What a function counts, over all its versions.
+#[derive(Debug)]
+pub struct FunctionMetrics {
+    name: Arc<str>,
+    shards: ShardCount,
+    starts: [OnceLock<Histogram>; StartClass::ALL.len()],
+    pub(in crate::telemetry) cpu: Histogram,
+    pub(in crate::telemetry) outcomes: LabelledCounters<24>,
+}
+
+impl FunctionMetrics {
+    pub(in crate::telemetry) fn new(name: Arc<str>, shards: ShardCount) -> Self {
+        Self {
+            name,
+            shards,
+            starts: std::array::from_fn(|_| OnceLock::new()),
+            cpu: Histogram::new(FUNCTION_BOUNDS, shards),
+            outcomes: LabelledCounters::new(shards),
+        }
+    }
+
+    /// The function's name in metrics and the access log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts one call. Whoever ran the trigger calls this once, whether the
+    /// trigger belongs to a request or to a fill.
+    pub fn record(&self, receipt: &TriggerReceipt) {
+        self.outcomes.increment(receipt.outcome);
+        // A call that never got an instance says nothing about starts and CPU time.
+        let Some(class) = receipt.start_class else {
+            return;
+        };
+        if let Some(slot) = self.starts.get(class as usize) {
+            slot.get_or_init(|| Histogram::new(FUNCTION_BOUNDS, self.shards))
+                .observe(receipt.start);
+        }
+        self.cpu.observe(receipt.cpu);
+    }
+
+    /// The start times of every class that was seen, with its label.
+    pub(in crate::telemetry) fn starts(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        let seen = StartClass::ALL.iter().zip(&self.starts);
+        seen.filter_map(|(class, slot)| slot.get().map(|histogram| (class.label(), histogram)))
+    }
+}
