@@ -113,7 +113,7 @@ fn first(candidate: Candidate<'_>) -> Option<(SystemTime, ())> {
 struct Nobody;
 
 impl PurgeSink for Nobody {
-    fn apply(&self, _: &[u8]) -> Option<u64> {
+    fn apply(&self, _: &[u8], _: Duration) -> Option<u64> {
         Some(0)
     }
 

@@ -227,6 +227,22 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<Problem> {
             "cache.uncollapsible_for",
             old.cache.uncollapsible_for != new.cache.uncollapsible_for,
         ),
+        (
+            "cache.purge_records",
+            old.cache_limits.purge_records != new.cache_limits.purge_records,
+        ),
+        (
+            "cache.purge_skew",
+            old.cache_limits.purge_skew != new.cache_limits.purge_skew,
+        ),
+        (
+            "cache.refusals",
+            old.cache_limits.refusals != new.cache_limits.refusals,
+        ),
+        (
+            "cache.pieces",
+            old.cache_limits.pieces != new.cache_limits.pieces,
+        ),
         ("cache.disk", old.disk != new.disk),
     ];
     changed

@@ -11,6 +11,8 @@ mod purge {
     mod admin;
     mod arriving;
     mod explain;
+    mod explain_requests;
     mod kit;
+    mod metrics;
     mod scopes;
 }

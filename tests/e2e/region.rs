@@ -9,9 +9,11 @@
 )]
 
 mod region {
+    mod explain;
     mod kit;
     mod load;
     mod purges;
     mod responses;
     mod servers;
+    mod skew;
 }

@@ -18,6 +18,11 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same with further sections.
+    async fn start_with(sections: &str) -> Self {
         let origin = Origin::start(|request| async move {
             let value = match request.path() {
                 "/private" => "private",
@@ -32,7 +37,10 @@ impl Running {
         })
         .await;
         let place = Place::new();
-        let config = place.write("verge.toml", &on_free_ports(&node::route_to(&origin)));
+        let config = place.write(
+            "verge.toml",
+            &on_free_ports(&format!("{sections}{}", node::route_to(&origin))),
+        );
         let process = tokio::task::spawn_blocking(move || Process::serve(&config));
         Self {
             place,
@@ -129,6 +137,18 @@ async fn purge_takes_what_its_arguments_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_scopes_than_the_node_takes_at_once_are_sent_in_parts() {
+    let node = Running::start_with("[limits]\npurge_batch = 2\n").await;
+    let lines: String = (0..5).map(|n| format!("key k{n}\n")).collect();
+    let output = node.run("purge", &["--from", "-"], &lines).await;
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let expected: String = (0..5)
+        .map(|n| format!("purged key k{n} (hard)\n"))
+        .collect();
+    assert_eq!(told(&output), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn purge_tells_what_is_wrong_and_where() {
     let node = Running::start().await;
     node.store("/a").await;
@@ -192,13 +212,15 @@ async fn explain_tells_people_and_programs() {
     let text = told(&output);
     for line in [
         "HIT          What is stored answers.",
-        "             fresh (RFC 9111 4.2)",
+        "             fresh (RFC 9111 4.2), in memory; the client gets 200",
+        "request      GET http://shop.example/a",
         "route        /{*rest} -> origin app",
         "key          http://shop.example/a",
+        "stored       1 of 1, in memory, selected by this request",
         "  lifetime   1h 0m from max-age (RFC 9111 5.2.2.1)",
-        "  windows    stale-while-revalidate 1m 0s",
+        "  stale for  1m 0s while it is validated (stale-while-revalidate)",
         "  keys       big one, red",
-        "  tier       memory, 5 bytes",
+        "  content    5 bytes",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -1,5 +1,8 @@
 //! `/cache/explain`: what the cache has for a request, what would happen to
-//! the next one, and by which rule. It changes nothing and asks no origin.
+//! the next one, and by which rule. It changes nothing stored and asks no origin;
+//! functions run only if that is asked for.
+
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -26,6 +29,12 @@ pub struct ExplainRequest {
     /// Name and value of each field.
     #[serde(default)]
     pub fields: Vec<(String, String)>,
+    /// The client's address; this machine's own by default.
+    #[serde(default)]
+    pub client: Option<IpAddr>,
+    /// Whether functions in front of the cache are run, with all that they do.
+    #[serde(default)]
+    pub run_functions: bool,
 }
 
 /// What the cache makes of a request.
@@ -41,16 +50,45 @@ pub struct Explanation {
     pub route: String,
     /// What answers: `origin NAME`, `function NAME`, `redirect` or `static answer`.
     pub answered_by: String,
-    /// Functions in front of the cache, which were not run: they may change the key.
+    /// Functions in front of the cache.
     pub functions: Vec<String>,
+    /// What they did, if they were run: all that follows is about the request behind them.
+    pub run: Option<ExplainedRun>,
+    /// Requests that the route sends past the cache, as `field x-preview` or `cookie session`.
+    pub bypass: Vec<String>,
     /// What its response is found by.
     pub key: Option<ExplainedKey>,
     /// What would happen now.
     pub next: ExplainedNext,
-    /// All that is stored under the key.
+    /// How what is stored would be compressed for this client, if it is what answers.
+    pub coding: Option<ExplainedCoding>,
+    /// All that is stored under the key, in every tier.
     pub stored: Vec<ExplainedResponse>,
+    /// Parts of responses that are not stored whole.
+    pub parts: Vec<ExplainedPart>,
+    /// Tiers of which it cannot be told what they have.
+    pub unknown: Vec<ExplainedTier>,
+    /// The last purges that concern the URL, the latest first.
+    pub purges: Vec<ExplainedPurge>,
     /// Why nothing was stored the last time that the origin was asked in vain.
     pub last_refusal: Option<ExplainedRefusal>,
+}
+
+/// What functions in front of the cache did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRun {
+    /// `continued`, `answered` or `failed`.
+    pub outcome: String,
+    /// The status of their answer, or of their failure.
+    pub status: Option<u16>,
+    /// Fields of the request that they added, changed or removed.
+    pub changed_fields: Vec<String>,
+    /// The URL that they led the request to, if it is another one.
+    pub url: Option<String>,
+    /// The origin that they chose.
+    pub origin: Option<String>,
+    /// Names of the key parts that they declared.
+    pub key_parts: Vec<String>,
 }
 
 /// What a response is found by.
@@ -60,12 +98,14 @@ pub struct ExplainedKey {
     pub text: String,
     /// What tiers find it by, in hex.
     pub digest: String,
+    /// Parameters of the query that are no part of it.
+    pub dropped: Vec<String>,
 }
 
 /// What would happen to a request, and by which rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainedNext {
-    /// `hit`, `validate`, `miss`, `bypass`, `error` or `fixed`.
+    /// `hit`, `validate`, `miss`, `collapsed`, `bypass`, `answered`, `error` or `fixed`.
     pub outcome: String,
     /// The word of Cache-Status and the access log.
     pub reason: String,
@@ -73,6 +113,21 @@ pub struct ExplainedNext {
     pub section: String,
     /// The same in a sentence.
     pub what: String,
+    /// The tier that has what answers or is validated: `memory`, `disk`, `l2`.
+    pub tier: Option<String>,
+    /// The status that the client gets, where that is known.
+    pub status: Option<u16>,
+}
+
+/// How a response would be compressed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedCoding {
+    /// `br`, `zstd`, `gzip`, or `none`.
+    pub coding: String,
+    /// Why there is none, in the word of metrics.
+    pub reason: Option<String>,
+    /// The rule of that; empty where it is the node's own.
+    pub section: String,
 }
 
 /// One stored response.
@@ -82,7 +137,7 @@ pub struct ExplainedResponse {
     pub is_selected: bool,
     /// `fresh` or `stale`.
     pub state: String,
-    /// Where it is: `memory`.
+    /// Where it is: `memory`, `disk` or `l2`.
     pub tier: String,
     /// Its status.
     pub status: u16,
@@ -114,12 +169,52 @@ pub struct ExplainedResponse {
     pub site: Option<String>,
     /// The functions that had a part in it.
     pub made_by: Vec<String>,
-    /// `none` or `soft`.
+    /// `none`, `soft` or `hard`.
     pub purged: String,
     /// Bytes of content that are stored.
     pub content_bytes: u64,
     /// Whether only parts of the content are stored.
     pub is_incomplete: bool,
+}
+
+/// Stored parts of a response that is not stored whole; they are in memory only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExplainedPart {
+    /// `pieces` as clients asked for them, or `slices` of the route's size.
+    pub sort: String,
+    /// `fresh` or `stale`; of slices, `stale` if any is.
+    pub state: String,
+    /// First and last byte of each, as `0-99`.
+    pub ranges: Vec<String>,
+    /// Bytes of the whole, where that is known.
+    pub total_bytes: Option<u64>,
+    /// Bytes that are stored.
+    pub content_bytes: u64,
+    /// The ETag of the whole.
+    pub etag: Option<String>,
+}
+
+/// A tier of which it cannot be told what it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedTier {
+    /// `disk` or `l2`.
+    pub tier: String,
+    /// Why, in the word of metrics.
+    pub reason: String,
+}
+
+/// A purge that concerns a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedPurge {
+    /// `url`, `prefix`, `key`, `group`, `site`, `function`, `all`; `forgotten` for what is
+    /// remembered no more, and counts as a purge of everything before it.
+    pub scope: String,
+    /// `hard` or `soft`.
+    pub hardness: String,
+    /// How long ago.
+    pub seconds_ago: u64,
+    /// Its number on this node.
+    pub sequence: u64,
 }
 
 /// Why nothing was stored.
@@ -133,6 +228,9 @@ pub struct ExplainedRefusal {
     pub advice: String,
     /// How long ago.
     pub seconds_ago: u64,
+    /// How long ago a response was stored all the same, if one was: then the reason is of the
+    /// past.
+    pub superseded_seconds_ago: Option<u64>,
 }
 
 /// `GET /cache/explain?url=..&method=..`.
@@ -141,14 +239,14 @@ pub(super) async fn by_query(
     query: Result<Query<ByQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     match query {
-        Ok(Query(ByQuery { url, method })) => answer(
-            &source,
-            &ExplainRequest {
+        Ok(Query(ByQuery { url, method })) => {
+            let request = ExplainRequest {
                 url,
                 method,
-                fields: Vec::new(),
-            },
-        ),
+                ..ExplainRequest::default()
+            };
+            answer(&source, &request).await
+        }
         Err(_) => refusal(
             StatusCode::BAD_REQUEST,
             "the query does not say what to explain",
@@ -173,7 +271,7 @@ pub(super) async fn by_content(State(source): State<Source>, body: Body) -> Resp
         Err(refused) => return refused,
     };
     match serde_json::from_slice(&text) {
-        Ok(request) => answer(&source, &request),
+        Ok(request) => answer(&source, &request).await,
         Err(error) => refusal(
             StatusCode::BAD_REQUEST,
             &format!("the content is no request to explain: {error}"),
@@ -182,8 +280,8 @@ pub(super) async fn by_content(State(source): State<Source>, body: Body) -> Resp
     }
 }
 
-fn answer(source: &Source, request: &ExplainRequest) -> Response {
-    match source.explain(request) {
+async fn answer(source: &Source, request: &ExplainRequest) -> Response {
+    match source.explain(request).await {
         Ok(explanation) => json(StatusCode::OK, &explanation),
         Err(ScopeProblem { what, expected }) => {
             refusal(StatusCode::UNPROCESSABLE_ENTITY, &what, &expected)

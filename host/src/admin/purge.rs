@@ -11,11 +11,8 @@ use serde_json::{Map, Value};
 use super::content;
 use super::routes::{Source, json, refusal};
 
-/// Most scopes of one batch.
-pub const PURGE_BATCH_MAX: usize = 1_000;
-
 /// Most bytes of one batch.
-pub(super) const PURGE_BYTES_MAX: usize = 1 << 20;
+pub const PURGE_BYTES_MAX: usize = 1 << 20;
 
 /// One scope, as an operator names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +106,23 @@ pub(super) async fn purge(State(source): State<Source>, body: Body) -> Response 
         Ok(text) => text,
         Err(refused) => return refused,
     };
-    let items = match parse(&text) {
+    let most = source.purge_batch_max();
+    let items = match parse(&text, most) {
         Ok(items) => items,
-        Err(problem) => return refusal(StatusCode::BAD_REQUEST, &problem.what, &problem.expected),
+        Err(BatchRefused::Wrong(problem)) => {
+            return refusal(StatusCode::BAD_REQUEST, &problem.what, &problem.expected);
+        }
+        Err(BatchRefused::TooMany(items)) => {
+            source.metrics().record_limit("purge-batch");
+            return json(
+                StatusCode::BAD_REQUEST,
+                &BatchTooLarge {
+                    error: format!("`purge` has {items} scopes"),
+                    expected: format!("at most {most} (`limits.purge_batch`)"),
+                    most,
+                },
+            );
+        }
     };
     let results = items.into_iter().enumerate().map(|(index, item)| {
         let item = item.map_err(|(key, problem)| at(index, &key, problem))?;
@@ -161,25 +172,50 @@ fn problem(what: impl Into<String>, expected: impl Into<String>) -> ScopeProblem
     }
 }
 
-fn parse(text: &[u8]) -> Result<Vec<ParsedItem>, ScopeProblem> {
+/// Why none of a batch was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum BatchRefused {
+    /// It is not one.
+    Wrong(ScopeProblem),
+    /// It has so many scopes.
+    TooMany(usize),
+}
+
+impl From<ScopeProblem> for BatchRefused {
+    fn from(problem: ScopeProblem) -> Self {
+        Self::Wrong(problem)
+    }
+}
+
+/// The refusal of a batch that could be sent in parts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BatchTooLarge {
+    /// What is wrong.
+    pub error: String,
+    /// What would be right.
+    pub expected: String,
+    /// Most scopes of one batch.
+    pub most: usize,
+}
+
+fn parse(text: &[u8], most: usize) -> Result<Vec<ParsedItem>, BatchRefused> {
     let value: Value = serde_json::from_slice(text)
         .map_err(|error| problem(format!("the content is no JSON: {error}"), EXPECTED))?;
     let Value::Object(mut batch) = value else {
-        return Err(problem("the content is no JSON object", EXPECTED));
+        return Err(problem("the content is no JSON object", EXPECTED).into());
     };
     let soft = flag(&mut batch, "soft", false).map_err(|(_, problem)| problem)?;
     let Some(Value::Array(items)) = batch.remove("purge") else {
-        return Err(problem("there is no list `purge`", EXPECTED));
+        return Err(problem("there is no list `purge`", EXPECTED).into());
     };
     if let Some(unknown) = batch.keys().next() {
-        return Err(problem(format!("there is no key `{unknown}`"), EXPECTED));
+        return Err(problem(format!("there is no key `{unknown}`"), EXPECTED).into());
     }
     if items.is_empty() {
-        return Err(problem("`purge` is empty", EXPECTED));
+        return Err(problem("`purge` is empty", EXPECTED).into());
     }
-    if items.len() > PURGE_BATCH_MAX {
-        let what = format!("`purge` has {} items", items.len());
-        return Err(problem(what, format!("at most {PURGE_BATCH_MAX}")));
+    if items.len() > most {
+        return Err(BatchRefused::TooMany(items.len()));
     }
     Ok(items
         .into_iter()
@@ -278,11 +314,13 @@ impl PurgeScopeText {
 mod tests {
     use super::*;
 
+    const MOST: usize = 10;
+
     #[test]
     fn every_scope_is_read() {
         let text = br#"{"soft": true, "purge": [{"url": "u"}, {"prefix": "p", "soft": false}, {"key": "k"},
             {"group": "g", "origin": "o"}, {"site": "s"}, {"function": "f"}, {"all": true}]}"#;
-        let items: Vec<PurgeItem> = parse(text)
+        let items: Vec<PurgeItem> = parse(text, MOST)
             .unwrap()
             .into_iter()
             .map(Result::unwrap)
@@ -298,10 +336,9 @@ mod tests {
 
     #[test]
     fn a_wrong_batch_is_told() {
-        let many = format!(
-            "{{\"purge\": [{}]}}",
-            vec!["{}"; PURGE_BATCH_MAX + 1].join(",")
-        );
+        let many = format!("{{\"purge\": [{}]}}", vec!["{}"; MOST + 1].join(","));
+        let refused = parse(many.as_bytes(), MOST).unwrap_err();
+        assert_eq!(refused, BatchRefused::TooMany(MOST + 1));
         let rows = [
             ("", "the content is no JSON"),
             ("[]", "the content is no JSON object"),
@@ -313,10 +350,11 @@ mod tests {
                 "{\"purge\": [1], \"soft\": 1}",
                 "`soft` is neither true nor false",
             ),
-            (&many, "`purge` has 1001 items"),
         ];
         for (text, what) in rows {
-            let problem = parse(text.as_bytes()).unwrap_err();
+            let Err(BatchRefused::Wrong(problem)) = parse(text.as_bytes(), MOST) else {
+                panic!("{text} is read");
+            };
             assert!(problem.what.starts_with(what), "{text}: {problem:?}");
         }
     }
@@ -348,7 +386,7 @@ mod tests {
         ];
         for (text, key, what) in rows {
             let batch = format!("{{\"purge\": [{text}]}}");
-            let items = parse(batch.as_bytes()).unwrap();
+            let items = parse(batch.as_bytes(), MOST).unwrap();
             let (at, problem) = items[0].as_ref().unwrap_err();
             assert_eq!((at.as_str(), problem.what.as_str()), (key, what), "{text}");
         }

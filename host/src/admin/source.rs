@@ -10,8 +10,7 @@ use super::explain::{ExplainRequest, Explanation};
 use super::purge::{PurgeDone, PurgeItem, ScopeProblem};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
-/// The node, as the admin API sees it. Nothing here but [`reload`](Self::reload)
-/// and [`settle_purges`](Self::settle_purges) may wait for anything.
+/// The node, as the admin API sees it. What returns no future may not wait for anything.
 pub trait AdminSource: Send + Sync + 'static {
     /// Whether the node wants traffic.
     fn readiness(&self) -> Readiness;
@@ -31,14 +30,18 @@ pub trait AdminSource: Send + Sync + 'static {
     /// What is wrong with it, and what would be right.
     fn purge(&self, item: &PurgeItem) -> Result<PurgeDone, ScopeProblem>;
 
+    /// Most scopes of one batch of purges.
+    fn purge_batch_max(&self) -> usize;
+
     /// Returns once the purges so far would outlive a crash, or after a bounded time.
     fn settle_purges(&self) -> BoxFuture<'_, ()>;
 
-    /// What the cache makes of a request.
-    ///
-    /// # Errors
-    /// What is wrong with the request, and what would be right.
-    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ScopeProblem>;
+    /// What the cache makes of a request; tiers are asked, each for a bounded time. The error
+    /// is what is wrong with the request, and what would be right.
+    fn explain<'a>(
+        &'a self,
+        request: &'a ExplainRequest,
+    ) -> BoxFuture<'a, Result<Explanation, ScopeProblem>>;
 
     /// Reads configuration and functions anew. Calls at the same time may
     /// share one reload. The returned future is always run to its end.

@@ -12,10 +12,16 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminClient, NodeArguments};
-use crate::admin::purge::{PURGE_BATCH_MAX, PurgeReport, PurgeResult};
+use crate::admin::purge::{BatchTooLarge, PURGE_BYTES_MAX, PurgeReport, PurgeResult};
 
 /// Most bytes of a file of scopes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Most scopes that are sent at once, unless the node takes fewer.
+const BATCH_MAX: usize = 1_000;
+
+/// Most bytes of scopes that are sent at once; what stands around them takes less than the rest.
+const BATCH_BYTES_MAX: usize = PURGE_BYTES_MAX / 2;
 
 /// The exit code if no node could be asked.
 const NOT_ASKED: u8 = 2;
@@ -76,10 +82,20 @@ fn run(arguments: &PurgeArguments) -> Result<bool, String> {
     }
     let client = AdminClient::new(&arguments.node)?;
     let mut is_good = true;
-    for batch in scopes.chunks(PURGE_BATCH_MAX) {
+    let (mut rest, mut most) = (scopes.as_slice(), BATCH_MAX);
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(batch_len(rest, most));
         let items: Vec<&Value> = batch.iter().map(|(_, item)| item).collect();
         let content = json!({ "purge": items, "soft": arguments.soft });
         let answer = client.post("/purge", content.to_string().into_bytes())?;
+        if answer.status == StatusCode::BAD_REQUEST
+            && let Ok(told) = serde_json::from_slice::<BatchTooLarge>(&answer.content)
+            && (1..batch.len()).contains(&told.most)
+        {
+            // The node takes fewer at once, and has purged nothing of it.
+            most = told.most;
+            continue;
+        }
         let is_report = matches!(
             answer.status,
             StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY
@@ -90,8 +106,19 @@ fn run(arguments: &PurgeArguments) -> Result<bool, String> {
         };
         is_good &= report.failed == 0;
         print(batch, &report, arguments.json);
+        rest = later;
     }
     Ok(is_good)
+}
+
+/// How many of `scopes` go together: at most `most`, and not too many bytes; at least one.
+fn batch_len(scopes: &[(String, Value)], most: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fits = scopes.iter().take(most).take_while(|(_, item)| {
+        bytes = bytes.saturating_add(item.to_string().len() + 1);
+        bytes <= BATCH_BYTES_MAX
+    });
+    fits.count().max(1)
 }
 
 /// What to purge, each with the place where it was named.
@@ -187,6 +214,19 @@ fn print(batch: &[(String, Value)], report: &PurgeReport, is_json: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_are_bounded_in_number_and_bytes() {
+        let scopes = |count: usize, bytes: usize| {
+            vec![(String::new(), json!({ "key": "k".repeat(bytes) })); count]
+        };
+        assert_eq!(batch_len(&scopes(3, 10), 1_000), 3);
+        assert_eq!(batch_len(&scopes(1_001, 10), 1_000), 1_000);
+        assert_eq!(batch_len(&scopes(3, 10), 2), 2);
+        assert_eq!(batch_len(&scopes(10, 200 << 10), 1_000), 2);
+        // What is too large by itself is for the node to refuse.
+        assert_eq!(batch_len(&scopes(2, 2 << 20), 1_000), 1);
+    }
 
     #[test]
     fn lines_are_scopes() {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub compression: CompressionSettings,
     /// How long a collapsed request waits for the leader's head.
     pub collapse_wait: Duration,
+    /// How far behind what has arrived of a response a range may begin, in bytes, to wait for it.
+    pub range_ahead: u64,
 }
 
 impl Settings {
@@ -56,6 +58,7 @@ impl Settings {
             },
             compression: compression(config),
             collapse_wait: config.cache.collapse_wait,
+            range_ahead: config.cache_limits.range_ahead,
             name,
         })
     }

@@ -75,6 +75,7 @@ impl AdminSource for NodeSource {
                     .collect(),
                 swept_removed: cache.swept_removed,
                 swept_softened: cache.swept_softened,
+                pieces_dropped: cache.pieces_dropped,
             },
             disk: state.disk.as_ref().map(|disk| disk.stats().into()),
             limits: vec![
@@ -84,6 +85,18 @@ impl AdminSource for NodeSource {
                 LimitSample::from(&state.background_validations),
                 LimitSample::from(&state.compression.jobs),
                 LimitSample::from(state.foundation.engine.slots()),
+                LimitSample {
+                    name: "purge-records",
+                    in_use: cache.purge_records,
+                    limit: state.cache.settings().purge_records_max as u64,
+                    refused: cache.purge_records_forgotten,
+                },
+                LimitSample {
+                    name: "refusals",
+                    in_use: cache.refusals_kept,
+                    limit: state.cache.settings().refusals_max as u64,
+                    refused: cache.refusals_forgotten,
+                },
             ],
             pools: pools.collect(),
             access_log: state
@@ -130,12 +143,19 @@ impl AdminSource for NodeSource {
         purging::purge(&self.0, item)
     }
 
+    fn purge_batch_max(&self) -> usize {
+        self.0.generation.load().config.limits.purge_batch
+    }
+
     fn settle_purges(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.0.tiers.settle())
     }
 
-    fn explain(&self, request: &ExplainRequest) -> Result<Explanation, ScopeProblem> {
-        pipeline::explain(&self.0, request)
+    fn explain<'a>(
+        &'a self,
+        request: &'a ExplainRequest,
+    ) -> BoxFuture<'a, Result<Explanation, ScopeProblem>> {
+        Box::pin(pipeline::explain(&self.0, request))
     }
 
     fn reload(&self) -> BoxFuture<'_, crate::admin::ReloadReport> {

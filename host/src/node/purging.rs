@@ -19,9 +19,6 @@ const SWEEP_STEP: usize = 1_024;
 /// The pause between steps, so that a sweep never takes a core for itself.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 
-/// How often it is looked whether there is anything to sweep.
-const SWEEP_EVERY: Duration = Duration::from_millis(500);
-
 /// Purges what `item` names.
 ///
 /// # Errors
@@ -180,7 +177,7 @@ pub(super) async fn sweep(state: Arc<NodeState>) {
     loop {
         let swept = state.cache.sweep(&mut cursor, SWEEP_STEP);
         let pause = if swept.is_done {
-            SWEEP_EVERY
+            state.generation.load().config.cache_limits.purge_sweep
         } else {
             SWEEP_PAUSE
         };

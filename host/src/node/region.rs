@@ -2,6 +2,7 @@
 //! running [`Shared`], and purges between it and the cache.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use verge_base::{Clock, Random};
 use verge_cache::{Cache, Hardness, Purge, PurgeCause, PurgeId, PurgeScope};
@@ -12,7 +13,6 @@ use verge_shared::{
 
 use super::StartError;
 use crate::secrets::SecretText;
-use crate::telemetry::Metrics;
 
 /// Begins to share, if the configuration says so; waits for nothing of it.
 pub(super) fn start(
@@ -20,7 +20,6 @@ pub(super) fn start(
     clock: &Clock,
     random: &Random,
     cache: &Cache,
-    metrics: &Metrics,
 ) -> Result<Option<Arc<Shared>>, StartError> {
     let Some(redis) = &config.redis else {
         return Ok(None);
@@ -30,7 +29,6 @@ pub(super) fn start(
     let sink = Arc::new(CacheSink {
         cache: cache.clone(),
         clock: clock.clone(),
-        metrics: metrics.clone(),
     });
     let shared = Shared::start(settings, clock.clone(), random.clone(), sink);
     let shared = Arc::new(shared.map_err(|source| StartError::System {
@@ -51,17 +49,15 @@ pub(super) fn start(
 struct CacheSink {
     cache: Cache,
     clock: Clock,
-    metrics: Metrics,
 }
 
 impl PurgeSink for CacheSink {
-    fn apply(&self, purge: &[u8]) -> Option<u64> {
-        let purge = Purge::decode(purge).ok()?;
-        let number = self.cache.purge_remote(&purge);
-        // Clocks differ: what was asked for in our future came at once.
-        let lag = self.clock.wall().duration_since(purge.at);
-        self.metrics.record_purge_lag(lag.unwrap_or_default());
-        Some(number)
+    fn apply(&self, purge: &[u8], ago: Duration) -> Option<u64> {
+        let mut purge = Purge::decode(purge).ok()?;
+        // What it says is the time of the node that was asked; its clock may be wrong.
+        let at = self.clock.wall().checked_sub(ago);
+        purge.at = at.unwrap_or(SystemTime::UNIX_EPOCH);
+        Some(self.cache.purge_remote(&purge))
     }
 
     fn purge_everything_softly(&self) -> u64 {

@@ -129,7 +129,7 @@ fn build_state(
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
     let cache = Cache::new(cache_settings(config), clock.clone());
     let disk = tiers::disk(config, &clock, &cache)?;
-    let shared = region::start(config, &clock, &random, &cache, &metrics)?;
+    let shared = region::start(config, &clock, &random, &cache)?;
     Ok(Arc::new(NodeState {
         tiers: tiers::list(&clock, disk.as_ref(), shared.as_ref()),
         disk,
@@ -177,6 +177,10 @@ fn cache_settings(config: &Config) -> CacheSettings {
         max_object: config.cache.max_object,
         fill_window: config.cache.fill_window,
         uncollapsible_for: config.cache.uncollapsible_for,
+        pieces_max: config.cache_limits.pieces,
+        purge_records_max: config.cache_limits.purge_records,
+        purge_skew: config.cache_limits.purge_skew,
+        refusals_max: config.cache_limits.refusals,
         ..CacheSettings::default()
     }
 }

@@ -11,13 +11,14 @@ use http::{HeaderValue, Method, StatusCode};
 use verge_base::Random;
 use verge_http::failure::FunctionFault;
 use verge_http::multipart::Multipart;
-use verge_http::range::{self, ByteRange, RangeSelection};
+use verge_http::range::{self, ByteRange, RangeSelection, WholeReason};
 use verge_http::{Body, StoredBody, conditional};
 
 use super::answer::Answer;
 use super::conditions::{detach_content, remove_representation_fields};
 use super::head::TrustedHead;
 use super::parts_body::{ArrivingParts, HeldParts, PartBody};
+use crate::telemetry::Metrics;
 
 /// What ranges are settled by, beside request and answer.
 #[derive(Clone, Copy)]
@@ -27,6 +28,8 @@ pub(super) struct RangeFacts<'a> {
     pub(super) now: SystemTime,
     /// For boundaries.
     pub(super) random: &'a Random,
+    /// Counts what is over a limit.
+    pub(super) metrics: &'a Metrics,
 }
 
 /// The ranges that the client asked for; or, where a function replaced the content, none.
@@ -67,6 +70,7 @@ fn apply_range(head: &TrustedHead, answer: &mut Answer, facts: RangeFacts<'_>) {
     }
     let allowed = conditional::if_range_allows(&head.fields, &answer.fields, facts.now);
     match range::select_ranges(&head.method, &head.fields, allowed, total) {
+        RangeSelection::Whole(WholeReason::TooMany) => facts.metrics.record_limit("ranges"),
         RangeSelection::Whole(_) => {}
         RangeSelection::Single(part) => {
             answer

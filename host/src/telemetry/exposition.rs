@@ -2,6 +2,7 @@
 //! counter cannot be written as a gauge. Knows no metric's name.
 
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -91,6 +92,10 @@ impl GaugeText<'_> {
 
     pub(super) fn put_one(mut self, value: u64) -> fmt::Result {
         self.0.encode_gauge(&value)
+    }
+
+    pub(super) fn put_seconds(mut self, value: Duration) -> fmt::Result {
+        self.0.encode_gauge(&value.as_secs_f64())
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::StatusCode;
 
-use super::counters::{Counters, Histogram, ShardCount};
+use super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use verge_http::cache_status::{Forward, Outcome};
 
 use super::receipt::{CacheReceipt, Receipt};
@@ -61,6 +61,8 @@ pub struct SiteMetrics {
     pub(super) numbers: Counters<9>,
     /// By [`CACHE_RESULTS`]: requests, then bytes of responses.
     pub(super) cached: Counters<{ 2 * CACHE_RESULTS.len() }>,
+    /// Finished fills by outcome.
+    pub(super) fills: LabelledCounters<48>,
     /// By cache outcome; the last is for requests that did not ask the cache.
     /// Most sites see few outcomes, so each is built when it is first seen.
     durations: [OnceLock<Histogram>; Outcome::ALL.len() + 1],
@@ -79,6 +81,7 @@ impl SiteMetrics {
             shards,
             numbers: Counters::new(shards),
             cached: Counters::new(shards),
+            fills: LabelledCounters::new(shards),
             durations: std::array::from_fn(|_| OnceLock::new()),
         }
     }

@@ -70,8 +70,6 @@ struct Inner {
     collapsed_wait: Histogram,
     /// By [`CacheTier`].
     lookups: [Histogram; CacheTier::ALL.len()],
-    purge_lag: Histogram,
-    fills: LabelledCounters<48>,
     fill_duration: Histogram,
     /// One for each of [`TierName::ALL`].
     tiers: [TierMetrics; TierName::ALL.len()],
@@ -117,8 +115,6 @@ impl Metrics {
             limits: LabelledCounters::new(shards),
             collapsed_wait: Histogram::new(NETWORK_BOUNDS, shards),
             lookups: CacheTier::ALL.map(|_| Histogram::new(LOOKUP_BOUNDS, shards)),
-            purge_lag: Histogram::new(REQUEST_BOUNDS, shards),
-            fills: LabelledCounters::new(shards),
             fill_duration: Histogram::new(REQUEST_BOUNDS, shards),
             tiers: TierName::ALL.map(|_| TierMetrics {
                 lookups: LabelledCounters::new(shards),
@@ -187,11 +183,6 @@ impl Metrics {
         }
     }
 
-    /// Counts how late a purge of another node took effect here.
-    pub fn record_purge_lag(&self, lag: Duration) {
-        self.0.purge_lag.observe(lag);
-    }
-
     /// Counts a failure that belongs to no receipt, as one that ends a
     /// connection before there is a request.
     pub fn record_failure(&self, failure: Failure) {
@@ -200,9 +191,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a finished fill.
-    pub fn record_fill(&self, receipt: &FillReceipt) {
-        self.0.fills.increment(receipt.outcome);
+    /// Counts a finished fill of `site`.
+    pub fn record_fill(&self, site: &SiteMetrics, receipt: &FillReceipt) {
+        site.fills.increment(receipt.outcome);
         self.0.fill_duration.observe(receipt.total);
     }
 

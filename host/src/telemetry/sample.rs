@@ -55,6 +55,8 @@ pub struct CacheSample {
     pub swept_removed: u64,
     /// Purged responses that sweeps made stale since the start.
     pub swept_softened: u64,
+    /// Times that stored pieces gave way because there were too many, since the start.
+    pub pieces_dropped: u64,
 }
 
 /// The disk's levels and sums.

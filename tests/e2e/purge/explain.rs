@@ -1,19 +1,22 @@
 //! `/cache/explain`: what is stored, what would happen, and why not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 use verge_tests::origin::respond;
 use verge_tests::{Origin, TestNode, eventually, node};
 
 use super::kit::{HOST, get, post, purge, shop, store};
 
-async fn explain(node: &TestNode, path: &str, fields: Value) -> Value {
+pub(super) async fn explain(node: &TestNode, path: &str, fields: Value) -> Value {
     let request = json!({"url": format!("http://{HOST}{path}"), "fields": fields});
     let (status, told) = post(node, "/cache/explain", &request).await;
     assert_eq!(status, 200, "{told}");
     told
 }
 
-fn next(told: &Value) -> [&str; 3] {
+pub(super) fn next(told: &Value) -> [&str; 3] {
     ["outcome", "reason", "section"].map(|key| told["next"][key].as_str().unwrap())
 }
 
@@ -115,10 +118,79 @@ async fn why_something_is_not_cached_is_told() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_of_the_past_once_a_response_was_stored() {
+    let (origin, is_public) = changing().await;
+    let node = TestNode::start(&node::route_to(&origin)).await;
+    get(&node, HOST, "/a").await;
+    let mut told = Value::Null;
+    eventually("the refusal is told", async || {
+        told = explain(&node, "/a", json!([])).await["last_refusal"].clone();
+        !told.is_null()
+    })
+    .await;
+    assert_eq!(told["reason"], "private");
+    assert!(told["seconds_ago"].is_u64() && told["superseded_seconds_ago"].is_null());
+    is_public.store(true, Ordering::SeqCst);
+    store(&node, HOST, "/a").await;
+    let told = explain(&node, "/a", json!([])).await;
+    assert_eq!(next(&told)[0], "hit");
+    assert_eq!(told["last_refusal"]["reason"], "private");
+    assert!(
+        told["last_refusal"]["superseded_seconds_ago"].is_u64(),
+        "{told}"
+    );
+    // A new refusal counts again.
+    is_public.store(false, Ordering::SeqCst);
+    purge(&node, json!({"url": format!("http://{HOST}/a")}), false).await;
+    get(&node, HOST, "/a").await;
+    eventually("the new refusal is told", async || {
+        let told = explain(&node, "/a", json!([])).await;
+        told["last_refusal"]["superseded_seconds_ago"].is_null()
+    })
+    .await;
+}
+
+/// An origin whose answers are private until the flag is set.
+async fn changing() -> (Origin, Arc<AtomicBool>) {
+    let is_public = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_public);
+    let origin = Origin::start(move |_| {
+        let value = if asked.load(Ordering::SeqCst) {
+            "max-age=60"
+        } else {
+            "private"
+        };
+        async move { respond(200, &[("cache-control", value)], "x") }
+    })
+    .await;
+    (origin, is_public)
+}
+
+#[tokio::test]
+async fn refusals_are_remembered_up_to_their_limit() {
+    let (origin, _) = changing().await;
+    let toml = format!("[cache]\nrefusals = 2\n{}", node::route_to(&origin));
+    let node = TestNode::start(&toml).await;
+    for path in ["/a", "/b", "/c"] {
+        get(&node, HOST, path).await;
+    }
+    node.settles("verge_limit_hits_total{limit=\"refusals\"}", 1.0)
+        .await;
+    node.settles("verge_limit_places{limit=\"refusals\"}", 2.0)
+        .await;
+    assert!(explain(&node, "/a", json!([])).await["last_refusal"].is_null());
+    assert_eq!(
+        explain(&node, "/c", json!([])).await["last_refusal"]["reason"],
+        "private"
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_explained_says_what_would_be_right() {
     let (_origin, node) = shop().await;
     for request in [
         json!({"url": "/a"}),
+        json!({"url": "http://shop.example/a", "client": "127.0.0.1", "method": "TRACE"}),
         json!({"url": "http://shop.example/a", "method": "TRACE"}),
         json!({"url": "http://shop.example/a", "fields": [["host", "x"]]}),
         json!({"url": "http://shop.example/a", "fields": [["a b", "x"]]}),
@@ -127,8 +199,13 @@ async fn what_cannot_be_explained_says_what_would_be_right() {
         assert_eq!(status, 422, "{request}: {told}");
         assert!(told["error"].is_string() && told["expected"].is_string());
     }
-    let (status, _) = post(&node, "/cache/explain", &json!({"uri": "x"})).await;
-    assert_eq!(status, 400);
+    for wrong in [
+        json!({"uri": "x"}),
+        json!({"url": "http://a/", "client": "here"}),
+    ] {
+        let (status, _) = post(&node, "/cache/explain", &wrong).await;
+        assert_eq!(status, 400, "{wrong}");
+    }
     let by_query = "/cache/explain?url=http%3A%2F%2Fshop.example%2Fa";
     assert_eq!(node.ask_admin("GET", by_query).await.status, 200);
     assert_eq!(node.ask_admin("GET", "/cache/explain").await.status, 400);

@@ -117,7 +117,10 @@ async fn what_happened_is_counted_where_it_belongs() {
             4.0,
         ),
         ("verge_cache_entries".into(), 2.0),
-        ("verge_cache_fills_total{outcome=\"stored\"}".into(), 2.0),
+        (
+            format!("verge_cache_fills_total{{{site},outcome=\"stored\"}}"),
+            2.0,
+        ),
         ("verge_panics_total".into(), 0.0),
         ("verge_connections_total{listener=\"http\"}".into(), 1.0),
         ("verge_open_connections{listener=\"http\"}".into(), 1.0),

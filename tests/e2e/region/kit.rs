@@ -31,6 +31,11 @@ impl Versions {
         Self { origin, version }
     }
 
+    /// The version that the origin answers with.
+    pub(super) fn number(&self) -> usize {
+        self.version.load(Ordering::SeqCst)
+    }
+
     /// From now on the origin answers with another version.
     pub(super) fn advance(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);

@@ -22,7 +22,7 @@ async fn purge_on_one_node_is_a_purge_on_all() {
         assert_eq!(get(node, "/b").await.text(), "/b v1");
     }
     assert!(there.metric("verge_purge_stream_applied_total").await >= 1.0);
-    assert!(there.metric("verge_purge_lag_seconds_count").await >= 1.0);
+    assert!(there.metric("verge_cache_purge_lag_seconds_count").await >= 1.0);
 }
 
 #[tokio::test]

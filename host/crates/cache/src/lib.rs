@@ -23,6 +23,7 @@ mod cache;
 mod collapse;
 mod derived;
 pub mod disk;
+mod explain;
 mod fields;
 mod key;
 pub mod partial;
@@ -47,11 +48,13 @@ pub use collapse::{
     Released, Seeker, SentAt, Waiter,
 };
 pub use derived::{Derive, DerivePlan, Derived, DerivedContent, DerivedWriter};
+pub use explain::Kept;
 pub use fields::{listed_tags, validation_fields};
 pub use key::{Key, KeyHasher, KeyPart, Target};
 pub use purge::{
     Hardness, PREFIX_SEGMENTS_MAX, PURGE_RECORDS_MAX, PURGE_WIRE_MAX, Purge, PurgeCause, PurgeId,
-    PurgeScope, PurgeTarget, Purged, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind, WireInvalid,
+    PurgeScope, PurgeSeen, PurgeTarget, Purged, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind,
+    WireInvalid,
 };
 pub use refusals::{LastRefusal, NotStored, REFUSALS_MAX};
 pub use response::{ResponseHead, StoredHead, StoredResponse};

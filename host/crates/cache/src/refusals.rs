@@ -12,7 +12,7 @@ use verge_http::Failure;
 use crate::key::{Key, PrecomputedHash};
 use crate::policy::RefuseReason;
 
-/// Most keys of which the last refusal is remembered.
+/// Keys of which the last refusal is remembered, by default.
 pub const REFUSALS_MAX: usize = 4_096;
 
 /// Why nothing was stored the last time.
@@ -31,11 +31,15 @@ pub struct LastRefusal {
     pub reason: NotStored,
     /// When.
     pub at: Instant,
+    /// When a response for the key was stored after that, if one was: the reason is of the past.
+    pub superseded: Option<Instant>,
 }
 
 /// See the module.
-#[derive(Default)]
-pub(crate) struct Refusals(Mutex<Known>);
+pub(crate) struct Refusals {
+    max: usize,
+    known: Mutex<Known>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -43,30 +47,59 @@ struct Known {
     by_key: HashMap<u64, (u64, LastRefusal), PrecomputedHash>,
     order: VecDeque<(u64, u64)>,
     next: u64,
+    forgotten: u64,
 }
 
 impl Refusals {
-    pub(crate) fn note(&self, key: &Key, refusal: LastRefusal) {
+    /// Remembers the last refusal of at most `max` keys.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn note(&self, key: &Key, reason: NotStored, at: Instant) {
         let hash = key.hash_value();
-        let mut known = self.0.lock();
+        let refusal = LastRefusal {
+            reason,
+            at,
+            superseded: None,
+        };
+        let mut known = self.known.lock();
         let number = known.next;
         known.next += 1;
         known.by_key.insert(hash, (number, refusal));
         known.order.push_back((hash, number));
-        while known.order.len() > REFUSALS_MAX {
+        while known.order.len() > self.max {
             let Some((oldest, number)) = known.order.pop_front() else {
                 break;
             };
             // It may have been noted again since.
             if known.by_key.get(&oldest).is_some_and(|(n, _)| *n == number) {
                 known.by_key.remove(&oldest);
+                known.forgotten += 1;
             }
         }
     }
 
+    /// A response for `key` was stored: what was refused before is of the past.
+    pub(crate) fn supersede(&self, key: &Key, at: Instant) {
+        let mut known = self.known.lock();
+        if let Some((_, last)) = known.by_key.get_mut(&key.hash_value()) {
+            last.superseded.get_or_insert(at);
+        }
+    }
+
     pub(crate) fn last(&self, key: &Key) -> Option<LastRefusal> {
-        let known = self.0.lock();
+        let known = self.known.lock();
         known.by_key.get(&key.hash_value()).map(|(_, last)| *last)
+    }
+
+    /// Keys that are remembered, and how many were forgotten for others.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let known = self.known.lock();
+        (known.by_key.len() as u64, known.forgotten)
     }
 }
 
@@ -75,27 +108,60 @@ mod tests {
     use super::*;
     use crate::testkit::kit;
 
+    const MAX: usize = 16;
+
     #[test]
     fn the_last_reason_of_each_key_is_kept_and_the_oldest_goes() {
         let kit = kit();
-        let refusals = Refusals::default();
-        let refusal = |reason| LastRefusal {
-            reason: NotStored::Refused(reason),
-            at: kit.clock.now(),
+        let refusals = Refusals::new(MAX);
+        let now = kit.clock.now();
+        let note = |n: usize, reason| {
+            refusals.note(&kit.key(&format!("/{n}")), NotStored::Refused(reason), now);
         };
-        let key = |n: usize| kit.key(&format!("/{n}"));
-        refusals.note(&key(0), refusal(RefuseReason::NoStore));
-        refusals.note(&key(0), refusal(RefuseReason::Private));
-        let last = refusals.last(&key(0));
-        assert_eq!(last, Some(refusal(RefuseReason::Private)));
-        for n in 1..REFUSALS_MAX {
-            refusals.note(&key(n), refusal(RefuseReason::NoStore));
+        let last = |n: usize| {
+            let last = refusals.last(&kit.key(&format!("/{n}")));
+            last.map(|last| last.reason)
+        };
+        note(0, RefuseReason::NoStore);
+        note(0, RefuseReason::Private);
+        assert_eq!(last(0), Some(NotStored::Refused(RefuseReason::Private)));
+        for n in 1..MAX {
+            note(n, RefuseReason::NoStore);
         }
         // The first note of key 0 has gone, the second has not.
-        assert!(refusals.last(&key(0)).is_some());
-        refusals.note(&key(REFUSALS_MAX), refusal(RefuseReason::NoStore));
-        assert_eq!(refusals.last(&key(0)), None);
-        assert!(refusals.last(&key(1)).is_some());
-        assert_eq!(refusals.0.lock().by_key.len(), REFUSALS_MAX);
+        assert!(last(0).is_some());
+        assert_eq!(refusals.counts(), (MAX as u64, 0));
+        note(MAX, RefuseReason::NoStore);
+        assert_eq!(last(0), None);
+        assert!(last(1).is_some());
+        assert_eq!(refusals.counts(), (MAX as u64, 1));
+    }
+
+    #[test]
+    fn what_is_stored_later_supersedes_a_refusal_until_the_next_one() {
+        let kit = kit();
+        let refusals = Refusals::new(MAX);
+        let key = kit.key("/a");
+        let reason = NotStored::Refused(RefuseReason::Private);
+        let now = kit.clock.now();
+        refusals.supersede(&key, now);
+        assert_eq!(refusals.last(&key), None);
+        refusals.note(&key, reason, now);
+        let later = now + std::time::Duration::from_secs(1);
+        refusals.supersede(&key, later);
+        refusals.supersede(&key, later + std::time::Duration::from_secs(1));
+        let last = refusals.last(&key).expect("a refusal");
+        assert_eq!((last.at, last.superseded), (now, Some(later)));
+        refusals.note(&key, reason, later);
+        assert_eq!(refusals.last(&key).and_then(|last| last.superseded), None);
+    }
+
+    #[test]
+    fn none_are_remembered_where_none_may_be() {
+        let kit = kit();
+        let refusals = Refusals::new(0);
+        let reason = NotStored::Refused(RefuseReason::Private);
+        refusals.note(&kit.key("/a"), reason, kit.clock.now());
+        assert_eq!(refusals.last(&kit.key("/a")), None);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::partial::PIECES_MAX;
+use crate::purge::PURGE_RECORDS_MAX;
+use crate::refusals::REFUSALS_MAX;
 use crate::segment::SEGMENT_BYTES;
 use crate::store::MemorySettings;
 
@@ -30,6 +33,17 @@ pub struct CacheSettings {
     pub uncollapsible_for: Duration,
     /// Most keys that are marked so at once.
     pub uncollapsible_max: usize,
+    /// Most separate pieces of one incomplete response; a piece that would be one more takes
+    /// the place of the others.
+    pub pieces_max: usize,
+    /// Most purges that are remembered one by one; what was asked for before one that is
+    /// forgotten counts as purged.
+    pub purge_records_max: usize,
+    /// By how much clocks of nodes may differ: what is kept with a wall time and was asked for up
+    /// to so long after the purge of another node counts as older than the purge.
+    pub purge_skew: Duration,
+    /// Most keys of which it is remembered why nothing was stored.
+    pub refusals_max: usize,
 }
 
 /// Smallest fill window: two segments on each side of the furthest reader.
@@ -56,6 +70,10 @@ impl CacheSettings {
             fill_window: 512 * 1024,
             uncollapsible_for: Duration::from_secs(10),
             uncollapsible_max: 16_384,
+            pieces_max: PIECES_MAX,
+            purge_records_max: PURGE_RECORDS_MAX,
+            purge_skew: Duration::from_secs(1),
+            refusals_max: REFUSALS_MAX,
         }
         .effective()
     }

@@ -19,6 +19,7 @@ pub(crate) struct Stats {
     refusals: Refusals,
     swept_removed: AtomicU64,
     swept_softened: AtomicU64,
+    pieces_dropped: AtomicU64,
 }
 
 /// By the place of the reason in [`RefuseReason::ALL`], which is their order.
@@ -70,6 +71,17 @@ pub struct CacheStats {
     pub swept_removed: u64,
     /// Stored responses that sweeps found to be purged softly, since the start.
     pub swept_softened: u64,
+    /// Times that stored pieces of a response gave way to a new one because they were too many or
+    /// too large together, since the start.
+    pub pieces_dropped: u64,
+    /// Keys of which it is remembered why nothing was stored.
+    pub refusals_kept: u64,
+    /// Those that were forgotten for others, since the start.
+    pub refusals_forgotten: u64,
+    /// Purges that are remembered one by one.
+    pub purge_records: u64,
+    /// Those that were forgotten, and count as purges of everything older, since the start.
+    pub purge_records_forgotten: u64,
 }
 
 impl Stats {
@@ -117,6 +129,10 @@ impl Stats {
             .fetch_add(swept.softened, Ordering::Relaxed);
     }
 
+    pub(crate) fn dropped_pieces(&self) {
+        self.pieces_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counters; what others count is left at 0.
     pub(crate) fn snapshot(&self) -> CacheStats {
         let purges_by_scope = std::array::from_fn(|kind| self.purges.get(kind).map_or(0, load));
@@ -132,6 +148,7 @@ impl Stats {
             purges_by_scope,
             swept_removed: load(&self.swept_removed),
             swept_softened: load(&self.swept_softened),
+            pieces_dropped: load(&self.pieces_dropped),
             ..CacheStats::default()
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use crate::cache_limits::CacheLimits;
 use crate::compression::Compression;
 use crate::disk::Disk;
 use crate::function::{Function, Secret};
@@ -65,6 +66,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// `[cache]`
     pub cache: Cache,
+    /// `[cache]`: what is remembered of purges, refusals and parts.
+    pub cache_limits: CacheLimits,
     /// `[compression]`
     pub compression: Compression,
     /// `[cache]`: which fields of responses are for caches.
@@ -234,6 +237,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let table = root.table("cache");
     let disk = Disk::read(&table.table("disk"));
     let cache = read_cache(&table);
+    let cache_limits = CacheLimits::read(&table);
     let cache_fields = CacheFields::read(&table);
     let policy = Policy::read(&table, &Policy::default());
     drop(table);
@@ -285,6 +289,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         log,
         certificates,
         cache,
+        cache_limits,
         compression,
         cache_fields,
         redis,

@@ -6,6 +6,7 @@
 //! crate of Verge.
 
 mod addresses;
+mod cache_limits;
 mod compression;
 mod config;
 mod disk;
@@ -29,6 +30,7 @@ mod table;
 mod units;
 mod walk;
 
+pub use cache_limits::CacheLimits;
 pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use disk::Disk;

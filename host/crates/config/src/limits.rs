@@ -30,6 +30,9 @@ section! {
         pub interim_responses: usize = 8, Count(0..=100);
         /// Bytes of those; 0B to 1MiB, default 16KiB.
         pub interim_bytes: usize = 16 << 10, Size(0..=1 << 20);
+        /// Scopes of one request to purge; 1 to 100000, default 1000. A request with more is
+        /// refused as a whole.
+        pub purge_batch: usize = 1_000, Count(1..=100_000);
         /// Requests on one HTTP/1.1 connection, and streams in all on one of HTTP/2;
         /// 1 to 1000000000, default 10000. Then the connection is closed in good order.
         pub requests_per_connection: u64 = 10_000, Count(1..=1_000_000_000);

@@ -118,6 +118,18 @@ impl Shared {
         self.parts.l2.load(key, pick).await
     }
 
+    /// What `read` makes of each variant that is stored for the key; for operators.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub async fn list<T>(
+        &self,
+        key: &[u8; 32],
+        read: impl FnMut(Candidate<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, LookupOutcome> {
+        self.parts.l2.list(key, read).await
+    }
+
     /// Queues a response to be saved; drops it, and counts that, if there is no room. Never
     /// waits.
     pub fn save(&self, response: SavedResponse) -> Saved {

@@ -1,7 +1,7 @@
 //! The region's stored responses as a tier of the cache: records in, records out.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -12,7 +12,7 @@ use verge_cache::StoredResponse;
 use verge_cache::policy::Freshness;
 use verge_cache::record::{self, ReadAt, RecordError, Recorded, Walls};
 use verge_cache::tier::{
-    Dropped, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
+    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
 };
 use verge_http::{Body, StoredBody};
 
@@ -38,10 +38,10 @@ impl L2Tier {
     async fn find(&self, key: &TierKey, request: &HeaderMap) -> TierAnswer {
         let mut answers_none = false;
         let pick = |candidate: Candidate<'_>| {
-            let recorded = self.read(&candidate)?;
+            let (sent, recorded) = self.read(&candidate)?;
             if recorded.head.is_selected_by(request) {
                 // Of several that answer, the latest (RFC 9111 4).
-                Some((recorded.sent_wall, recorded))
+                Some((sent, recorded))
             } else {
                 answers_none = true;
                 None
@@ -57,19 +57,28 @@ impl L2Tier {
         }
     }
 
+    async fn heads(&self, key: &TierKey) -> Listed {
+        let read = |candidate: Candidate<'_>| {
+            let (_, recorded) = self.read(&candidate)?;
+            Some(recorded.with_sequence(candidate.sequence))
+        };
+        let listed = self.shared.list(key.digest(), read).await;
+        listed.map_err(LookupOutcome::label)
+    }
+
     /// The head, aged by the clock of who wrote it, or by ours if that makes it older: clocks
-    /// that differ make nothing fresher than it is (RFC 9111 4.2.3).
-    fn read(&self, candidate: &Candidate<'_>) -> Option<Recorded> {
+    /// that differ make nothing fresher than it is (RFC 9111 4.2.3). And when it was asked for,
+    /// by our own clock.
+    fn read(&self, candidate: &Candidate<'_>) -> Option<(SystemTime, Recorded)> {
         let at = ReadAt {
             now: self.walls.clock().now(),
             wall: self.walls.now().max(candidate.writer_wall),
             tolerance: Duration::ZERO,
         };
-        let mut recorded = record::decode(candidate.record, at).ok()?;
-        // By our own clock, which is what purges that were told by time go by.
-        let sent = candidate.writer_wall.duration_since(recorded.sent_wall);
-        recorded.sent_wall = self.walls.now().checked_sub(sent.unwrap_or_default())?;
-        (recorded.content_length == candidate.content_length).then_some(recorded)
+        let recorded = record::decode(candidate.record, at).ok()?;
+        let ago = candidate.writer_wall.duration_since(recorded.sent_wall?);
+        let sent = self.walls.now().checked_sub(ago.unwrap_or_default())?;
+        (recorded.content_length == candidate.content_length).then_some((sent, recorded))
     }
 }
 
@@ -144,6 +153,10 @@ impl Tier for L2Tier {
 
     fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer> {
         Box::pin(self.find(key, request))
+    }
+
+    fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed> {
+        Box::pin(self.heads(key))
     }
 
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {

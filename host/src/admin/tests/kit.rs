@@ -83,6 +83,10 @@ impl AdminSource for FakeNode {
         }
     }
 
+    fn purge_batch_max(&self) -> usize {
+        3
+    }
+
     fn settle_purges(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
@@ -102,11 +106,15 @@ impl AdminSource for FakeNode {
         }
     }
 
-    fn explain(&self, _request: &ExplainRequest) -> Result<Explanation, ScopeProblem> {
-        Err(ScopeProblem {
+    fn explain<'a>(
+        &'a self,
+        _request: &'a ExplainRequest,
+    ) -> BoxFuture<'a, Result<Explanation, ScopeProblem>> {
+        let problem = ScopeProblem {
             what: "no site".to_owned(),
             expected: "a URL".to_owned(),
-        })
+        };
+        Box::pin(std::future::ready(Err(problem)))
     }
 
     fn reload(&self) -> BoxFuture<'_, ReloadReport> {
@@ -195,7 +203,12 @@ impl Admin {
         }
     }
 
-    pub(super) async fn request(&self, method: &str, path: &str, authorization: Option<&str>) -> Answer {
+    pub(super) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> Answer {
         let authorization = authorization.map(|value| format!("Authorization: {value}\r\n"));
         let authorization = authorization.unwrap_or_default();
         let head = format!(

@@ -48,6 +48,7 @@ pub(super) fn validate(
     let mut job = FillJob::in_background(routed, head, &viewed.marks, Arc::clone(stored));
     job.detach(place);
     let (node, id) = (Arc::clone(node), routed.id);
+    let site = Arc::clone(&routed.site);
     let guard = node.drain.guard();
     let begun = node.clock.now();
     tokio::spawn(async move {
@@ -60,13 +61,16 @@ pub(super) fn validate(
             FillOutcome::Stale { .. } => ("failed", None),
             FillOutcome::Failed(failure) => ("failed", Some(failure)),
         };
-        node.telemetry.metrics().record_fill(&FillReceipt {
-            id,
-            total: node.clock.now().saturating_duration_since(begun),
-            received_bytes: 0,
-            outcome: word,
-            failure,
-        });
+        node.telemetry.metrics().record_fill(
+            &site.metrics,
+            &FillReceipt {
+                id,
+                total: node.clock.now().saturating_duration_since(begun),
+                received_bytes: 0,
+                outcome: word,
+                failure,
+            },
+        );
         drop(guard);
     });
 }

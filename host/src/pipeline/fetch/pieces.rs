@@ -32,10 +32,6 @@ use super::{Search, join, pass, slices, stale};
 use crate::route::RangePolicy;
 use crate::telemetry::{CacheReceipt, Receipt};
 
-/// How far behind what has arrived a range may begin, in bytes, to wait for a fetch of the
-/// whole that is under way; what lies further is asked for by itself.
-const RANGE_AHEAD: u64 = 1024 * 1024;
-
 /// The answer from pieces that are stored, if they hold what is asked for and are fresh.
 pub(super) fn look_up(
     routed: &Routed,
@@ -249,7 +245,8 @@ fn is_soon_there(
         (RangeSpec::Suffix(length), Some(total)) => Some(total.saturating_sub(length)),
         (RangeSpec::Suffix(_), None) => None,
     };
-    first.is_some_and(|first| first <= flight.reach.saturating_add(RANGE_AHEAD))
+    let ahead = routed.generation.settings.range_ahead;
+    first.is_some_and(|first| first <= flight.reach.saturating_add(ahead))
 }
 
 /// A search for a part, collapsed with others for the very same part.

@@ -134,6 +134,7 @@ impl FillJob {
             .as_ref()
             .map(|receipt| Arc::clone(&receipt.origin));
         let (place, lease) = (self.place.take(), self.lease.take());
+        let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
@@ -149,13 +150,16 @@ impl FillJob {
             {
                 origin.record_late_failure(failure.label());
             }
-            node.telemetry.metrics().record_fill(&FillReceipt {
-                id,
-                total: node.clock.now().saturating_duration_since(begun),
-                received_bytes: pumped.bytes,
-                outcome: pumped.outcome,
-                failure: pumped.failure,
-            });
+            node.telemetry.metrics().record_fill(
+                &site.metrics,
+                &FillReceipt {
+                    id,
+                    total: node.clock.now().saturating_duration_since(begun),
+                    received_bytes: pumped.bytes,
+                    outcome: pumped.outcome,
+                    failure: pumped.failure,
+                },
+            );
             drop((guard, place));
         });
     }

@@ -100,6 +100,7 @@ impl FillJob {
         } = filling;
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
         let place = self.place.take();
+        let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
@@ -107,13 +108,16 @@ impl FillJob {
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
             }
-            node.telemetry.metrics().record_fill(&FillReceipt {
-                id,
-                total: node.clock.now().saturating_duration_since(begun),
-                received_bytes: pumped.bytes,
-                outcome: pumped.outcome,
-                failure: pumped.failure,
-            });
+            node.telemetry.metrics().record_fill(
+                &site.metrics,
+                &FillReceipt {
+                    id,
+                    total: node.clock.now().saturating_duration_since(begun),
+                    received_bytes: pumped.bytes,
+                    outcome: pumped.outcome,
+                    failure: pumped.failure,
+                },
+            );
             drop((guard, place));
         });
         FromTier { head, reader, tier }

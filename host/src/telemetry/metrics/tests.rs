@@ -339,17 +339,23 @@ fn every_kind_of_thing_at_once_is_still_valid_text() {
     for failure in ClientFault::ALL.map(Failure::Client) {
         metrics.record_failure(failure);
     }
-    metrics.record_fill(&FillReceipt {
-        id: RequestId::new(&Random::seeded(1)),
-        total: Duration::from_secs(1),
-        received_bytes: 1,
-        outcome: "stored",
-        failure: None,
-    });
+    metrics.record_fill(
+        &metrics.site("shop"),
+        &FillReceipt {
+            id: RequestId::new(&Random::seeded(1)),
+            total: Duration::from_secs(1),
+            received_bytes: 1,
+            outcome: "stored",
+            failure: None,
+        },
+    );
     metrics.record_panic();
     let text = Text::read(&metrics.encode(Sample::default()));
     assert_eq!(text.get("verge_panics_total"), 1.0);
-    assert_eq!(text.get("verge_cache_fills_total{outcome=\"stored\"}"), 1.0);
+    assert_eq!(
+        text.get("verge_cache_fills_total{site=\"shop\",outcome=\"stored\"}"),
+        1.0
+    );
     assert_eq!(
         text.get("verge_requests_total{site=\"a\\\"b\\\\c\\nd\",class=\"2xx\"}"),
         9.0

@@ -268,7 +268,10 @@ impl FillWriter {
             inner.note_not_stored(self.lead.key(), NotStored::Refused(RefuseReason::Purged));
             return Finished::Passed(RefuseReason::Purged);
         };
-        inner.stats.stored();
+        inner.note_stored(self.lead.key());
+        if let FillTarget::Whole(key) | FillTarget::Piece { whole: key, .. } = &self.target {
+            inner.note_superseded(key);
+        }
         if self.is_shared {
             self.lead.unmark();
         }
@@ -317,7 +320,7 @@ impl FillWriter {
             .keep_piece(&place, &self.head, self.fill.segments())
             .is_some()
         {
-            inner.stats.stored();
+            inner.note_stored(whole);
         }
     }
 

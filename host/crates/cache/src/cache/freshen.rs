@@ -139,7 +139,7 @@ impl Inner {
             self.store.remove_response(key, stored);
             self.drop_others(key, &freshened, newer);
         }
-        self.stats.stored();
+        self.note_stored(key);
         Updated::Stored(freshened)
     }
 

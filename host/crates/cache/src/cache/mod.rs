@@ -25,7 +25,7 @@ use crate::key::{Key, KeyHasher, KeyPart, Target};
 use crate::policy::{HeadFreshening, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
 use crate::record::Walls;
-use crate::refusals::{LastRefusal, NotStored, Refusals};
+use crate::refusals::Refusals;
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
@@ -48,13 +48,13 @@ pub(crate) struct Inner {
     pub(crate) settings: CacheSettings,
     pub(crate) clock: Clock,
     /// The wall times of purges.
-    walls: Walls,
+    pub(crate) walls: Walls,
     pub(crate) hasher: KeyHasher,
     pub(crate) ledger: Ledger,
     pub(crate) store: Box<dyn Store>,
     pub(crate) purges: Purges,
     listeners: Listeners,
-    refusals: Refusals,
+    pub(crate) refusals: Refusals,
     journal: Journal,
     /// The name of this node in the names of purges.
     node_id: u64,
@@ -93,13 +93,13 @@ impl Cache {
         Self(Arc::new(Inner {
             walls: Walls::new(clock.clone()),
             clock,
-            purges: Purges::new(hasher.clone()),
+            purges: Purges::new(hasher.clone(), settings.purge_records_max),
             node_id: hasher.hash(b"node"),
             hasher,
             ledger: Ledger::new(settings.memory),
             store: Box::new(store),
             listeners: Listeners::default(),
-            refusals: Refusals::default(),
+            refusals: Refusals::new(settings.refusals_max),
             journal: Journal::default(),
             flights: Flights::new(FlightsSettings {
                 marked_for: settings.uncollapsible_for,
@@ -248,21 +248,6 @@ impl Cache {
         self.0.judged(key, || self.0.store.peek(key, fields))
     }
 
-    /// All that is stored under `key` and not purged.
-    #[must_use]
-    pub fn stored(&self, key: &Key) -> Vec<Arc<StoredResponse>> {
-        let mut stored = self.0.store.variants(key);
-        stored.retain(|response| !self.0.is_purged(key, response));
-        stored
-    }
-
-    /// Why nothing was stored the last time that the origin was asked for `key`
-    /// in vain, if that is still remembered.
-    #[must_use]
-    pub fn last_refusal(&self, key: &Key) -> Option<LastRefusal> {
-        self.0.refusals.last(key)
-    }
-
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &CacheSettings {
@@ -273,7 +258,13 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         let usage = self.0.store.usage();
+        let (refusals_kept, refusals_forgotten) = self.0.refusals.counts();
+        let (purge_records, purge_records_forgotten) = self.0.purges.counts();
         CacheStats {
+            refusals_kept,
+            refusals_forgotten,
+            purge_records,
+            purge_records_forgotten,
             entries: usage.entries,
             evictions: usage.evictions,
             bytes: self.0.ledger.used(),
@@ -349,15 +340,6 @@ impl Inner {
         }
         self.stats.ledger_refused();
         None
-    }
-
-    /// Nothing is stored under `key` for now, for this reason.
-    pub(crate) fn note_not_stored(&self, key: &Key, reason: NotStored) {
-        if let NotStored::Refused(reason) = reason {
-            self.stats.refused(reason);
-        }
-        let at = self.clock.now();
-        self.refusals.note(key, LastRefusal { reason, at });
     }
 
     pub(crate) fn sent_at(&self) -> SentAt {

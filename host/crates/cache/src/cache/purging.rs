@@ -56,10 +56,12 @@ impl Cache {
     }
 
     /// Purges what another node, or a log, tells of: from now on, and for what
-    /// is stored elsewhere as from [`Purge::at`]. Listeners do not hear of it.
+    /// is kept on disk as from [`Purge::at`], by this node's clock and give or take
+    /// [`crate::CacheSettings::purge_skew`]. Listeners do not hear of it.
     /// Returns the purge's number on this node.
     pub fn purge_remote(&self, purge: &Purge) -> u64 {
-        let number = self.0.take(&purge.scope, purge.hardness, purge.at);
+        let skew = self.0.settings.purge_skew;
+        let number = self.0.take(&purge.scope, purge.hardness, purge.at, skew);
         self.journal(purge, number);
         number
     }
@@ -162,7 +164,7 @@ impl Cache {
 
     fn purge_for(&self, scope: PurgeScope, hardness: Hardness, cause: PurgeCause) -> Purge {
         let at = self.0.walls.now();
-        let number = self.0.take(&scope, hardness, at);
+        let number = self.0.take(&scope, hardness, at, Duration::ZERO);
         self.tell(scope, hardness, cause, at, number)
     }
 
@@ -191,9 +193,9 @@ impl Cache {
 }
 
 impl Inner {
-    /// Takes a purge, and returns its number.
-    fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
-        let number = self.purges.purge(scope, hardness, at);
+    /// Takes a purge whose time may be off by `skew`, and returns its number.
+    fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime, skew: Duration) -> u64 {
+        let number = self.purges.purge_within(scope, hardness, at, skew);
         if let (PurgeScope::Uri(target), Hardness::Hard) = (scope, hardness) {
             // So that the bytes come free at once, and the record may be forgotten.
             self.store
@@ -205,7 +207,7 @@ impl Inner {
 
     /// Whether a stored response is gone; a soft purge makes it stale here.
     /// Looks at purges only if there was one since the last look.
-    pub(super) fn is_purged(&self, key: &Key, response: &StoredResponse) -> bool {
+    pub(crate) fn is_purged(&self, key: &Key, response: &StoredResponse) -> bool {
         let seen = response.checked();
         if seen >= self.purges.sequence() {
             return false;
@@ -253,24 +255,37 @@ impl Inner {
     }
 
     /// The head of what was kept elsewhere, unless it was purged since it was
-    /// asked for, by number or by time; a soft purge ends its lifetime.
-    pub(crate) fn unpurged(&self, key: &Key, recorded: Recorded) -> Option<StoredHead> {
-        let mut head = recorded.head;
-        let by_number = self.decide_arriving(key, Some(&head), head.sequence());
-        let subject = Subject {
-            key,
-            head: Some(&head),
-            is_stored: false,
-        };
-        let by_time = self.purges.decide_since(subject, recorded.sent_wall);
-        for purged in [by_number, by_time.purged] {
+    /// asked for; a soft purge ends its lifetime.
+    pub(crate) fn unpurged(&self, key: &Key, mut recorded: Recorded) -> Option<StoredHead> {
+        let purged = self.judge_recorded(key, &mut recorded);
+        (purged != Purged::Hard).then_some(recorded.head)
+    }
+
+    /// Whether what was kept elsewhere was purged since it was asked for: by number, and, where it
+    /// has one, by time. A soft purge ends its lifetime.
+    pub(crate) fn judge_recorded(&self, key: &Key, recorded: &mut Recorded) -> Purged {
+        let head = &mut recorded.head;
+        let by_number = self.decide_arriving(key, Some(head), head.sequence());
+        let by_time = recorded.sent_wall.map_or(Purged::No, |sent_wall| {
+            let subject = Subject {
+                key,
+                head: Some(head),
+                is_stored: false,
+            };
+            self.purges.decide_since(subject, sent_wall).purged
+        });
+        let mut found = Purged::No;
+        for purged in [by_number, by_time] {
             match purged {
-                Purged::Hard => return None,
-                Purged::Soft(at) => head.end_lifetime(self.age_at(&head, at)),
+                Purged::Hard => return Purged::Hard,
+                Purged::Soft(at) => {
+                    head.end_lifetime(self.age_at(head, at));
+                    found = purged;
+                }
                 Purged::No => {}
             }
         }
-        Some(head)
+        found
     }
 
     /// Notes on `response` what was found, and returns whether it is gone.

@@ -125,6 +125,17 @@ impl Index {
         found
     }
 
+    /// The same, and no use is noted.
+    pub(super) fn places(&self, digest: &[u8; 32]) -> SmallVec<[(Place, Arc<File>); 1]> {
+        let known = self.places.get(digest).into_iter().flatten();
+        known
+            .filter_map(|place| {
+                let segment = self.segments.get(&place.segment)?;
+                Some((*place, Arc::clone(&segment.file)))
+            })
+            .collect()
+    }
+
     /// Whether there is a record of the URI whose digest begins so.
     pub(super) fn knows_uri(&self, uri: u64) -> bool {
         self.uris.contains_key(&uri)

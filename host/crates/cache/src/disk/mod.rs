@@ -14,6 +14,7 @@ mod folder;
 mod format;
 mod health;
 mod index;
+mod listing;
 mod pool;
 mod purge_log;
 mod queue;
@@ -39,7 +40,7 @@ use verge_http::Body;
 use crate::record::{ReadAt, Walls};
 use crate::response::StoredResponse;
 use crate::tier::{
-    Dropped, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
+    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
 };
 use body::DiskBody;
 use folder::{Folder, FolderError, remove_all};
@@ -310,6 +311,10 @@ impl Tier for DiskTier {
 
     fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer> {
         Box::pin(self.look(key, request))
+    }
+
+    fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed> {
+        Box::pin(self.heads(key))
     }
 
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {

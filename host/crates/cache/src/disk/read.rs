@@ -90,6 +90,17 @@ pub(super) fn load(wanted: &Wanted) -> (Loaded, Unusable) {
     }
 }
 
+/// The heads of all records that can be read.
+pub(super) fn heads(wanted: &Wanted) -> io::Result<Vec<Recorded>> {
+    let mut heads = Vec::new();
+    for (place, file) in &wanted.places {
+        if let Ok((recorded, _)) = front(wanted, *place, file)? {
+            heads.push(recorded);
+        }
+    }
+    Ok(heads)
+}
+
 type Front = Result<(Recorded, Content), RecordError>;
 
 /// Header, head and table of a record.

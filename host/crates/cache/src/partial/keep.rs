@@ -134,7 +134,7 @@ impl Cache {
 }
 
 impl Inner {
-    fn incomplete_key(&self, key: &Key) -> Key {
+    pub(crate) fn incomplete_key(&self, key: &Key) -> Key {
         key.with_part(&self.hasher, INCOMPLETE, b"")
     }
 
@@ -204,10 +204,16 @@ impl Inner {
         if let Some(stored) = stored
             && let Some(pieces) = stored.pieces()
             && is_combined(stored.head(), pieces.total(), head, total, &self.clock)
-            && let Some((pieces, combined)) = pieces.combined(stored.segments(), range, &content)
-            && content_length(&combined) <= self.settings.max_object
         {
-            return (pieces, combined.into());
+            let most = self.settings.pieces_max;
+            match pieces.combined(stored.segments(), range, &content, most) {
+                Some((pieces, combined))
+                    if content_length(&combined) <= self.settings.max_object =>
+                {
+                    return (pieces, combined.into());
+                }
+                Some(_) | None => self.stats.dropped_pieces(),
+            }
         }
         (Pieces::of(range, total), content)
     }

@@ -6,7 +6,7 @@ use verge_http::range::ByteRange;
 
 use super::extents::Extents;
 
-/// Most separate pieces of one incomplete response.
+/// Separate pieces of one incomplete response, by default.
 pub const PIECES_MAX: usize = 64;
 
 /// Most segments of one incomplete response; what is fetched in crumbs is not
@@ -59,12 +59,13 @@ impl Pieces {
 
     /// Adds the piece `range` with the content `added` to the content `held` of
     /// these pieces. Where both have bytes, the added ones are taken. `None` if
-    /// that made too many pieces or segments.
+    /// that made more than `most` pieces, or too many segments.
     pub(crate) fn combined(
         &self,
         held: &[Bytes],
         range: ByteRange,
         added: &[Bytes],
+        most: usize,
     ) -> Option<(Self, Vec<Bytes>)> {
         let mut content = Vec::with_capacity(held.len().saturating_add(added.len()));
         cut(held, 0, self.extents.rank(range.first), &mut content);
@@ -73,7 +74,7 @@ impl Pieces {
         cut(held, behind, u64::MAX, &mut content);
         let mut extents = self.extents.clone();
         extents.insert(range);
-        let fits = extents.ranges().len() <= PIECES_MAX && content.len() <= PIECE_SEGMENTS_MAX;
+        let fits = extents.ranges().len() <= most && content.len() <= PIECE_SEGMENTS_MAX;
         let total = self.total;
         fits.then_some((Self { extents, total }, content))
     }
@@ -118,7 +119,7 @@ mod tests {
                 let new = content(range, piece);
                 stored = Some(match stored {
                     None => (Pieces::of(range, Some(SIZE)), new),
-                    Some((pieces, held)) => pieces.combined(&held, range, &new).expect("few"),
+                    Some((pieces, held)) => pieces.combined(&held, range, &new, PIECES_MAX).expect("few"),
                 });
             }
             let (pieces, held) = stored.expect("one at least");
@@ -144,9 +145,15 @@ mod tests {
         let mut held = content(one(0), 1);
         for at in 1..PIECES_MAX as u64 {
             let added = content(one(at), 1);
-            (pieces, held) = pieces.combined(&held, one(at), &added).expect("few");
+            (pieces, held) = pieces
+                .combined(&held, one(at), &added, PIECES_MAX)
+                .expect("few");
         }
         let more = one(PIECES_MAX as u64);
-        assert!(pieces.combined(&held, more, &content(more, 1)).is_none());
+        assert!(
+            pieces
+                .combined(&held, more, &content(more, 1), PIECES_MAX)
+                .is_none()
+        );
     }
 }

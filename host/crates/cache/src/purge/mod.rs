@@ -9,6 +9,7 @@
 //!
 //! Nothing here speaks to other nodes: [`Purge::encode`] is what travels.
 
+mod marks;
 mod records;
 mod scope;
 mod wire;
@@ -16,7 +17,7 @@ mod wire;
 use std::fmt;
 use std::time::SystemTime;
 
-pub use records::PURGE_RECORDS_MAX;
+pub use records::{PURGE_RECORDS_MAX, PurgeSeen};
 pub(crate) use records::{Purges, Subject, Verdict};
 pub use scope::{
     PREFIX_SEGMENTS_MAX, PurgeScope, PurgeTarget, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind,

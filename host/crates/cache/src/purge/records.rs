@@ -6,20 +6,20 @@
 //! and counts as if it had been about everything older, so that forgetting
 //! never lets a purged response back.
 
-use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 
+use super::marks::{Last, Mark, Records};
 use super::scope::{PREFIX_SEGMENTS_MAX, PurgeScope, ScopeKind};
 use super::wire::millis;
 use super::{Hardness, Purged};
-use crate::key::{Key, KeyHasher, PrecomputedHash, Target};
+use crate::key::{Key, KeyHasher, Target};
 use crate::response::StoredHead;
 
-/// Most purges that are remembered one by one.
+/// Purges that are remembered one by one, by default.
 pub const PURGE_RECORDS_MAX: usize = 65_536;
 
 /// See the module.
@@ -31,34 +31,17 @@ pub(crate) struct Purges {
     records_max: usize,
 }
 
-#[derive(Default)]
-struct Records {
-    /// By [`ScopeKind::index`], what was purged by the hash of its scope. Two
-    /// scopes of one hash purge each other, which costs a fetch and nothing else.
-    tables: [HashMap<u64, Last, PrecomputedHash>; ScopeKind::ALL.len()],
-    /// The same in order, so that the oldest can be forgotten.
-    order: VecDeque<(ScopeKind, u64, u64)>,
-    /// What was forgotten of hard purges of one URI: they took all that has no
-    /// declared parts out of the store at once.
-    uri_floor: Last,
-    /// All else that was forgotten.
-    floor: Last,
-    /// The last purge by what a response's head shows.
-    last_by_head: u64,
-}
-
-/// The last purges of one scope.
-#[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    hard: Mark,
-    soft: Mark,
-}
-
-/// One purge: its number, 0 for none, and its time in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    number: u64,
-    at: u64,
+/// One purge that concerns a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurgeSeen {
+    /// What kind of scope; `None` for what is remembered only as a floor.
+    pub scope: Option<ScopeKind>,
+    /// What became of what it concerned.
+    pub hardness: Hardness,
+    /// Its number on this node.
+    pub number: u64,
+    /// When it was, by this node's wall clock; in milliseconds.
+    pub at: SystemTime,
 }
 
 /// The response that is asked about.
@@ -79,11 +62,8 @@ pub(crate) struct Verdict {
 }
 
 impl Purges {
-    pub(crate) fn new(hasher: KeyHasher) -> Self {
-        Self::with_records_max(hasher, PURGE_RECORDS_MAX)
-    }
-
-    pub(crate) fn with_records_max(hasher: KeyHasher, records_max: usize) -> Self {
+    /// Remembers at most `records_max` purges one by one.
+    pub(crate) fn new(hasher: KeyHasher, records_max: usize) -> Self {
         Self {
             sequence: AtomicU64::new(0),
             hasher,
@@ -97,21 +77,38 @@ impl Purges {
         self.sequence.load(Ordering::Acquire)
     }
 
-    /// Purges `scope`, as if at `at`, and returns the purge's number.
-    pub(crate) fn purge(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
+    /// Purges `scope`, as if at `at`, and returns the purge's number. The time of another node's
+    /// purge may be off by as much as `skew`.
+    pub(crate) fn purge_within(
+        &self,
+        scope: &PurgeScope,
+        hardness: Hardness,
+        at: SystemTime,
+        skew: Duration,
+    ) -> u64 {
         let hash = self.scope_hash(scope);
-        self.purge_hash(scope.kind(), hash, hardness, at)
+        let at = millis(at);
+        let until = at.saturating_add(u64::try_from(skew.as_millis()).unwrap_or(u64::MAX));
+        self.purge_hash(scope.kind(), hash, hardness, (at, until))
     }
 
-    /// The same for the URI of `key`, without a scope.
+    /// The same for the URI of `key`, without a scope, by this node's clock.
     pub(crate) fn purge_uri(&self, key: &Key, hardness: Hardness, at: SystemTime) -> u64 {
-        self.purge_hash(ScopeKind::Uri, key.uri_hash(), hardness, at)
+        let at = millis(at);
+        self.purge_hash(ScopeKind::Uri, key.uri_hash(), hardness, (at, at))
     }
 
-    fn purge_hash(&self, kind: ScopeKind, hash: u64, hardness: Hardness, at: SystemTime) -> u64 {
+    fn purge_hash(
+        &self,
+        kind: ScopeKind,
+        hash: u64,
+        hardness: Hardness,
+        (at, until): (u64, u64),
+    ) -> u64 {
         let mut records = self.records.write();
         let number = self.sequence.load(Ordering::Relaxed).saturating_add(1);
-        records.add(kind, hash, hardness, at, number);
+        let mark = Mark { number, at, until };
+        records.add(kind, hash, hardness, mark);
         records.forget(self.records_max);
         // Published after the record stands: whoever sees the number finds the record.
         self.sequence.store(number, Ordering::Release);
@@ -136,7 +133,13 @@ impl Purges {
     ) {
         let hash = self.scope_hash(scope);
         let mut records = self.records.write();
-        records.add(scope.kind(), hash, hardness, at, number);
+        let at = millis(at);
+        let mark = Mark {
+            number,
+            at,
+            until: at,
+        };
+        records.add(scope.kind(), hash, hardness, mark);
         records.forget(self.records_max);
         self.sequence.fetch_max(number, Ordering::AcqRel);
     }
@@ -159,16 +162,16 @@ impl Purges {
     }
 
     /// What was purged at `since` or later and concerns `subject`: for what was
-    /// stored elsewhere, with a time and no number.
+    /// stored elsewhere, with a time and no number. Times of other nodes count with their skew.
     pub(crate) fn decide_since(&self, subject: Subject<'_>, since: SystemTime) -> Verdict {
         let since = millis(since);
-        self.decide_by(subject, |mark| mark.number > 0 && mark.at >= since)
+        self.decide_by(subject, |mark| mark.number > 0 && mark.until >= since)
     }
 
     fn decide_by(&self, subject: Subject<'_>, counts: impl Fn(&Mark) -> bool) -> Verdict {
         let (mut is_hard, mut soft_at) = (false, None::<u64>);
         let records = self.records.read();
-        self.each_record(&records, subject, |last| {
+        self.each_record(&records, subject, |_, last| {
             is_hard |= counts(&last.hard);
             if counts(&last.soft) {
                 soft_at = Some(soft_at.map_or(last.soft.at, |at| at.min(last.soft.at)));
@@ -186,20 +189,51 @@ impl Purges {
         }
     }
 
+    /// Every purge that is remembered and concerns `subject`, the last of each scope; of what is
+    /// stored, only those that came later than `seen`.
+    pub(crate) fn concerning(&self, subject: Subject<'_>, seen: u64) -> Vec<PurgeSeen> {
+        let mut found = Vec::new();
+        let records = self.records.read();
+        self.each_record(&records, subject, |scope, last| {
+            for (hardness, mark) in [(Hardness::Hard, last.hard), (Hardness::Soft, last.soft)] {
+                if mark.number > seen {
+                    found.push(PurgeSeen {
+                        scope,
+                        hardness,
+                        number: mark.number,
+                        at: time(mark.at),
+                    });
+                }
+            }
+        });
+        found
+    }
+
+    /// Purges that are remembered one by one, and how many were forgotten.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let records = self.records.read();
+        (records.order.len() as u64, records.forgotten)
+    }
+
     /// Shows every record that concerns `subject`: a bounded number of lookups.
-    fn each_record(&self, records: &Records, subject: Subject<'_>, mut see: impl FnMut(&Last)) {
+    fn each_record(
+        &self,
+        records: &Records,
+        subject: Subject<'_>,
+        mut see: impl FnMut(Option<ScopeKind>, &Last),
+    ) {
         let Subject {
             key,
             head,
             is_stored,
         } = subject;
-        see(&records.floor);
+        see(None, &records.floor);
         if !is_stored || key.has_parts() {
-            see(&records.uri_floor);
+            see(None, &records.uri_floor);
         }
         let mut look = |kind: ScopeKind, hash: u64| {
             if let Some(last) = records.tables.get(kind.index()).and_then(|t| t.get(&hash)) {
-                see(last);
+                see(Some(kind), last);
             }
         };
         look(ScopeKind::Everything, 0);
@@ -276,87 +310,6 @@ impl Purges {
                 see(hasher.clone().finish());
             }
         }
-    }
-}
-
-impl Records {
-    fn has(&self, kind: ScopeKind) -> bool {
-        self.tables
-            .get(kind.index())
-            .is_some_and(|table| !table.is_empty())
-    }
-
-    fn add(&mut self, kind: ScopeKind, hash: u64, hardness: Hardness, at: SystemTime, number: u64) {
-        let mark = Mark {
-            number,
-            at: millis(at),
-        };
-        if let Some(table) = self.tables.get_mut(kind.index()) {
-            table.entry(hash).or_default().set(hardness, mark);
-        }
-        if kind.is_shown_by_head() {
-            self.last_by_head = self.last_by_head.max(number);
-        }
-        self.order.push_back((kind, hash, number));
-    }
-
-    /// Forgets the oldest records above `max`.
-    fn forget(&mut self, max: usize) {
-        while self.order.len() > max {
-            let Some((kind, hash, number)) = self.order.pop_front() else {
-                return;
-            };
-            let Some(table) = self.tables.get_mut(kind.index()) else {
-                return;
-            };
-            // A scope that was purged again is still told of by a later place in the order.
-            let Some(last) = table.get(&hash).copied() else {
-                continue;
-            };
-            if last.number() != number {
-                continue;
-            }
-            table.remove(&hash);
-            if kind == ScopeKind::Uri {
-                self.uri_floor.raise(Last {
-                    soft: Mark::default(),
-                    ..last
-                });
-                self.floor.raise(Last {
-                    hard: Mark::default(),
-                    ..last
-                });
-            } else {
-                self.floor.raise(last);
-            }
-        }
-    }
-}
-
-impl Last {
-    fn set(&mut self, hardness: Hardness, mark: Mark) {
-        match hardness {
-            Hardness::Hard => self.hard.raise(mark),
-            Hardness::Soft => self.soft.raise(mark),
-        }
-    }
-
-    fn number(&self) -> u64 {
-        self.hard.number.max(self.soft.number)
-    }
-
-    fn raise(&mut self, other: Self) {
-        self.hard.raise(other.hard);
-        self.soft.raise(other.soft);
-    }
-}
-
-impl Mark {
-    /// The later of the two by number and by time, each for itself: a purge of
-    /// another node may come late.
-    fn raise(&mut self, other: Self) {
-        self.number = self.number.max(other.number);
-        self.at = self.at.max(other.at);
     }
 }
 

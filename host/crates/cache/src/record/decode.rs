@@ -118,7 +118,7 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
     Ok(Recorded {
         head,
         content_length,
-        sent_wall,
+        sent_wall: Some(sent_wall),
     })
 }
 

@@ -49,8 +49,9 @@ pub struct Recorded {
     pub head: StoredHead,
     /// Bytes of its content.
     pub content_length: u64,
-    /// When its origin request was sent, for comparing with purges by wall time.
-    pub sent_wall: SystemTime,
+    /// When its origin request was sent, for comparing with purges by wall time; `None` where
+    /// its sequence alone tells, because it was worked out without any node's clock.
+    pub sent_wall: Option<SystemTime>,
 }
 
 /// Why a record is not used.

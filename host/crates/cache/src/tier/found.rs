@@ -26,10 +26,12 @@ pub struct Admitted {
 pub type Restored = Result<Arc<StoredResponse>, Unusable>;
 
 impl Recorded {
-    /// The same, as of the purge `sequence` of this node.
+    /// The same, as of the purge `sequence` of this node, which says what was purged since more
+    /// exactly than any clock.
     #[must_use]
     pub fn with_sequence(mut self, sequence: u64) -> Self {
         self.head.sequence = sequence;
+        self.sent_wall = None;
         self
     }
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use verge_base::Clock;
 
-use super::{Saved, Tier, TierAnswer, TierHit, TierKey, TierName};
+use super::{Listed, Saved, Tier, TierAnswer, TierHit, TierKey, TierName};
 use crate::response::StoredResponse;
 
 /// The tiers of a node, nearest first; cheap to clone.
@@ -73,6 +73,15 @@ impl Tiers {
             }
         }
         searched
+    }
+
+    /// All that they have for `key`, nearest first, as if nobody had asked.
+    pub async fn list(&self, key: &TierKey) -> Vec<(TierName, Listed)> {
+        let mut listed = Vec::new();
+        for tier in self.list.iter() {
+            listed.push((tier.name(), tier.list(key).await));
+        }
+        listed
     }
 
     /// Gives `response` to all tiers but `except`, from which it came. Pieces of a response are

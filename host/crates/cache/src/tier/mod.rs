@@ -18,6 +18,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::key::Key;
+use crate::record::Recorded;
 use crate::response::StoredResponse;
 
 pub use answer::{Dropped, Off, Saved, TierAnswer, TierHit, TierMiss, Unusable};
@@ -26,6 +27,9 @@ pub use list::{Looked, Searched, Tiers};
 
 /// The answer of a tier, which may take a while.
 pub type TierFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a tier has for a key, or the word of [`TierMiss`] or [`Off`] for why that cannot be told.
+pub type Listed = Result<Vec<Recorded>, &'static str>;
 
 /// Which tier; each stands at most once in a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +117,10 @@ pub trait Tier: Send + Sync + 'static {
     /// What it has for `key` that a request with the fields `request` selects (RFC 9111 4.1),
     /// fresh or not. Answers within a bounded time.
     fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer>;
+
+    /// All that it has for `key`, whatever the request and without content, as if nobody had
+    /// asked; for operators. Answers within a bounded time.
+    fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed>;
 
     /// Takes `response` to be kept, in place of what the same requests select. Never blocks:
     /// what does not fit into a bounded queue is dropped, and counted.

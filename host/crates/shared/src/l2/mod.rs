@@ -6,6 +6,7 @@
 //! found while the node has not read the purge stream lately.
 
 pub(crate) mod format;
+mod listing;
 mod save;
 
 use std::sync::Arc;
@@ -202,10 +203,7 @@ impl L2 {
     ) -> Result<LoadedResponse<T>, LookupOutcome> {
         let inner = &self.0;
         let names = Names::new(&inner.around.settings.prefix, key);
-        let mut command = cmd("EVAL");
-        command.arg(LOOK).arg(1).arg(names.variants());
-        let reply = inner.link.command(&command).await?;
-        let (now_us, values) = read_variants(reply).ok_or(LookupOutcome::Garbage)?;
+        let (now_us, values) = self.variants(&names).await?;
         let mut best: Option<(SystemTime, T, Head)> = None;
         let mut is_garbage = false;
         for value in values {
@@ -215,17 +213,8 @@ impl L2 {
                 continue;
             };
             // What was asked for before a purge stream that nobody remembers is not used.
-            let Some(sequence) = inner.stream.sequence_at(head.position) else {
+            let Some(candidate) = self.candidate(&head, ago_us) else {
                 continue;
-            };
-            let writer_us = head.saved_us.saturating_add(ago_us);
-            let candidate = Candidate {
-                record: &head.record,
-                writer_wall: SystemTime::UNIX_EPOCH
-                    .checked_add(Duration::from_micros(writer_us))
-                    .ok_or(LookupOutcome::Garbage)?,
-                content_length: head.content_length,
-                sequence,
             };
             if let Some((rank, picked)) = pick(candidate)
                 && best.as_ref().is_none_or(|(known, ..)| *known < rank)
@@ -251,6 +240,26 @@ impl L2 {
             head: picked,
             content,
             sequence: sequence.ok_or(LookupOutcome::Miss)?,
+        })
+    }
+
+    /// Redis's time in microseconds, and all that it has for a key.
+    async fn variants(&self, names: &Names) -> Result<(u64, Vec<Value>), LookupOutcome> {
+        let mut command = cmd("EVAL");
+        command.arg(LOOK).arg(1).arg(names.variants());
+        let reply = self.0.link.command(&command).await?;
+        read_variants(reply).ok_or(LookupOutcome::Garbage)
+    }
+
+    /// A variant that was saved `ago_us` before; `None` if nobody remembers which purges it has
+    /// seen.
+    fn candidate<'a>(&self, head: &'a Head, ago_us: u64) -> Option<Candidate<'a>> {
+        let writer_us = head.saved_us.saturating_add(ago_us);
+        Some(Candidate {
+            record: &head.record,
+            writer_wall: SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(writer_us))?,
+            content_length: head.content_length,
+            sequence: self.0.stream.sequence_at(head.position)?,
         })
     }
 

@@ -13,7 +13,7 @@ mod wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,9 +26,9 @@ use wire::Keys;
 
 /// What purges are applied to: the cache of this node.
 pub trait PurgeSink: Send + Sync + 'static {
-    /// Applies a purge that another node, or this one, published; the local sequence after
-    /// it. `None` if it cannot be read: then everything is purged.
-    fn apply(&self, purge: &[u8]) -> Option<u64>;
+    /// Applies a purge that another node, or this one, asked for so long `ago` by Redis's clock;
+    /// the local sequence after it. `None` if it cannot be read: then everything is purged.
+    fn apply(&self, purge: &[u8], ago: Duration) -> Option<u64>;
 
     /// Marks everything that is stored, or on its way, as stale; the local sequence after it.
     fn purge_everything_softly(&self) -> u64;
@@ -56,7 +56,7 @@ pub struct StreamSample {
     pub overflows: u64,
     /// Times that everything was purged, by reason.
     pub resets: [(&'static str, u64); 3],
-    /// From the purge on another node to here.
+    /// From the purge on another node to here, by Redis's clock.
     pub lag: HistogramSample,
 }
 
@@ -100,7 +100,7 @@ struct Inner {
 #[derive(Clone)]
 struct Waiting {
     sequence: u64,
-    wall_ms: u64,
+    asked: Instant,
     purge: Vec<u8>,
 }
 
@@ -154,7 +154,7 @@ impl Stream {
     pub(crate) fn publish(&self, sequence: u64, purge: Vec<u8>) {
         let inner = &self.0;
         inner.known.lock().positions.purged_here(sequence);
-        let wall_ms = unix_ms(inner.around.clock.wall());
+        let asked = inner.around.clock.now();
         let mut queue = inner.queue.lock();
         if queue.len() >= inner.around.settings.publish_max {
             // The first may be on its way already; what follows says all of the rest.
@@ -162,13 +162,13 @@ impl Stream {
             inner.overflows.fetch_add(1, Ordering::Relaxed);
             queue.push_back(Waiting {
                 sequence,
-                wall_ms,
+                asked,
                 purge: Vec::new(),
             });
         } else {
             queue.push_back(Waiting {
                 sequence,
-                wall_ms,
+                asked,
                 purge,
             });
         }
@@ -233,12 +233,4 @@ impl Stream {
     fn number(&self) -> u64 {
         self.0.known.lock().place.map_or(0, |place| place.number)
     }
-}
-
-/// Milliseconds of Unix time; 0 before it began.
-pub(crate) fn unix_ms(wall: SystemTime) -> u64 {
-    let since = wall.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }

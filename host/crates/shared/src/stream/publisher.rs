@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Stream;
-use super::wire::{Publication, read_tail};
+use super::wire::{Outgoing, read_tail};
 use crate::link::{Link, Pauses};
 
 /// Publishes what is queued, until the stream is over.
@@ -20,9 +20,11 @@ pub(super) async fn publish(stream: Stream, link: Link) {
             inner.queued.notified().await;
             continue;
         };
-        let publication = Publication {
+        let now = inner.around.clock.now();
+        let waited = now.saturating_duration_since(waiting.asked);
+        let outgoing = Outgoing {
             token: inner.around.random.next_u64(),
-            wall_ms: waiting.wall_ms,
+            ago_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
             node: inner.node,
             sequence: waiting.sequence,
             purge: waiting.purge,
@@ -30,7 +32,7 @@ pub(super) async fn publish(stream: Stream, link: Link) {
         let keep = inner.around.settings.stream_entries;
         let command = inner
             .keys
-            .publish(stream.fresh(), stream.number(), &publication, keep);
+            .publish(stream.fresh(), stream.number(), &outgoing, keep);
         let taken = link.command(&command).await;
         match taken.and_then(|reply| read_tail(&reply)) {
             Ok(tail) => {

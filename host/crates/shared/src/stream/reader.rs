@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use redis::{Cmd, Value};
 
 use super::chain::{Follows, Incarnation, Place, Standing, Tail};
-use super::wire::{Entry, read_entries, read_tail};
-use super::{Reset, Stream, unix_ms};
+use super::wire::{Entry, read_entries, read_opened};
+use super::{Reset, Stream};
 use crate::connect::{Connection, connect};
 use crate::link::Pauses;
 use crate::trouble::Trouble;
@@ -73,7 +73,9 @@ impl Stream {
         let asked = self.0.around.clock.now();
         let awaited = self.0.known.lock().awaited.back().copied();
         let open = self.0.keys.open(self.fresh(), self.number());
-        let tail = read_tail(&ask(connection, &open).await?)?;
+        let (tail, redis_ms) = read_opened(&ask(connection, &open).await?)?;
+        // Redis's clock says no less than `redis_ms` from here on.
+        let told = self.0.around.clock.now();
         let place = self.enter(&tail);
         // What Redis had taken before it was asked has to be there.
         let is_short = awaited.is_some_and(|awaited| {
@@ -103,6 +105,9 @@ impl Stream {
         };
         let read = self.0.keys.read(place.number, block);
         let entries = read_entries(&ask(connection, &read).await?)?;
+        let passed = self.0.around.clock.now().saturating_duration_since(told);
+        let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = redis_ms.saturating_add(passed_ms);
         if entries.is_empty() && standing == Standing::Behind {
             // What there was between here and the tail is gone.
             if place.token.is_some() {
@@ -111,7 +116,7 @@ impl Stream {
             self.jump(&tail);
         }
         for entry in &entries {
-            if self.take(entry) == Follows::Lost {
+            if self.take(entry, now_ms) == Follows::Lost {
                 *ahead = None;
                 return self.rotate(connection, entry.incarnation).await;
             }
@@ -169,8 +174,8 @@ impl Stream {
             .reset(tail.incarnation, tail.number, sequence);
     }
 
-    /// Takes one entry, in order.
-    fn take(&self, entry: &Entry) -> Follows {
+    /// Takes one entry, in order, at `now_ms` of Redis's clock.
+    fn take(&self, entry: &Entry, now_ms: u64) -> Follows {
         let Some(place) = self.0.known.lock().place else {
             return Follows::OtherStream;
         };
@@ -183,7 +188,7 @@ impl Stream {
             }
             Follows::Next => {}
         }
-        self.apply(entry);
+        self.apply(entry, now_ms);
         if self.arrive(entry) {
             follows
         } else {
@@ -211,7 +216,7 @@ impl Stream {
         is_right
     }
 
-    fn apply(&self, entry: &Entry) {
+    fn apply(&self, entry: &Entry, now_ms: u64) {
         let inner = &self.0;
         let publication = &entry.publication;
         {
@@ -222,18 +227,16 @@ impl Stream {
                 known.positions.reset(entry.incarnation, before, sequence);
             }
         }
+        let ago = Duration::from_millis(now_ms.saturating_sub(publication.at_ms));
         let sequence = if publication.purge.is_empty() {
             inner.target.purge_everything_softly()
         } else {
-            let applied = inner.target.apply(&publication.purge);
+            let applied = inner.target.apply(&publication.purge, ago);
             applied.unwrap_or_else(|| self.reset(Reset::Unreadable))
         };
         inner.applied.fetch_add(1, Ordering::Relaxed);
         if publication.node != inner.node {
-            let now = unix_ms(inner.around.clock.wall());
-            // Clocks differ between nodes: a lag is never negative.
-            let lag = now.saturating_sub(publication.wall_ms);
-            inner.lag.observe(Duration::from_millis(lag));
+            inner.lag.observe(ago);
         }
         let mut known = inner.known.lock();
         known.positions.applied(entry.number, sequence);

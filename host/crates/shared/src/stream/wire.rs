@@ -13,26 +13,31 @@ use crate::trouble::Trouble;
 /// Most entries that one read brings.
 const READ_MAX: usize = 128;
 
-/// Begins a stream where there is none, and tells its tail.
+/// Begins a stream where there is none, and tells its tail and Redis's time.
 /// ARGV: incarnation for a new one, number to begin with.
-const OPEN: &str = "local m = redis.call('HMGET', KEYS[1], 'id', 'n', 't') \
+const OPEN: &str = "local c = redis.call('TIME') \
+local m = redis.call('HMGET', KEYS[1], 'id', 'n', 't') \
 if not (m[1] and m[2] and m[3]) then \
 redis.call('DEL', KEYS[1], KEYS[2]) \
 m = {ARGV[1], ARGV[2], '0'} \
 redis.call('HSET', KEYS[1], 'id', m[1], 'n', m[2], 't', m[3]) \
-end return m";
+end \
+return {m[1], m[2], m[3], string.format('%.0f', c[1] * 1000 + math.floor(c[2] / 1000))}";
 
-/// Adds an entry. What stands in the way of its number is of no stream that anybody could
+/// Adds an entry, with the time at which the purge was asked for by Redis's own clock: no two
+/// nodes' clocks are compared. What stands in the way of its number is of no stream that anybody could
 /// follow: then a new stream begins.
-/// ARGV: incarnation for a new one, least number before, token, wall time, node, sequence,
-/// purge, entries to keep.
-const PUBLISH: &str = "local m = redis.call('HMGET', KEYS[1], 'id', 'n', 't') \
+/// ARGV: incarnation for a new one, least number before, token, how long ago the purge was asked
+/// for in milliseconds, node, sequence, purge, entries to keep.
+const PUBLISH: &str = "local c = redis.call('TIME') \
+local w = string.format('%.0f', c[1] * 1000 + math.floor(c[2] / 1000) - ARGV[4]) \
+local m = redis.call('HMGET', KEYS[1], 'id', 'n', 't') \
 local id, n, t = m[1], tonumber(m[2] or ''), m[3] \
 if not (id and n and t) then \
 redis.call('DEL', KEYS[1], KEYS[2]) id = ARGV[1] n = tonumber(ARGV[2]) t = '0' end \
 n = n + 1 \
 local function add() return redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[8], \
-string.format('%.0f-0', n), 'i', id, 'p', t, 't', ARGV[3], 'w', ARGV[4], 'o', ARGV[5], \
+string.format('%.0f-0', n), 'i', id, 'p', t, 't', ARGV[3], 'w', w, 'o', ARGV[5], \
 's', ARGV[6], 'd', ARGV[7]) end \
 local added = add() \
 if type(added) == 'table' and added.err then \
@@ -61,10 +66,23 @@ pub(crate) struct Keys {
 
 /// A purge on its way into the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) token: u64,
+    /// How long ago it was asked for, in milliseconds.
+    pub(crate) ago_ms: u64,
+    pub(crate) node: u64,
+    /// The publisher's local sequence.
+    pub(crate) sequence: u64,
+    /// The purge; empty is everything, softly.
+    pub(crate) purge: Vec<u8>,
+}
+
+/// A purge out of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Publication {
     pub(crate) token: u64,
-    /// When it was made, in milliseconds of Unix time.
-    pub(crate) wall_ms: u64,
+    /// When it was asked for, in milliseconds of Redis's clock.
+    pub(crate) at_ms: u64,
     pub(crate) node: u64,
     /// The publisher's local sequence.
     pub(crate) sequence: u64,
@@ -105,18 +123,18 @@ impl Keys {
         &self,
         fresh: Incarnation,
         number: u64,
-        publication: &Publication,
+        outgoing: &Outgoing,
         keep: u64,
     ) -> Cmd {
         let mut command = self.script(PUBLISH);
         command
             .arg(hex(fresh.0))
             .arg(number)
-            .arg(hex(publication.token))
-            .arg(publication.wall_ms)
-            .arg(hex(publication.node))
-            .arg(publication.sequence)
-            .arg(&publication.purge)
+            .arg(hex(outgoing.token))
+            .arg(outgoing.ago_ms)
+            .arg(hex(outgoing.node))
+            .arg(outgoing.sequence)
+            .arg(&outgoing.purge)
             .arg(keep);
         command
     }
@@ -141,7 +159,23 @@ impl Keys {
     }
 }
 
-/// Reads what `OPEN` and `PUBLISH` return.
+/// Reads what `OPEN` returns: the tail, and Redis's time in milliseconds.
+pub(crate) fn read_opened(reply: &Value) -> Result<(Tail, u64), Trouble> {
+    let Value::Array(parts) = reply else {
+        return Err(Trouble::Garbage);
+    };
+    let [id, number, token, now] = parts.as_slice() else {
+        return Err(Trouble::Garbage);
+    };
+    let tail = Tail {
+        incarnation: Incarnation(unhex(id)?),
+        number: decimal(text(number)?)?,
+        token: unhex(token)?,
+    };
+    Ok((tail, decimal(text(now)?)?))
+}
+
+/// Reads what `PUBLISH` returns.
 pub(crate) fn read_tail(reply: &Value) -> Result<Tail, Trouble> {
     let Value::Array(parts) = reply else {
         return Err(Trouble::Garbage);
@@ -197,7 +231,7 @@ fn read_entry(entry: &Value) -> Result<Entry, Trouble> {
         before: unhex(field("p")?)?,
         publication: Publication {
             token: unhex(field("t")?)?,
-            wall_ms: decimal(text(field("w")?)?)?,
+            at_ms: decimal(text(field("w")?)?)?,
             node: unhex(field("o")?)?,
             sequence: decimal(text(field("s")?)?)?,
             purge: purge.clone(),
@@ -250,6 +284,7 @@ mod tests {
         assert_eq!(read.len(), 1);
         assert_eq!((read[0].number, read[0].before), (12, 11));
         assert_eq!(read[0].publication.sequence, 5);
+        assert_eq!(read[0].publication.at_ms, 17);
         assert_eq!(read[0].publication.purge, b"purge");
         for missing in (0..WHOLE.len()).step_by(2) {
             let mut fields = WHOLE.to_vec();
@@ -273,6 +308,11 @@ mod tests {
                 token: 0
             })
         );
+        let opened = read_opened(&parts(&["ff", "3", "0", "9"]));
+        assert_eq!(opened.map(|(_, now_ms)| now_ms), Ok(9));
+        for garbage in [&["ff", "3", "0"][..], &["ff", "3", "0", "-1"]] {
+            assert_eq!(read_opened(&parts(garbage)), Err(Trouble::Garbage));
+        }
         for garbage in [&["ff", "3"][..], &["x", "3", "0"], &["ff", "-3", "0"], &[]] {
             assert_eq!(read_tail(&parts(garbage)), Err(Trouble::Garbage));
         }

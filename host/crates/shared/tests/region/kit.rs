@@ -17,7 +17,7 @@ pub(super) const EVERYTHING: &str = "*";
 pub(super) struct Recorder(Mutex<Vec<String>>);
 
 impl PurgeSink for Recorder {
-    fn apply(&self, purge: &[u8]) -> Option<u64> {
+    fn apply(&self, purge: &[u8], _: Duration) -> Option<u64> {
         let text = String::from_utf8(purge.to_vec()).ok()?;
         self.0.lock().push(text);
         Some(self.sequence())
@@ -90,7 +90,10 @@ impl Side {
 
     /// Purges here, and tells the others.
     pub(super) fn purge(&self, what: &str) {
-        let sequence = self.recorder.apply(what.as_bytes()).unwrap();
+        let sequence = self
+            .recorder
+            .apply(what.as_bytes(), Duration::ZERO)
+            .unwrap();
         self.shared.publish(sequence, what.as_bytes().to_vec());
     }
 

@@ -43,13 +43,16 @@ impl Collected {
         let help = "Requests that reached an origin with input that is no part of their key.";
         page.counter("verge_cache_unkeyed_requests", help)?
             .put_one(self.inner.unkeyed.sum(0))?;
-        page.counter("verge_cache_fills", "Finished fills by outcome.")?
-            .put_all("outcome", &self.inner.fills)?;
+        self.fills(page)?;
         page.histogram("verge_cache_fill_seconds", "Durations of fills.")?
             .put_one(&self.inner.fill_duration)?;
         let help = "How long collapsed requests waited for the response head.";
         page.histogram("verge_cache_collapsed_wait_seconds", help)?
             .put_one(&self.inner.collapsed_wait)?;
+        let help =
+            "Times that stored pieces of a response gave way to a new one: too many of them.";
+        page.counter("verge_cache_pieces_dropped", help)?
+            .put_one(cache.pieces_dropped)?;
         let help = "Requests that followed another one's fill.";
         page.counter("verge_cache_collapsed_requests", help)?
             .put_one(cache.collapsed)?;
@@ -62,6 +65,16 @@ impl Collected {
         self.purges(page)?;
         self.tiers(page)?;
         self.disk(page)
+    }
+
+    fn fills(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut fills = page.counter("verge_cache_fills", "Finished fills by outcome.")?;
+        for site in &self.inner.registry.sites.all() {
+            for (outcome, number) in site.fills.all() {
+                fills.put([("site", site.name()), ("outcome", outcome)], number)?;
+            }
+        }
+        Ok(())
     }
 
     /// What a hit ratio is computed from: `hit / sum`, by requests or by bytes.
@@ -101,10 +114,7 @@ impl Collected {
         let help = "Purged responses that the background found, by what became of them.";
         let mut swept = page.counter("verge_cache_purged_responses", help)?;
         swept.put([("hardness", "hard")], cache.swept_removed)?;
-        swept.put([("hardness", "soft")], cache.swept_softened)?;
-        let help = "From a purge on another node to its taking effect here.";
-        page.histogram("verge_cache_purge_lag_seconds", help)?
-            .put_one(&self.inner.purge_lag)
+        swept.put([("hardness", "soft")], cache.swept_softened)
     }
 
     fn tiers(&self, page: &mut Page<'_>) -> fmt::Result {

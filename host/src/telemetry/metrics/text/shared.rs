@@ -51,11 +51,10 @@ fn stream(sample: &SharedSample, page: &mut Page<'_>) -> fmt::Result {
     let help = "1 while the purge stream is read closely enough to use what is in Redis.";
     page.gauge("verge_purge_stream_trusted", help)?
         .put_one(u64::from(stream.is_trusted))?;
-    let help = "Milliseconds since the node last knew that it had read all purges.";
+    let help = "Time since the node last knew that it had read all purges.";
     if let Some(behind) = stream.behind {
-        let behind = u64::try_from(behind.as_millis()).unwrap_or(u64::MAX);
-        page.gauge("verge_purge_stream_behind_milliseconds", help)?
-            .put_one(behind)?;
+        page.gauge("verge_purge_stream_behind_seconds", help)?
+            .put_seconds(behind)?;
     }
     page.gauge("verge_purge_stream_number", "The last purge that was read.")?
         .put_one(stream.number)?;
@@ -75,8 +74,8 @@ fn stream(sample: &SharedSample, page: &mut Page<'_>) -> fmt::Result {
         resets.put([("reason", reason)], number)?;
     }
     let lag = &stream.lag;
-    let help = "From a purge on another node to its effect here, by both wall clocks.";
-    page.histogram("verge_purge_lag_seconds", help)?
+    let help = "From a purge on another node to its taking effect here, by Redis's clock.";
+    page.histogram("verge_cache_purge_lag_seconds", help)?
         .put_buckets(lag.sum, lag.count, &lag.buckets)
 }
 

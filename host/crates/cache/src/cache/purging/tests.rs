@@ -2,7 +2,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::testkit::{Kit, SECOND, content, kit, map, pattern, wait};
-use crate::{Followed, Join, PurgeScope, PurgeTarget};
+use crate::{CacheSettings, Followed, Join, PurgeScope, PurgeTarget};
 
 const RED: &[(&str, &str)] = &[
     ("cache-control", "max-age=60, stale-while-revalidate=30"),
@@ -173,6 +173,65 @@ fn groups_are_invalidated_on_their_own_origin_rfc_9875_3() {
         .invalidate_groups(crate::testkit::target("/x"), &[group]);
     assert!(kit.selected(&member, &[]).is_none());
     assert!(kit.selected(&other, &[]).is_some());
+}
+
+#[test]
+fn another_nodes_purge_counts_with_its_skew_where_only_time_tells() {
+    let skew = CacheSettings::default().purge_skew;
+    // (from the purge to the request, whether it counts as purged by time)
+    for (after, expected) in [
+        (Duration::ZERO, Purged::Hard),
+        (skew, Purged::Hard),
+        (skew + Duration::from_millis(1), Purged::No),
+    ] {
+        let kit = kit();
+        let key = kit.key("/a");
+        kit.cache.purge_remote(&Purge {
+            id: PurgeId { node: 1, number: 1 },
+            scope: red(),
+            hardness: Hardness::Hard,
+            cause: PurgeCause::Operator,
+            at: kit.clock.wall(),
+        });
+        kit.time.advance(after);
+        store(&kit, &key);
+        let stored = kit.selected(&key, &[]).expect("memory goes by numbers");
+        let walls = crate::record::Walls::new(kit.clock.clone());
+        let encoded = crate::record::encode(stored.head(), stored.content_length(), &walls);
+        let encoded = encoded.expect("a record");
+        let at = crate::record::ReadAt::now(&walls);
+        let recorded = crate::record::decode(&encoded, at).expect("a record");
+        let kept = kit.cache.kept_elsewhere(&key, recorded.clone());
+        assert_eq!(kept.purged, expected, "{after:?}");
+        // Where the place among the purges is known, no clock is asked.
+        let sequence = kit.cache.purge_sequence();
+        let kept = kit
+            .cache
+            .kept_elsewhere(&key, recorded.with_sequence(sequence));
+        assert_eq!(kept.purged, Purged::No, "{after:?}");
+    }
+}
+
+#[test]
+fn what_purged_a_url_is_told_the_latest_first() {
+    let kit = kit();
+    let key = kit.key("/a");
+    store(&kit, &key);
+    kit.cache.purge(uri(&kit.key("/b")), Hardness::Hard);
+    kit.cache.purge(uri(&key), Hardness::Soft);
+    kit.time.advance(SECOND);
+    kit.cache.purge(red(), Hardness::Soft);
+    let head = Arc::clone(kit.selected(&key, &[]).expect("stored").head());
+    let told = |head| {
+        let purges = kit.cache.purges_of(&key, head).into_iter();
+        let told = purges.map(|seen| (seen.number, seen.scope, kit.cache.since(seen.at)));
+        told.collect::<Vec<_>>()
+    };
+    let by_uri = (2, Some(ScopeKind::Uri), SECOND);
+    let by_key = (3, Some(ScopeKind::SurrogateKey), Duration::ZERO);
+    assert_eq!(told(Some(&head)), [by_key, by_uri]);
+    assert_eq!(told(None), [by_uri]);
+    assert!(matches!(kit.cache.kept(&key)[0].purged, Purged::Soft(_)));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn at(millis: u64) -> SystemTime {
 
 fn kit(max: usize) -> (KeyHasher, Purges) {
     let hasher = KeyHasher::new();
-    (hasher.clone(), Purges::with_records_max(hasher, max))
+    (hasher.clone(), Purges::new(hasher, max))
 }
 
 fn uri(path: &str) -> PurgeScope {
@@ -43,6 +43,61 @@ fn name(text: &str) -> SurrogateKey {
 fn group(authority: &str, text: &str) -> PurgeScope {
     let target = PurgeTarget::new(target(authority, "/", None)).expect("a target");
     PurgeScope::Group(target, name(text))
+}
+
+impl Purges {
+    fn purge(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
+        self.purge_within(scope, hardness, at, Duration::ZERO)
+    }
+}
+
+#[test]
+fn the_time_of_another_nodes_purge_counts_with_its_skew() {
+    let (hasher, purges) = kit(8);
+    let key = Key::new(&hasher, target("a.example", "/a", None), &[]);
+    let subject = Subject {
+        key: &key,
+        head: None,
+        is_stored: false,
+    };
+    let skew = Duration::from_millis(100);
+    purges.purge_within(&uri("/a"), Hardness::Soft, at(1_000), skew);
+    for (since, expected) in [
+        (999, Purged::Soft(at(1_000))),
+        (1_000, Purged::Soft(at(1_000))),
+        (1_100, Purged::Soft(at(1_000))),
+        (1_101, Purged::No),
+    ] {
+        assert_eq!(purges.decide_since(subject, at(since)).purged, expected);
+    }
+    // This node's own clock needs none.
+    purges.purge(&uri("/a"), Hardness::Hard, at(1_050));
+    assert_eq!(purges.decide_since(subject, at(1_050)).purged, Purged::Hard);
+    let later = purges.decide_since(subject, at(1_051)).purged;
+    assert_eq!(later, Purged::Soft(at(1_000)));
+}
+
+#[test]
+fn what_concerns_a_response_is_told_and_what_is_forgotten_counted() {
+    let (hasher, purges) = kit(2);
+    let key = Key::new(&hasher, target("a.example", "/a/b", None), &[]);
+    let subject = Subject {
+        key: &key,
+        head: None,
+        is_stored: false,
+    };
+    purges.purge(&prefix("/a"), Hardness::Soft, at(5));
+    purges.purge(&uri("/a/b"), Hardness::Hard, at(6));
+    purges.purge(&uri("/a/c"), Hardness::Hard, at(7));
+    let told = |seen| {
+        let concerning = purges.concerning(subject, seen).into_iter();
+        let told = concerning.map(|seen| (seen.scope, seen.hardness, seen.number, seen.at));
+        told.collect::<Vec<_>>()
+    };
+    let by_uri = (Some(ScopeKind::Uri), Hardness::Hard, 2, at(6));
+    assert_eq!(told(0), [(None, Hardness::Soft, 1, at(5)), by_uri]);
+    assert_eq!(told(1), [by_uri]);
+    assert_eq!(purges.counts(), (2, 1));
 }
 
 #[test]
