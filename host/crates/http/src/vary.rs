@@ -32,7 +32,7 @@ pub enum Vary {
     /// validation (RFC 9111 4.1).
     Any,
     /// These fields, sorted and each once; none if it does not vary.
-    Fields(SmallVec<[HeaderName; 4]>),
+    Fields(Box<[HeaderName]>),
 }
 
 /// The values that a request has for the fields of a [`Vary`], in normal form.
@@ -74,7 +74,8 @@ impl Vary {
     fn sorted(mut names: SmallVec<[HeaderName; 4]>) -> Self {
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
-        Self::Fields(names)
+        // Stored responses keep it, and most do not vary: it takes two words.
+        Self::Fields(names.into_vec().into_boxed_slice())
     }
 
     /// Whether the response is the same for all requests.
