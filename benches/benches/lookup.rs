@@ -1,11 +1,13 @@
 //! What does finding a stored response cost, at one entry and at a million?
 //!
 //! `--entries N` for another number than a million. The keys are there
-//! already, or built for each lookup, as a request does it.
+//! already, or built for each lookup, as a request does it: out of a path that
+//! was just written, and so stands in the processor's cache.
 
 #![allow(clippy::print_stdout, reason = "a bench prints what it found")]
 #![allow(clippy::disallowed_methods, reason = "a bench measures time")]
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,31 +33,28 @@ struct Contender {
     builds_keys: bool,
 }
 
-fn path(index: usize) -> String {
-    format!("/articles/of/the/day/{index:08}")
+/// The key of an entry; `path` is overwritten.
+fn key(shop: &Shop, path: &mut String, index: usize) -> Result<Key> {
+    path.clear();
+    write!(path, "/articles/of/the/day/{index:08}")?;
+    Ok(shop.key(path))
 }
 
 /// Nanoseconds of CPU time for each lookup, in one thread, until `end`: what
 /// else the machine does meanwhile takes the core, and is not counted.
-fn ask(
-    shop: &Shop,
-    keys: &[Key],
-    paths: &[String],
-    among: usize,
-    end: Instant,
-    seed: u64,
-) -> Result<f64> {
-    let mut random = seed;
+fn ask(shop: &Shop, keys: &[Key], contender: &Contender, end: Instant, seed: u64) -> Result<f64> {
+    let (mut random, mut path) = (seed, String::new());
     let (mut asked, begun) = (0_u64, cpu_of_thread());
     loop {
         for _ in 0..BATCH {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            let index = (random >> 16) as usize % among;
-            let found = match paths.get(index) {
-                Some(path) => shop.has(&shop.key(path)),
-                None => keys.get(index).is_some_and(|key| shop.has(key)),
+            let index = (random >> 16) as usize % contender.among;
+            let found = if contender.builds_keys {
+                shop.has(&key(shop, &mut path, index)?)
+            } else {
+                keys.get(index).is_some_and(|key| shop.has(key))
             };
             ensure!(found, "an entry is gone");
         }
@@ -67,20 +66,13 @@ fn ask(
     }
 }
 
-fn measure(
-    shop: &Shop,
-    keys: &[Key],
-    paths: &[String],
-    contender: &Contender,
-    seconds: f64,
-) -> Result<f64> {
+fn measure(shop: &Shop, keys: &[Key], contender: &Contender, seconds: f64) -> Result<f64> {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
-    let paths = if contender.builds_keys { paths } else { &[] };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..contender.threads)
             .map(|thread| {
                 let seed = 0x9E37_79B9_7F4A_7C15_u64.rotate_left(thread as u32 * 7);
-                scope.spawn(move || ask(shop, keys, paths, contender.among, end, seed))
+                scope.spawn(move || ask(shop, keys, contender, end, seed))
             })
             .collect();
         let mut sum = 0.0;
@@ -92,15 +84,17 @@ fn measure(
 }
 
 fn main() -> Result<()> {
-    let rounds = Rounds::from_arguments(9, 1.0)?;
+    let rounds = Rounds::from_arguments(9, 0.5)?;
     let entries = entries()?;
     println!("lookup: {entries} entries with 100 bytes of content");
     println!("{}", machine::describe());
     let memory = entries as u64 * 3000 + (256 << 20);
     let shop = Shop::new(CacheSettings::with_memory(memory), Clock::system());
     let content = Bytes::from_static(&[b'x'; 100]);
-    let paths: Vec<String> = (0..entries).map(path).collect();
-    let keys: Vec<Key> = paths.iter().map(|path| shop.key(path)).collect();
+    let mut path = String::new();
+    let keys = (0..entries)
+        .map(|index| key(&shop, &mut path, index))
+        .collect::<Result<Vec<Key>>>()?;
     for key in &keys {
         ensure!(shop.store(key, &content), "an entry was not stored");
     }
@@ -124,7 +118,7 @@ fn main() -> Result<()> {
         }
     }
     let samples = interleave(rounds.count, &mut contenders, |contender| {
-        measure(&shop, &keys, &paths, contender, rounds.seconds)
+        measure(&shop, &keys, contender, rounds.seconds)
     })?;
     println!("\n| asked for | threads | | CPU ns for each lookup |\n|---|---|---|---|");
     for (contender, samples) in contenders.iter().zip(&samples) {
