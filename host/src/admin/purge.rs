@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_wrong_batch_is_told() {
-        let many = format!("{{\"purge\": [{}]}}", vec!["{}"; MOST + 1].join(","));
+        let many = format!("{{\"purge\": [{}]}}", ["{}"; MOST + 1].join(","));
         let refused = parse(many.as_bytes(), MOST).unwrap_err();
         assert_eq!(refused, BatchRefused::TooMany(MOST + 1));
         let rows = [
