@@ -13,11 +13,12 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use verge_base::Clock;
+use verge_http::failure::FunctionFault;
 use verge_http::{Body, Failure};
 use verge_runtime::{
-    Call, CallEnd, CallId, Capabilities, ClientFacts, Context, EdgeRequest, Engine, EngineSettings,
-    Function, FunctionSettings, Grants, Limits, LoadError, LogLevel, NoScope, QuarantineSettings,
-    RateDecision, RatePolicy, Scope,
+    Call, CallEnd, CallId, Capabilities, ClientFacts, ContentChange, Context, EdgeRequest, Engine,
+    EngineSettings, Function, FunctionSettings, Grants, Limits, LoadError, LogLevel, NoScope,
+    Outcome, QuarantineSettings, RateDecision, RatePolicy, RequestCall, Scope,
 };
 
 /// What the host offers in tests; it remembers what was logged, and calls that went on.
@@ -139,6 +140,29 @@ impl Setup {
 /// A function with generous limits.
 pub(crate) fn fixture(component: &[u8]) -> Fixture {
     Setup::default().start(component)
+}
+
+/// Generous but for what `change` says.
+pub(crate) fn limited(change: impl FnOnce(&mut Limits)) -> Setup {
+    let mut setup = Setup::default();
+    change(&mut setup.limits);
+    setup
+}
+
+/// One viewer-request call.
+pub(crate) async fn run(fixture: &Fixture) -> RequestCall {
+    fixture.function.viewer_request(call(), request()).await
+}
+
+/// The call failed with this fault, and the request came back whole.
+pub(crate) fn assert_failed(call: &RequestCall, fault: FunctionFault) {
+    let failure = call.verdict.as_ref().expect_err("it fails");
+    assert_eq!(failure.fault, fault, "{failure}");
+    assert_eq!(call.receipt.outcome, Outcome::from(fault));
+    assert_eq!(call.effects.content, ContentChange::Untouched);
+    assert_eq!(call.request.body.exact_len(), Some(7));
+    assert_eq!(call.request.path_and_query, "/a?b=c");
+    assert_eq!(call.request.fields.len(), 2);
 }
 
 /// A site with one more authority and one origin.

@@ -2,39 +2,17 @@
 //! request back as it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use verge_base::Clock;
 use verge_http::failure::FunctionFault;
-use verge_runtime::{
-    ContentChange, Limits, LogLevel, Outcome, QuarantineSettings, RequestCall, StartClass, Verdict,
-};
+use verge_runtime::{LogLevel, Outcome, QuarantineSettings, StartClass, Verdict};
 
 use crate::guests::{self, VIEWER_REQUEST, guest};
-use crate::kit::{Fixture, Setup, call, endless, fixture, request, request_with};
-
-fn limited(change: impl FnOnce(&mut Limits)) -> Setup {
-    let mut setup = Setup::default();
-    change(&mut setup.limits);
-    setup
-}
-
-async fn run(fixture: &Fixture) -> RequestCall {
-    fixture.function.viewer_request(call(), request()).await
-}
-
-/// The call failed with this fault, and the request came back whole.
-fn assert_failed(call: &RequestCall, fault: FunctionFault) {
-    let failure = call.verdict.as_ref().expect_err("it fails");
-    assert_eq!(failure.fault, fault, "{failure}");
-    assert_eq!(call.receipt.outcome, Outcome::from(fault));
-    assert_eq!(call.effects.content, ContentChange::Untouched);
-    assert_eq!(call.request.body.exact_len(), Some(7));
-    assert_eq!(call.request.path_and_query, "/a?b=c");
-    assert_eq!(call.request.fields.len(), 2);
-}
+use crate::kit::{
+    Setup, assert_failed, call, endless, fixture, limited, request, request_with, run,
+};
 
 #[tokio::test]
 async fn a_good_call_says_what_it_cost() {
@@ -51,57 +29,6 @@ async fn a_good_call_says_what_it_cost() {
     assert!(receipt.cpu > Duration::ZERO);
     assert!(receipt.wall >= receipt.cpu);
     assert_eq!(fixture.engine.slots().in_use(), 0);
-}
-
-#[tokio::test]
-async fn a_guest_that_spins_uses_up_its_cpu_budget() {
-    let fixture = limited(|limits| limits.cpu = Duration::from_millis(5)).start(&guests::spins());
-    let call = run(&fixture).await;
-    assert_failed(&call, FunctionFault::CpuExceeded);
-    assert!(call.receipt.cpu >= Duration::from_millis(5));
-    let detail = call.verdict.unwrap_err().detail;
-    assert!(detail.contains("handle"), "a backtrace: {detail}");
-}
-
-#[tokio::test]
-async fn a_guest_that_spins_passes_its_deadline() {
-    let limits = |limits: &mut Limits| limits.deadline = Duration::from_millis(5);
-    let fixture = limited(limits).start(&guests::spins());
-    assert_failed(&run(&fixture).await, FunctionFault::DeadlineExceeded);
-}
-
-#[tokio::test]
-async fn a_guest_that_waits_passes_its_deadline_and_costs_no_cpu() {
-    let limits = |limits: &mut Limits| limits.deadline = Duration::from_millis(20);
-    let fixture = limited(limits).start(&guests::sleeps(3_600_000_000_000));
-    let call = run(&fixture).await;
-    assert_failed(&call, FunctionFault::DeadlineExceeded);
-    assert!(call.receipt.wall >= Duration::from_millis(20));
-    assert!(call.receipt.cpu < Duration::from_millis(20));
-}
-
-#[tokio::test]
-async fn a_guest_may_wait_within_its_deadline() {
-    let fixture = fixture(&guests::sleeps(2_000_000));
-    assert!(run(&fixture).await.verdict.is_ok());
-}
-
-#[tokio::test]
-async fn others_on_the_same_thread_run_while_a_guest_spins() {
-    let fixture = limited(|limits| limits.cpu = Duration::from_millis(50)).start(&guests::spins());
-    let spinning = run(&fixture);
-    let mut turns = 0;
-    let others = async {
-        loop {
-            turns += 1;
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        call = spinning => assert_failed(&call, FunctionFault::CpuExceeded),
-        () = others => unreachable!("it never ends"),
-    }
-    assert!(turns >= 10, "{turns} turns in 50 ticks");
 }
 
 #[tokio::test]
@@ -195,23 +122,13 @@ async fn open_handles_are_bounded() {
     assert_failed(&run(&fixture(&sleeps)).await, FunctionFault::Trapped);
 }
 
-/// Takes the body and waits for it for ever.
-fn reads() -> Vec<u8> {
-    guest(
-        VIEWER_REQUEST,
-        "",
-        "(call $request-body (local.get $request) (i32.const 256))
-         (call $read (i32.load (i32.const 260)) (i32.const 100) (i32.const 272))",
-    )
-}
-
 #[tokio::test]
 async fn without_a_free_slot_a_call_is_refused_and_does_not_run() {
     let setup = Setup {
         instances: 1,
         ..Setup::default()
     };
-    let fixture = setup.start(&reads());
+    let fixture = setup.start(&guests::reads());
     let mut holding = Box::pin(
         fixture
             .function
@@ -233,53 +150,6 @@ async fn without_a_free_slot_a_call_is_refused_and_does_not_run() {
     for _ in 0..3 {
         assert!(run(&fixture).await.verdict.is_ok());
     }
-}
-
-/// Remembers that a future wants to be polled again.
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl std::task::Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-#[tokio::test]
-async fn waiting_for_content_does_not_count_towards_the_deadline() {
-    let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH);
-    let setup = Setup {
-        clock,
-        ..Setup::default()
-    };
-    let fixture = setup.start(&reads());
-    let mut waiting = Box::pin(
-        fixture
-            .function
-            .viewer_request(call(), request_with(endless())),
-    );
-    for _ in 0..3 {
-        // A tick may fall into a poll: the guest then wants the next one at once.
-        let woken = Arc::new(Woken::default());
-        let waker = Arc::clone(&woken).into();
-        loop {
-            let mut context = Context::from_waker(&waker);
-            assert!(waiting.as_mut().poll(&mut context).is_pending());
-            if !woken.0.swap(false, Ordering::Relaxed) {
-                break;
-            }
-        }
-        // The sender's own timeout would end it.
-        time.advance(Duration::from_secs(3600));
-    }
-}
-
-#[tokio::test]
-async fn dropping_a_call_while_the_guest_spins_frees_its_slot() {
-    let fixture = fixture(&guests::spins());
-    let outcome = tokio::time::timeout(Duration::from_millis(10), run(&fixture)).await;
-    assert!(outcome.is_err());
-    assert_eq!(fixture.engine.slots().in_use(), 0);
 }
 
 #[tokio::test]

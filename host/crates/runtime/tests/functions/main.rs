@@ -2,8 +2,10 @@
 
 mod guests;
 mod handler;
+mod imports;
 mod kit;
 mod limits;
 mod loading;
 mod messages;
 mod streaming;
+mod time;
