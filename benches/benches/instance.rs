@@ -171,9 +171,9 @@ fn function() -> Result<Function> {
         &compiled,
         FunctionSettings {
             name: "touch-fields".into(),
-            // Whoever shares the core may keep this thread off it for longer than the default.
+            // A deadline is wall time: whoever shares the core may keep this thread off it for longer
+            // than the default.
             limits: Limits {
-                cpu: Duration::from_secs(1),
                 deadline: Duration::from_secs(5),
                 ..Limits::default()
             },

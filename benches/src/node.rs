@@ -38,8 +38,9 @@ impl Default for NodeConfig {
     }
 }
 
-/// A node that serves `/plain/` from its cache, and `/function/` from its
-/// cache behind a viewer-request trigger that reads twelve fields.
+/// A node that serves `/plain/` from its cache, `/function/` from its cache
+/// behind a viewer-request trigger that reads twelve fields, and `/spin/` never:
+/// its trigger computes until its client leaves.
 pub struct Node {
     server: Server,
     /// Its plaintext listener.
@@ -108,21 +109,25 @@ fn config_text(
         writeln!(text, "https = \"{https}\"")?;
         text.push_str("[[certificate]]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n");
     }
-    // The budgets are no part of the question, and where servers and clients share cores a thread
-    // may be off its core for longer than the default budget.
-    let component = component("touch_fields")?;
+    // A deadline is wall time, and where servers and clients share cores a thread may be off its
+    // core for longer than the default one. The CPU budget is not touched by that.
+    let (touch, spins) = (component("touch_fields")?, component("spins")?);
     write!(
         text,
         "[log]\naccess = \"off\"\nfilter = \"warn\"\n\
          [limits]\nrequests_per_connection = 1000000000\n\
          [runtime]\ncache_dir = \"code\"\n\
-         [function.touch]\ncomponent = \"{}\"\ncpu = \"1s\"\ndeadline = \"5s\"\n\
+         [function.touch]\ncomponent = \"{}\"\ndeadline = \"5s\"\n\
+         [function.spins]\ncomponent = \"{}\"\ncpu = \"1m\"\ndeadline = \"10m\"\n\
          [origin.app]\naddresses = [\"{origin}\"]\n\
          [[site]]\nnames = [\"*\"]\n\
          [[site.route]]\npath = \"/plain/{{*rest}}\"\norigin = \"app\"\n\
          [[site.route]]\npath = \"/function/{{*rest}}\"\norigin = \"app\"\n\
-         viewer_request = [\"touch\"]\n",
-        component.display()
+         viewer_request = [\"touch\"]\n\
+         [[site.route]]\npath = \"/spin/{{*rest}}\"\norigin = \"app\"\n\
+         viewer_request = [\"spins\"]\n",
+        touch.display(),
+        spins.display()
     )?;
     Ok(text)
 }

@@ -1,5 +1,6 @@
 //! Functions that fail after their response has begun: `no-response`, a hostile `wasi:http`
-//! handler, and `echo-body` when content passes its limit.
+//! handler, and `echo-body` when content passes its limit. Also `hoards-fields`, whose response
+//! never begins.
 
 use bytes::Bytes;
 use verge_tests::client::{Client, empty};
@@ -71,6 +72,31 @@ async fn content_that_never_ends_well_is_cut_counted_and_not_stored() {
     node.settles(&outcome("responded"), 0.0).await;
     node.settles("verge_cache_entries", 0.0).await;
     assert_eq!(node.get("/other").await.text(), "content");
+}
+
+#[tokio::test]
+async fn handler_that_makes_a_gigabyte_of_fields_gets_none_of_them_out() {
+    let origin = Origin::start(async |_| respond(200, &[], "content")).await;
+    let toml = format!(
+        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/hoard\"\nfunction = \"hoards-fields\"\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n",
+        runtime(),
+        function_with_limits("hoards-fields", "hoards-fields", WIDE_LIMITS),
+        origin.address,
+    );
+    let node = TestNode::start(&toml).await;
+    let mut client = node.client().await;
+    for _ in 0..3 {
+        let reply = client.get("/hoard").await;
+        assert_eq!(reply.status, 500);
+        assert_eq!(reply.field("x-hoard"), "");
+        assert_eq!(client.get("/other").await.text(), "content");
+    }
+    let trapped = "verge_function_outcomes_total{function=\"hoards-fields\",outcome=\"trapped\"}";
+    node.settles(trapped, 3.0).await;
+    node.settles("verge_limit_in_use{limit=\"instances\"}", 0.0)
+        .await;
 }
 
 #[tokio::test]

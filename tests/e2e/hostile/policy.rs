@@ -73,6 +73,16 @@ async fn function_that_traps_costs_its_own_request_only() {
 }
 
 #[tokio::test]
+async fn function_that_recurses_runs_out_of_stack() {
+    is_contained("recurses", WIDE_LIMITS, "trapped").await;
+}
+
+#[tokio::test]
+async fn function_that_floods_the_host_with_calls_is_ended() {
+    is_contained("floods-hostcalls", WIDE_LIMITS, "hostcalls-exceeded").await;
+}
+
+#[tokio::test]
 async fn function_that_never_answers_is_cut_at_its_deadline() {
     is_contained("never-answers", "deadline = \"200ms\"", "deadline-exceeded").await;
 }

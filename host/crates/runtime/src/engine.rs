@@ -42,7 +42,8 @@ pub struct EngineSettings {
     pub component: usize,
     /// Where compiled code is kept; `None` compiles at every start.
     pub code_cache: Option<PathBuf>,
-    /// How often a running guest yields and its limits are checked.
+    /// How often a running guest yields and its limits are checked; four times as often while
+    /// one runs for long.
     pub tick: Duration,
 }
 

@@ -15,7 +15,9 @@ pub struct Limits {
     /// Bytes of linear memory, all memories of the instance together; no more than
     /// [`EngineSettings::memory`](crate::EngineSettings::memory).
     pub memory: u64,
-    /// Time that the guest itself may run, counted while it is polled and checked at each tick.
+    /// CPU time that the guest itself may use; what counts is said at
+    /// [`CallReceipt::cpu`](crate::CallReceipt::cpu). It is checked at each tick, so that a guest
+    /// gets at most a millisecond more.
     pub cpu: Duration,
     /// Time from the start of the call until the function must have answered. While the function
     /// waits for content to arrive or for room to write, this clock stands still: those waits are

@@ -200,7 +200,9 @@ pub struct CallReceipt {
     pub start: StartClass,
     /// Time from the start of the call until the instance could be called; zero when none was made.
     pub instantiate: Duration,
-    /// Time the guest itself ran, its start and its hostcalls included.
+    /// CPU time of the thread while it ran the guest, its start and the host's work in its
+    /// hostcalls included; without waits, other guests, and time for which the thread was kept
+    /// off its core. Stretches of less than 100 us count by the wall clock.
     pub cpu: Duration,
     /// Time from the start to the end of the call.
     pub wall: Duration,

@@ -1,11 +1,12 @@
 //! The thread that advances the epoch, so that guests that run for long yield.
 //!
 //! It must not be a timer of the async runtime: a guest that spins would stop
-//! that one. It sleeps while no guest runs.
+//! that one. It sleeps while no guest runs, and ticks faster while one runs for
+//! long: budgets and the others' turns are as precise as ticks are.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,9 +15,18 @@ use std::time::Duration;
 /// some microseconds.
 const IDLE_TICKS: u32 = 50;
 
+/// Parts of a tick into which it is cut while a guest runs for long.
+const FINE: u32 = 4;
+/// No tick is finer: each costs some microseconds of a core.
+const FINEST: Duration = Duration::from_micros(100);
+/// Fine ticks after the last one that met such a guest: the next is expected soon, and its first
+/// slice should be short.
+const FINE_TICKS: u32 = 400;
+
 /// The epoch ticker; dropping it ends its thread and waits for that.
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
+    fine: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -26,6 +36,8 @@ struct Shared {
     asleep: AtomicBool,
     stop: AtomicBool,
     ticks: AtomicU64,
+    /// Fine ticks to come.
+    fine_ticks: AtomicU32,
 }
 
 impl Ticker {
@@ -36,13 +48,19 @@ impl Ticker {
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
+            fine_ticks: AtomicU32::new(0),
         });
+        let fine = (tick / FINE).max(FINEST).min(tick);
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("verge-epoch".into())
-            .spawn(move || run(&theirs, tick, &advance))?;
+            .spawn(move || {
+                raise_priority();
+                run(&theirs, tick, fine, &advance);
+            })?;
         Ok(Self {
             shared,
+            fine,
             thread: Some(thread),
         })
     }
@@ -62,6 +80,14 @@ impl Ticker {
         }
     }
 
+    /// Must be called when a tick meets a guest, with the CPU time that it has used.
+    pub(crate) fn note_running(&self, cpu: Duration) {
+        // One that a tick met by chance changes nothing.
+        if cpu >= self.fine && self.shared.fine_ticks.swap(FINE_TICKS, Ordering::Relaxed) == 0 {
+            self.wake();
+        }
+    }
+
     /// How many ticks there were.
     pub(crate) fn ticks(&self) -> u64 {
         self.shared.ticks.load(Ordering::Relaxed)
@@ -74,16 +100,37 @@ impl Ticker {
     }
 }
 
-fn run(shared: &Shared, tick: Duration, advance: &dyn Fn()) {
+/// On a machine with more to do than cores, a thread that sleeps most of the time still waits for
+/// its turn, for milliseconds, and a guest goes on meanwhile. It may not be allowed, which is no
+/// harm: then budgets are as precise as the scheduler is.
+fn raise_priority() {
+    // On Linux this is about the calling thread alone.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, -20) {
+        tracing::debug!(%error, "the epoch thread has no priority over others");
+    }
+}
+
+fn run(shared: &Shared, tick: Duration, fine: Duration, advance: &dyn Fn()) {
     let mut idle = 0;
     loop {
+        let fine_ticks = shared.fine_ticks.load(Ordering::Relaxed);
         // A left-over wake-up makes one tick come early, which does no harm.
-        thread::park_timeout(tick);
+        thread::park_timeout(if fine_ticks > 0 { fine } else { tick });
         if shared.stop.load(Ordering::SeqCst) {
             return;
         }
         advance();
         shared.ticks.fetch_add(1, Ordering::Relaxed);
+        if let Some(rest) = fine_ticks.checked_sub(1) {
+            // Unless a guest has asked for more meanwhile.
+            let _ = shared.fine_ticks.compare_exchange(
+                fine_ticks,
+                rest,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
         idle = if shared.active.swap(false, Ordering::SeqCst) {
             0
         } else {
@@ -141,6 +188,20 @@ mod tests {
         ticker.touch();
         wait_until(|| count.load(Ordering::Relaxed) > slept_at);
         assert!(ticker.ticks() > slept_at);
+    }
+
+    #[test]
+    fn ticks_are_fine_while_a_guest_runs_for_long() {
+        let ticker = Ticker::start(Duration::from_millis(1), || {}).unwrap();
+        let left = || ticker.shared.fine_ticks.load(Ordering::Relaxed);
+        ticker.note_running(Duration::from_micros(249));
+        assert_eq!(left(), 0);
+        for _ in 0..2 {
+            ticker.touch();
+            ticker.note_running(Duration::from_micros(250));
+            assert!(left() > 0);
+            wait_until(|| left() < FINE_TICKS);
+        }
     }
 
     #[test]

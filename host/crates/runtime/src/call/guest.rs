@@ -31,6 +31,10 @@ const HOSTCALL_BYTES: u64 = 256 << 10;
 /// The longest explanation of a failure.
 const DETAIL_BYTES: usize = 8 << 10;
 
+/// How often others on the thread get their turn when a guest is interrupted: as often as one
+/// request's tasks may have to wake each other.
+const TURNS: u32 = 4;
+
 /// What the runtime's timer may be early.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
 
@@ -245,11 +249,24 @@ async fn handle(
 fn on_tick(mut store: StoreContextMut<'_, Data>) -> wasmtime::Result<UpdateDeadline> {
     let state: &mut CallState = store.data_mut();
     state.check_hostcalls()?;
-    if let Some(fault) = state.shared.meter.exceeded(&state.function.limits) {
+    let meter = &state.shared.meter;
+    let cpu = meter.cpu();
+    if let Some(fault) = meter.exceeded(cpu, &state.function.limits) {
         state.stop = Some(fault);
         wasmtime::bail!("it was stopped while it ran");
     }
-    Ok(UpdateDeadline::Yield(1))
+    state.function.engine.ticker.note_running(cpu);
+    let others = make_way(Arc::clone(&state.shared));
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(others)))
+}
+
+/// Lets others on this thread run. It must be the runtime's own way to yield: a task that wakes
+/// itself is polled again before sockets are looked at.
+async fn make_way(shared: Arc<Shared>) {
+    for _ in 0..TURNS {
+        shared.meter.note_interrupted();
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Polls the guest, counts the time it runs, and gives up when its deadline passes.
@@ -276,8 +293,9 @@ async fn race<W: Future>(
             if left.is_zero() {
                 return Poll::Ready(Err(FunctionFault::DeadlineExceeded));
             }
-            if meter.is_waiting() {
-                // What it waits for wakes it; until then the deadline stands still.
+            if meter.is_waiting() || meter.is_interrupted() {
+                // What it waits for wakes it; until then the deadline stands still. Or it goes on
+                // as soon as others had their turn.
                 return Poll::Pending;
             }
             let due = TimerInstant::now() + left;

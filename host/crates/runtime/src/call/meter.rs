@@ -1,26 +1,49 @@
 //! What one call used and logged, as seen from inside the guest, from its poller
 //! and from whoever waits for it.
 //!
+//! The guest's time is the CPU time of the thread while it polls the guest: its
+//! start and what the host does in its hostcalls are its own, but not the time
+//! for which the thread was kept off its core, nor what another guest did whose
+//! content it read. A poll of less than 100 us counts by the wall clock, which
+//! costs a tenth.
+//!
 //! Only one of them runs at a time; the atomics are there because a call may
 //! move between threads.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use verge_base::Clock;
 use verge_http::failure::FunctionFault;
 
+use super::cpu::CpuClock;
 use crate::capabilities::{CallId, Capabilities, LogLevel};
 use crate::limits::Limits;
+
+/// Nanoseconds of a poll up to which the wall clock is precise enough.
+const BRIEF: u64 = 100_000;
+
+thread_local! {
+    /// Nanoseconds of all guests that ran on this thread.
+    static BILLED: Cell<u64> = const { Cell::new(0) };
+}
 
 /// Counts the time a guest runs and the time it waits for peers, its hostcalls and its memory.
 pub(crate) struct Meter {
     clock: Clock,
+    cpu_clock: CpuClock,
     start: Instant,
     /// Nanoseconds of finished polls.
     cpu: AtomicU64,
     /// When the poll in progress began, or [`NONE`].
     polling: AtomicU64,
+    /// The thread's CPU time when it began, or a little less.
+    polling_cpu: AtomicU64,
+    /// [`BILLED`] when it began.
+    polling_billed: AtomicU64,
+    /// It was stopped by a tick and not because it waits for something.
+    interrupted: AtomicBool,
     /// Nanoseconds of finished waits for content or room.
     waited: AtomicU64,
     /// When the wait in progress began, or [`NONE`].
@@ -35,11 +58,19 @@ const NONE: u64 = u64::MAX;
 
 impl Meter {
     pub(crate) fn new(clock: Clock) -> Self {
+        Self::with(clock, CpuClock::Thread)
+    }
+
+    fn with(clock: Clock, cpu_clock: CpuClock) -> Self {
         Self {
             start: clock.now(),
             clock,
+            cpu_clock,
             cpu: AtomicU64::new(0),
             polling: AtomicU64::new(NONE),
+            polling_cpu: AtomicU64::new(0),
+            polling_billed: AtomicU64::new(0),
+            interrupted: AtomicBool::new(false),
             waited: AtomicU64::new(0),
             waiting: AtomicU64::new(NONE),
             instantiated: AtomicU64::new(0),
@@ -56,14 +87,29 @@ impl Meter {
         Duration::from_nanos(self.now())
     }
 
+    /// The guest's time. While it is polled, only the thread that does may ask.
     pub(crate) fn cpu(&self) -> Duration {
-        let polling = self.polling.load(Ordering::Relaxed);
-        let current = if polling == NONE {
-            0
+        Duration::from_nanos(self.cpu.load(Ordering::Relaxed) + self.polled())
+    }
+
+    /// Nanoseconds of the poll in progress.
+    fn polled(&self) -> u64 {
+        let began = self.polling.load(Ordering::Relaxed);
+        if began == NONE {
+            return 0;
+        }
+        let at = self.clock.now();
+        let wall = self.since_start(at).saturating_sub(began);
+        let ran = if wall <= BRIEF {
+            wall
         } else {
-            self.now().saturating_sub(polling)
+            let cpu = self.cpu_clock.read(at);
+            wall.min(cpu.saturating_sub(self.polling_cpu.load(Ordering::Relaxed)))
         };
-        Duration::from_nanos(self.cpu.load(Ordering::Relaxed) + current)
+        let others = BILLED
+            .get()
+            .saturating_sub(self.polling_billed.load(Ordering::Relaxed));
+        ran.saturating_sub(others)
     }
 
     pub(crate) fn instantiated(&self) -> Duration {
@@ -95,15 +141,32 @@ impl Meter {
     /// The guest is polled now; whatever it waited for, it no longer does.
     pub(crate) fn begin_poll(&self) {
         self.end_wait();
-        self.polling.store(self.now(), Ordering::Relaxed);
+        let at = self.clock.now();
+        // What is off by a fraction of a millisecond must not add up over many slices.
+        let cpu = if self.interrupted.swap(false, Ordering::Relaxed) {
+            self.cpu_clock.read(at)
+        } else {
+            self.cpu_clock.at_least(at)
+        };
+        self.polling_cpu.store(cpu, Ordering::Relaxed);
+        self.polling_billed.store(BILLED.get(), Ordering::Relaxed);
+        self.polling.store(self.since_start(at), Ordering::Relaxed);
     }
 
     pub(crate) fn end_poll(&self) {
-        let began = self.polling.swap(NONE, Ordering::Relaxed);
-        if began != NONE {
-            let ran = self.now().saturating_sub(began);
-            self.cpu.fetch_add(ran, Ordering::Relaxed);
-        }
+        let ran = self.polled();
+        self.polling.store(NONE, Ordering::Relaxed);
+        self.cpu.fetch_add(ran, Ordering::Relaxed);
+        BILLED.set(BILLED.get().saturating_add(ran));
+    }
+
+    /// Until the next poll the guest makes way for others: it could go on.
+    pub(crate) fn note_interrupted(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// Until the next poll the guest waits for a peer: its deadline stands still.
@@ -138,9 +201,9 @@ impl Meter {
             .saturating_sub(Duration::from_nanos(now.saturating_sub(waited)))
     }
 
-    /// Which limit of time is passed, if one is.
-    pub(crate) fn exceeded(&self, limits: &Limits) -> Option<FunctionFault> {
-        if self.cpu() > limits.cpu {
+    /// Which limit of time is passed, if one is, by a guest that has used `cpu`.
+    pub(crate) fn exceeded(&self, cpu: Duration, limits: &Limits) -> Option<FunctionFault> {
+        if cpu > limits.cpu {
             Some(FunctionFault::CpuExceeded)
         } else if self.time_left(limits).is_zero() {
             Some(FunctionFault::DeadlineExceeded)
@@ -151,7 +214,11 @@ impl Meter {
 
     /// Nanoseconds since the start.
     fn now(&self) -> u64 {
-        let elapsed = self.clock.now().saturating_duration_since(self.start);
+        self.since_start(self.clock.now())
+    }
+
+    fn since_start(&self, at: Instant) -> u64 {
+        let elapsed = at.saturating_duration_since(self.start);
         u64::try_from(elapsed.as_nanos()).unwrap_or(NONE - 1)
     }
 }
@@ -215,46 +282,133 @@ fn escape_controls(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
+
+    use verge_base::ManualClock;
 
     use super::*;
 
+    /// A thread's two clocks, and meters that go by them.
+    struct Thread {
+        clock: Clock,
+        wall: ManualClock,
+        cpu: Arc<AtomicU64>,
+    }
+
+    impl Thread {
+        fn new() -> Self {
+            let (clock, wall) = Clock::manual(SystemTime::UNIX_EPOCH);
+            let cpu = Arc::new(AtomicU64::new(0));
+            Self { clock, wall, cpu }
+        }
+
+        fn meter(&self) -> Meter {
+            Meter::with(self.clock.clone(), CpuClock::Manual(Arc::clone(&self.cpu)))
+        }
+
+        /// The thread runs.
+        fn runs(&self, milliseconds: u64) {
+            self.cpu
+                .fetch_add(milliseconds * 1_000_000, Ordering::Relaxed);
+            self.waits(milliseconds);
+        }
+
+        /// The thread is kept off its core, or has nothing to do.
+        fn waits(&self, milliseconds: u64) {
+            self.wall.advance(Duration::from_millis(milliseconds));
+        }
+    }
+
+    fn millis(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
     #[test]
     fn cpu_counts_polls_only() {
-        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
-        let meter = Meter::new(clock);
-        handle.advance(Duration::from_millis(5));
+        let thread = Thread::new();
+        let meter = thread.meter();
+        thread.runs(5);
         meter.begin_poll();
-        handle.advance(Duration::from_millis(2));
-        assert_eq!(meter.cpu(), Duration::from_millis(2));
+        thread.runs(2);
+        assert_eq!(meter.cpu(), millis(2));
         meter.end_poll();
-        handle.advance(Duration::from_millis(5));
+        thread.runs(5);
         meter.begin_poll();
-        handle.advance(Duration::from_millis(1));
+        thread.runs(1);
         meter.end_poll();
-        assert_eq!(meter.cpu(), Duration::from_millis(3));
-        assert_eq!(meter.wall(), Duration::from_millis(13));
+        assert_eq!(meter.cpu(), millis(3));
+        assert_eq!(meter.wall(), millis(13));
+    }
+
+    #[test]
+    fn a_thread_that_is_kept_off_its_core_costs_the_guest_nothing() {
+        let limits = Limits {
+            cpu: millis(10),
+            deadline: millis(1000),
+            ..Limits::default()
+        };
+        let thread = Thread::new();
+        let meter = thread.meter();
+        meter.begin_poll();
+        thread.runs(3);
+        thread.waits(500);
+        assert_eq!(meter.cpu(), millis(3));
+        assert_eq!(meter.exceeded(meter.cpu(), &limits), None);
+        thread.runs(8);
+        assert_eq!(
+            meter.exceeded(meter.cpu(), &limits),
+            Some(FunctionFault::CpuExceeded)
+        );
+        meter.end_poll();
+        assert_eq!(meter.cpu(), millis(11));
+    }
+
+    #[test]
+    fn a_brief_poll_counts_by_the_wall_clock() {
+        let thread = Thread::new();
+        let meter = thread.meter();
+        meter.begin_poll();
+        thread.wall.advance(Duration::from_micros(7));
+        meter.end_poll();
+        assert_eq!(meter.cpu(), Duration::from_micros(7));
+    }
+
+    #[test]
+    fn what_another_guest_does_within_a_poll_is_that_ones() {
+        let thread = Thread::new();
+        let (reader, writer) = (thread.meter(), thread.meter());
+        reader.begin_poll();
+        thread.runs(1);
+        writer.begin_poll();
+        thread.runs(5);
+        writer.end_poll();
+        thread.runs(1);
+        assert_eq!(reader.cpu(), millis(2));
+        reader.end_poll();
+        assert_eq!(reader.cpu(), millis(2));
+        assert_eq!(writer.cpu(), millis(5));
     }
 
     #[test]
     fn the_deadline_stands_still_while_the_guest_waits_for_a_peer() {
         let limits = Limits {
-            deadline: Duration::from_millis(10),
+            deadline: millis(10),
             ..Limits::default()
         };
-        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
-        let meter = Meter::new(clock);
-        handle.advance(Duration::from_millis(4));
+        let thread = Thread::new();
+        let meter = thread.meter();
+        thread.waits(4);
         meter.begin_wait();
-        handle.advance(Duration::from_secs(60));
-        assert_eq!(meter.time_left(&limits), Duration::from_millis(6));
+        thread.waits(60_000);
+        assert_eq!(meter.time_left(&limits), millis(6));
         meter.begin_poll();
         meter.end_poll();
-        handle.advance(Duration::from_millis(5));
-        assert_eq!(meter.exceeded(&limits), None);
-        handle.advance(Duration::from_millis(1));
+        thread.waits(5);
+        assert_eq!(meter.exceeded(meter.cpu(), &limits), None);
+        thread.waits(1);
         assert_eq!(
-            meter.exceeded(&limits),
+            meter.exceeded(meter.cpu(), &limits),
             Some(FunctionFault::DeadlineExceeded)
         );
     }

@@ -2,6 +2,7 @@
 //! instance, and gives the message back with an account of the call.
 
 mod body;
+mod cpu;
 mod ending;
 mod guest;
 mod handler;
@@ -11,6 +12,7 @@ mod output;
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use verge_http::Body;
@@ -29,6 +31,10 @@ use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdic
 use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 use crate::quarantine::Admission;
 use crate::state::{CallState, GIVEN_RESPONSE, Messages, RequestState, ResponseState, Slots};
+
+/// CPU time for which a committed head is held back while its guest is only interrupted. Content
+/// that ends by then goes out in one piece, whatever else the machine does.
+const HEAD_HELD: Duration = Duration::from_millis(1);
 
 /// What a guest and those who wait for it share.
 pub(crate) struct Shared {
@@ -295,16 +301,7 @@ impl Function {
             }
         };
         let mut guest = Guest::start(state, seat, place.is_kept());
-        let (end, committed) = std::future::poll_fn(|context| {
-            let polled = guest.poll(context);
-            let committed = shared.output.lock().take_committed();
-            match (polled, committed) {
-                (Poll::Ready(end), committed) => Poll::Ready((Ok(end), committed)),
-                (Poll::Pending, Some(committed)) => Poll::Ready((Err(committed), None)),
-                (Poll::Pending, None) => Poll::Pending,
-            }
-        })
-        .await;
+        let (end, committed) = run_until_commit(&mut guest, &shared).await;
         let step = match end {
             Ok(mut end) => {
                 place.put(end.held.take());
@@ -349,4 +346,32 @@ impl Function {
             ending,
         ))
     }
+}
+
+/// Runs a guest until it ends, perhaps with a committed response, or commits one and goes on.
+async fn run_until_commit(
+    guest: &mut Guest,
+    shared: &Shared,
+) -> (Result<GuestEnd, Committed>, Option<Committed>) {
+    let mut held_since = None;
+    std::future::poll_fn(|context| match guest.poll(context) {
+        Poll::Ready(end) => {
+            let committed = shared.output.lock().take_committed();
+            Poll::Ready((Ok(end), committed))
+        }
+        Poll::Pending => {
+            let mut output = shared.output.lock();
+            if shared.meter.is_interrupted() && output.is_committed() {
+                let cpu = shared.meter.cpu();
+                if cpu.saturating_sub(*held_since.get_or_insert(cpu)) < HEAD_HELD {
+                    return Poll::Pending;
+                }
+            }
+            match output.take_committed() {
+                Some(committed) => Poll::Ready((Err(committed), None)),
+                None => Poll::Pending,
+            }
+        }
+    })
+    .await
 }

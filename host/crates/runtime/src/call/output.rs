@@ -43,6 +43,11 @@ impl Output {
         self.committed.take()
     }
 
+    /// A head is there to be taken.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.committed.is_some()
+    }
+
     pub(crate) fn is_started(&self) -> bool {
         self.started
     }

@@ -140,3 +140,14 @@ pub(crate) fn reads() -> Vec<u8> {
          (call $read (i32.load (i32.const 260)) (i32.const 100) (i32.const 272))",
     )
 }
+
+/// Counts to a million, `times` times over.
+pub(crate) fn computes(times: u32) -> Vec<u8> {
+    let body = format!(
+        "(loop $more
+           (local.set $n (i32.add (local.get $n) (i32.const 1)))
+           (br_if $more (i32.lt_u (local.get $n) (i32.const {})))) ",
+        u64::from(times) * 1_000_000
+    );
+    guest(VIEWER_REQUEST, "", &body)
+}

@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -230,10 +233,20 @@ pub(crate) async fn collect(body: Body) -> Result<Bytes, Failure> {
 
 /// A body that never comes.
 pub(crate) fn endless() -> Body {
-    Body::stream(Never)
+    Body::stream(Never::default())
 }
 
-struct Never;
+/// A body that never comes, and whether it was waited for.
+pub(crate) fn endless_and_asked() -> (Body, Arc<AtomicBool>) {
+    let body = Never::default();
+    let asked = Arc::clone(&body.asked);
+    (Body::stream(body), asked)
+}
+
+#[derive(Default)]
+struct Never {
+    asked: Arc<AtomicBool>,
+}
 
 impl http_body::Body for Never {
     type Data = Bytes;
@@ -243,6 +256,63 @@ impl http_body::Body for Never {
         self: Pin<&mut Self>,
         _: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.asked.store(true, Ordering::Relaxed);
         Poll::Pending
     }
+}
+
+/// Threads that do nothing but run; they stop when it is dropped.
+pub(crate) struct Busy {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Busy {
+    /// They begin on the cores that the calling thread may use.
+    pub(crate) fn threads(count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..count).map(|_| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        });
+        Self {
+            threads: threads.collect(),
+            stop,
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("it only spins");
+        }
+    }
+}
+
+/// Keeps the calling thread, and those that it starts from now on, on one core.
+pub(crate) fn stay_on_one_core() {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("this is Linux");
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("it has that field").trim().to_owned()
+    };
+    let cores = field("Cpus_allowed_list:");
+    let first = cores.split([',', '-']).next().expect("there is a core");
+    let pinned = Command::new("taskset")
+        .args(["-c", "-p", first, &field("Pid:")])
+        .output()
+        .expect("taskset is there (Debian: util-linux)");
+    assert!(pinned.status.success(), "{pinned:?}");
+}
+
+/// The CPU time of the calling thread.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("it is positive")
 }

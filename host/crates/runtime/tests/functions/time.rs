@@ -1,17 +1,43 @@
 //! What bounds a guest's time: its CPU budget, its deadline, and the turns that it
 //! leaves to others.
 
+use std::future::poll_fn;
+use std::io::{Read as _, Write as _};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Context;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use verge_base::Clock;
 use verge_http::failure::FunctionFault;
-use verge_runtime::Limits;
+use verge_runtime::{Limits, RequestCall};
 
 use crate::guests;
-use crate::kit::{Setup, assert_failed, call, endless, fixture, limited, request_with, run};
+use crate::kit::{
+    Busy, Fixture, Setup, assert_failed, call, endless_and_asked, fixture, limited, request_with,
+    run, stay_on_one_core, thread_cpu,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// What a scheduler may add when more threads run than there are cores, and the ticker is not
+/// allowed to have priority.
+const SLICE: Duration = Duration::from_millis(12);
+
+/// More threads than cores.
+fn loaded() -> Busy {
+    Busy::threads(2 * thread::available_parallelism().map_or(2, usize::from))
+}
+
+/// Runs a call, and says what the thread used meanwhile.
+async fn run_measured(fixture: &Fixture) -> (RequestCall, Duration) {
+    let before = thread_cpu();
+    let call = run(fixture).await;
+    (call, thread_cpu().saturating_sub(before))
+}
 
 #[tokio::test]
 async fn a_guest_that_spins_uses_up_its_cpu_budget() {
@@ -24,10 +50,66 @@ async fn a_guest_that_spins_uses_up_its_cpu_budget() {
 }
 
 #[tokio::test]
-async fn a_guest_that_spins_passes_its_deadline() {
-    let limits = |limits: &mut Limits| limits.deadline = Duration::from_millis(5);
-    let fixture = limited(limits).start(&guests::spins());
-    assert_failed(&run(&fixture).await, FunctionFault::DeadlineExceeded);
+async fn a_cpu_budget_is_exact_to_a_millisecond_on_a_busy_machine_too() {
+    let budget = 10 * MILLISECOND;
+    let fixture = limited(|limits| limits.cpu = budget).start(&guests::spins());
+    run(&fixture).await;
+    for load in [None, Some(loaded())] {
+        let mut used = Vec::new();
+        for _ in 0..21 {
+            let (call, by_thread) = run_measured(&fixture).await;
+            assert_failed(&call, FunctionFault::CpuExceeded);
+            assert!(call.receipt.cpu <= by_thread, "it paid for others");
+            assert!(by_thread >= budget, "{by_thread:?}");
+            assert!(by_thread <= budget + SLICE, "{by_thread:?}");
+            used.push(by_thread);
+        }
+        used.sort();
+        let median = used[used.len() / 2];
+        let loaded = load.is_some();
+        assert!(median <= budget + MILLISECOND, "{loaded}: {used:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_whose_thread_is_starved_keeps_its_budget() {
+    let limits = |limits: &mut Limits| limits.cpu = 10 * MILLISECOND;
+    // What takes about a third of the budget here.
+    let trial = fixture(&guests::computes(1));
+    let mut million = Duration::MAX;
+    for _ in 0..5 {
+        million = million.min(run(&trial).await.receipt.cpu);
+    }
+    let times = (3 * MILLISECOND).as_nanos() / million.as_nanos().max(1);
+    let times = u32::try_from(times).unwrap().clamp(1, 1000);
+    let fixture = limited(limits).start(&guests::computes(times));
+    stay_on_one_core();
+    let _others = Busy::threads(7);
+    let mut starved = 0;
+    while starved < 5 {
+        let call = run(&fixture).await;
+        let receipt = call.receipt;
+        assert!(call.verdict.is_ok(), "{times} millions: {receipt:?}");
+        starved += u32::from(receipt.wall > 10 * MILLISECOND);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_spins_passes_its_deadline_on_time() {
+    let deadline = 5 * MILLISECOND;
+    let fixture = limited(|limits| limits.deadline = deadline).start(&guests::spins());
+    for load in [None, Some(loaded())] {
+        let mut soonest = Duration::MAX;
+        for _ in 0..20 {
+            let (call, by_thread) = run_measured(&fixture).await;
+            assert_failed(&call, FunctionFault::DeadlineExceeded);
+            assert!(call.receipt.wall >= deadline);
+            assert!(by_thread <= deadline + SLICE, "{by_thread:?}");
+            soonest = soonest.min(call.receipt.wall);
+        }
+        let loaded = load.is_some();
+        assert!(soonest <= 2 * deadline, "{loaded}: {soonest:?}");
+    }
 }
 
 #[tokio::test]
@@ -64,14 +146,51 @@ async fn others_on_the_same_thread_run_while_a_guest_spins() {
     assert!(turns >= 10, "{turns} turns in 50 ticks");
 }
 
-/// Remembers that a future wants to be polled again.
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl std::task::Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+/// The 99th percentile of how long this thread's runtime takes to answer another thread, which
+/// asks over a socket as a client does.
+async fn latency_of_others() -> Duration {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = thread::spawn(move || {
+        let clock = Clock::system();
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut latencies = Vec::new();
+        for _ in 0..300 {
+            let asked = clock.now();
+            socket.write_all(b"?").unwrap();
+            socket.read_exact(&mut [0]).unwrap();
+            latencies.push(clock.now().duration_since(asked));
+        }
+        latencies.sort();
+        latencies[latencies.len() * 99 / 100]
+    });
+    let (mut socket, _) = listener.accept().await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    let mut byte = [0];
+    while socket.read(&mut byte).await.unwrap() > 0 {
+        // As a request does whose parts are tasks of their own.
+        tokio::spawn(async {}).await.unwrap();
+        socket.write_all(&byte).await.unwrap();
     }
+    client.join().unwrap()
+}
+
+#[tokio::test]
+async fn a_guest_that_spins_leaves_others_their_latency() {
+    let fixture = Arc::new(fixture(&guests::spins()));
+    let (mut without, mut with) = (Duration::MAX, Duration::MAX);
+    for _ in 0..3 {
+        without = without.min(latency_of_others().await);
+        let spinning = Arc::clone(&fixture);
+        let spinning = tokio::spawn(async move { run(&spinning).await });
+        with = with.min(latency_of_others().await);
+        assert!(!spinning.is_finished(), "it spins for ten seconds");
+        spinning.abort();
+    }
+    // Twice is the aim, which the bench measures; a machine with others on it is noisier.
+    let most = 20 * without.max(Duration::from_micros(100));
+    assert!(with <= most, "{without:?} without, {with:?} with");
 }
 
 #[tokio::test]
@@ -82,22 +201,18 @@ async fn waiting_for_content_does_not_count_towards_the_deadline() {
         ..Setup::default()
     };
     let fixture = setup.start(&guests::reads());
-    let mut waiting = Box::pin(
-        fixture
-            .function
-            .viewer_request(call(), request_with(endless())),
-    );
+    let (body, asked) = endless_and_asked();
+    let mut waiting = pin!(fixture.function.viewer_request(call(), request_with(body)));
     for _ in 0..3 {
-        // A tick may fall into a poll: the guest then wants the next one at once.
-        let woken = Arc::new(Woken::default());
-        let waker = Arc::clone(&woken).into();
-        loop {
-            let mut context = Context::from_waker(&waker);
-            assert!(waiting.as_mut().poll(&mut context).is_pending());
-            if !woken.0.swap(false, Ordering::Relaxed) {
-                break;
+        asked.store(false, Ordering::Relaxed);
+        poll_fn(|context| {
+            assert!(waiting.as_mut().poll(context).is_pending());
+            match asked.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
-        }
+        })
+        .await;
         // The sender's own timeout would end it.
         time.advance(Duration::from_secs(3600));
     }
