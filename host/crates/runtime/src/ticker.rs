@@ -5,8 +5,8 @@
 //! long: budgets and the others' turns are as precise as ticks are.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -52,12 +52,17 @@ impl Ticker {
         });
         let fine = (tick / FINE).max(FINEST).min(tick);
         let theirs = Arc::clone(&shared);
+        let (started, has_started) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("verge-epoch".into())
             .spawn(move || {
                 raise_priority();
+                let _ = started.send(());
                 run(&theirs, tick, fine, &advance);
             })?;
+        // On a busy machine a new thread waits for its first turn, and guests must not run without
+        // ticks meanwhile.
+        let _ = has_started.recv();
         Ok(Self {
             shared,
             fine,

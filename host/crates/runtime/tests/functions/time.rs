@@ -59,8 +59,11 @@ async fn a_cpu_budget_is_exact_to_a_millisecond_on_a_busy_machine_too() {
         for _ in 0..21 {
             let (call, by_thread) = run_measured(&fixture).await;
             assert_failed(&call, FunctionFault::CpuExceeded);
-            assert!(call.receipt.cpu <= by_thread, "it paid for others");
-            assert!(by_thread >= budget, "{by_thread:?}");
+            let receipt = call.receipt.cpu;
+            assert!(receipt > budget, "{receipt:?}");
+            // It paid for nobody else.
+            let most = by_thread + MILLISECOND / 2;
+            assert!(receipt <= most, "{receipt:?} of {by_thread:?}");
             assert!(by_thread <= budget + SLICE, "{by_thread:?}");
             used.push(by_thread);
         }
@@ -188,8 +191,9 @@ async fn a_guest_that_spins_leaves_others_their_latency() {
         assert!(!spinning.is_finished(), "it spins for ten seconds");
         spinning.abort();
     }
-    // Twice is the aim, which the bench measures; a machine with others on it is noisier.
-    let most = 20 * without.max(Duration::from_micros(100));
+    // Twice is the aim, which the bench measures. On a machine with others on it, a thread that
+    // has much to do loses its core for some slices, to which one that sleeps is preferred.
+    let most = 20 * without.max(Duration::from_micros(100)) + 4 * SLICE;
     assert!(with <= most, "{without:?} without, {with:?} with");
 }
 
