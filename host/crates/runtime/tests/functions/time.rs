@@ -151,32 +151,32 @@ async fn others_on_the_same_thread_run_while_a_guest_spins() {
 
 /// The 99th percentile of how long this thread's runtime takes to answer another thread, which
 /// asks over a socket as a client does.
-async fn latency_of_others() -> Duration {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+async fn latency_of_others() -> std::io::Result<Duration> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
     let client = thread::spawn(move || {
         let clock = Clock::system();
-        let mut socket = std::net::TcpStream::connect(address).unwrap();
-        socket.set_nodelay(true).unwrap();
+        let mut socket = std::net::TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
         let mut latencies = Vec::new();
         for _ in 0..300 {
             let asked = clock.now();
-            socket.write_all(b"?").unwrap();
-            socket.read_exact(&mut [0]).unwrap();
+            socket.write_all(b"?")?;
+            socket.read_exact(&mut [0])?;
             latencies.push(clock.now().duration_since(asked));
         }
         latencies.sort();
-        latencies[latencies.len() * 99 / 100]
+        std::io::Result::Ok(latencies[latencies.len() * 99 / 100])
     });
-    let (mut socket, _) = listener.accept().await.unwrap();
-    socket.set_nodelay(true).unwrap();
+    let (mut socket, _) = listener.accept().await?;
+    socket.set_nodelay(true)?;
     let mut byte = [0];
-    while socket.read(&mut byte).await.unwrap() > 0 {
+    while socket.read(&mut byte).await? > 0 {
         // As a request does whose parts are tasks of their own.
-        tokio::spawn(async {}).await.unwrap();
-        socket.write_all(&byte).await.unwrap();
+        tokio::spawn(async {}).await?;
+        socket.write_all(&byte).await?;
     }
-    client.join().unwrap()
+    client.join().expect("it does not panic")
 }
 
 #[tokio::test]
@@ -184,10 +184,10 @@ async fn a_guest_that_spins_leaves_others_their_latency() {
     let fixture = Arc::new(fixture(&guests::spins()));
     let (mut without, mut with) = (Duration::MAX, Duration::MAX);
     for _ in 0..3 {
-        without = without.min(latency_of_others().await);
+        without = without.min(latency_of_others().await.unwrap());
         let spinning = Arc::clone(&fixture);
         let spinning = tokio::spawn(async move { run(&spinning).await });
-        with = with.min(latency_of_others().await);
+        with = with.min(latency_of_others().await.unwrap());
         assert!(!spinning.is_finished(), "it spins for ten seconds");
         spinning.abort();
     }
