@@ -38,6 +38,17 @@ struct Shared {
     ticks: AtomicU64,
     /// Fine ticks to come.
     fine_ticks: AtomicU32,
+    /// Polls in progress of guests that a tick had interrupted.
+    resumed: AtomicU32,
+}
+
+/// While it is there, ticks go on.
+pub(crate) struct Awake<'a>(&'a AtomicU32);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Ticker {
@@ -49,6 +60,7 @@ impl Ticker {
             stop: AtomicBool::new(false),
             ticks: AtomicU64::new(0),
             fine_ticks: AtomicU32::new(0),
+            resumed: AtomicU32::new(0),
         });
         let fine = (tick / FINE).max(FINEST).min(tick);
         let theirs = Arc::clone(&shared);
@@ -74,15 +86,24 @@ impl Ticker {
     ///
     /// A guest that polls just before the flag is cleared is still safe: the epoch advances at
     /// that tick and at each idle one after it, so the guest yields, is polled again, and lands
-    /// here again before the thread can fall asleep.
+    /// here again. One that was interrupted takes [`Self::keep_awake`] before.
     pub(crate) fn touch(&self) {
-        if !self.shared.active.load(Ordering::Relaxed) {
-            // Sequentially consistent with `asleep` in `run`: one of the two sees the other.
+        // Sequentially consistent with `asleep` and `resumed` in `run`: one of the two sees the
+        // other.
+        if !self.shared.active.load(Ordering::SeqCst) {
             self.shared.active.store(true, Ordering::SeqCst);
             if self.shared.asleep.load(Ordering::SeqCst) {
                 self.wake();
             }
         }
+    }
+
+    /// Must be held, from before [`Self::touch`], during a poll of a guest that a tick had
+    /// interrupted. Its next deadline is set within that poll: all ticks before are lost on it,
+    /// and if its thread loses its core there, they may be the last ones.
+    pub(crate) fn keep_awake(&self) -> Awake<'_> {
+        self.shared.resumed.fetch_add(1, Ordering::SeqCst);
+        Awake(&self.shared.resumed)
     }
 
     /// Must be called when a tick meets a guest, with the CPU time that it has used.
@@ -117,7 +138,7 @@ fn raise_priority() {
 }
 
 fn run(shared: &Shared, tick: Duration, fine: Duration, advance: &dyn Fn()) {
-    let mut idle = 0;
+    let mut idle = 0_u32;
     loop {
         let fine_ticks = shared.fine_ticks.load(Ordering::Relaxed);
         // A left-over wake-up makes one tick come early, which does no harm.
@@ -139,9 +160,9 @@ fn run(shared: &Shared, tick: Duration, fine: Duration, advance: &dyn Fn()) {
         idle = if shared.active.swap(false, Ordering::SeqCst) {
             0
         } else {
-            idle + 1
+            idle.saturating_add(1)
         };
-        if idle < IDLE_TICKS {
+        if idle < IDLE_TICKS || shared.resumed.load(Ordering::SeqCst) > 0 {
             continue;
         }
         shared.asleep.store(true, Ordering::SeqCst);
@@ -193,6 +214,16 @@ mod tests {
         ticker.touch();
         wait_until(|| count.load(Ordering::Relaxed) > slept_at);
         assert!(ticker.ticks() > slept_at);
+    }
+
+    #[test]
+    fn ticks_go_on_while_an_interrupted_guest_is_polled() {
+        let ticker = Ticker::start(Duration::from_micros(100), || {}).unwrap();
+        let awake = ticker.keep_awake();
+        wait_until(|| ticker.ticks() > 3 * u64::from(IDLE_TICKS));
+        assert!(!ticker.shared.asleep.load(Ordering::SeqCst));
+        drop(awake);
+        wait_until(|| ticker.shared.asleep.load(Ordering::SeqCst));
     }
 
     #[test]

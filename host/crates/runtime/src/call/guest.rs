@@ -280,10 +280,13 @@ async fn race<W: Future>(
     // Most guests never wait: the timer is made when one does.
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(|context| {
-        function.engine.ticker.touch();
+        let ticker = &function.engine.ticker;
+        let awake = meter.is_interrupted().then(|| ticker.keep_awake());
+        ticker.touch();
         meter.begin_poll();
         let polled = work.as_mut().poll(context);
         meter.end_poll();
+        drop(awake);
         if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }

@@ -23,9 +23,9 @@ use crate::kit::{
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// What a scheduler may add when more threads run than there are cores, and the ticker is not
-/// allowed to have priority.
-const SLICE: Duration = Duration::from_millis(12);
+/// What a single run may get beyond its limit: where more threads run than there are cores, or the
+/// machine is virtual and its host has other things to do, a core stands still at times.
+const STALL: Duration = Duration::from_millis(100);
 
 /// More threads than cores.
 fn loaded() -> Busy {
@@ -54,7 +54,8 @@ async fn a_cpu_budget_is_exact_to_a_millisecond_on_a_busy_machine_too() {
     let budget = 10 * MILLISECOND;
     let fixture = limited(|limits| limits.cpu = budget).start(&guests::spins());
     run(&fixture).await;
-    for load in [None, Some(loaded())] {
+    for is_loaded in [false, true] {
+        let _others = is_loaded.then(loaded);
         let mut used = Vec::new();
         for _ in 0..21 {
             let (call, by_thread) = run_measured(&fixture).await;
@@ -64,13 +65,12 @@ async fn a_cpu_budget_is_exact_to_a_millisecond_on_a_busy_machine_too() {
             // It paid for nobody else.
             let most = by_thread + MILLISECOND / 2;
             assert!(receipt <= most, "{receipt:?} of {by_thread:?}");
-            assert!(by_thread <= budget + SLICE, "{by_thread:?}");
+            assert!(by_thread <= budget + STALL, "{by_thread:?}");
             used.push(by_thread);
         }
         used.sort();
         let median = used[used.len() / 2];
-        let loaded = load.is_some();
-        assert!(median <= budget + MILLISECOND, "{loaded}: {used:?}");
+        assert!(median <= budget + MILLISECOND, "{is_loaded}: {used:?}");
     }
 }
 
@@ -101,17 +101,17 @@ async fn a_guest_whose_thread_is_starved_keeps_its_budget() {
 async fn a_guest_that_spins_passes_its_deadline_on_time() {
     let deadline = 5 * MILLISECOND;
     let fixture = limited(|limits| limits.deadline = deadline).start(&guests::spins());
-    for load in [None, Some(loaded())] {
+    for is_loaded in [false, true] {
+        let _others = is_loaded.then(loaded);
         let mut soonest = Duration::MAX;
         for _ in 0..20 {
             let (call, by_thread) = run_measured(&fixture).await;
             assert_failed(&call, FunctionFault::DeadlineExceeded);
             assert!(call.receipt.wall >= deadline);
-            assert!(by_thread <= deadline + SLICE, "{by_thread:?}");
+            assert!(by_thread <= deadline + STALL, "{by_thread:?}");
             soonest = soonest.min(call.receipt.wall);
         }
-        let loaded = load.is_some();
-        assert!(soonest <= 2 * deadline, "{loaded}: {soonest:?}");
+        assert!(soonest <= 2 * deadline, "{is_loaded}: {soonest:?}");
     }
 }
 
@@ -193,7 +193,7 @@ async fn a_guest_that_spins_leaves_others_their_latency() {
     }
     // Twice is the aim, which the bench measures. On a machine with others on it, a thread that
     // has much to do loses its core for some slices, to which one that sleeps is preferred.
-    let most = 20 * without.max(Duration::from_micros(100)) + 4 * SLICE;
+    let most = 20 * without.max(Duration::from_micros(100)) + STALL;
     assert!(with <= most, "{without:?} without, {with:?} with");
 }
 
