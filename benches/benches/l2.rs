@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use verge_base::{Clock, Random};
 use verge_benches::{Rounds, machine};
+use verge_cache::tier::Want;
 use verge_shared::{
     Candidate, Mode, PurgeSink, SavedResponse, Server, ServerSettings, Shared, SharedSettings,
 };
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
             let mut took = Vec::new();
             for _ in 0..LOOKUPS * rounds.count {
                 let begun = clock.now();
-                let found = shared.load(&key, first).await;
+                let found = shared.load(&key, Want::Whole, first).await;
                 took.push(clock.now().saturating_duration_since(begun));
                 ensure!(found.is_ok(), "a lookup found nothing: {:?}", found.err());
             }

@@ -14,6 +14,7 @@ mod cache {
     mod collapse;
     mod compression;
     mod disk;
+    mod disk_stale;
     mod failures;
     mod followers;
     mod key_policy;
@@ -24,6 +25,7 @@ mod cache {
     mod ranges;
     mod release;
     mod slices;
+    mod slices_changing;
     mod stale;
     mod status;
     mod streaming;

@@ -10,6 +10,7 @@
 
 mod region {
     mod explain;
+    mod hostile;
     mod kit;
     mod load;
     mod purges;

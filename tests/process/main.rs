@@ -11,6 +11,7 @@
 mod check;
 mod demo;
 mod disk;
+mod disk_trouble;
 mod kit;
 mod purge;
 mod restart;

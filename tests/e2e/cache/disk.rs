@@ -9,14 +9,14 @@ use verge_tests::{Client, Origin, Reply, TestNode, eventually, node};
 
 use super::kit::{MINUTE, assert_cache, settled};
 
-fn with_disk(origin: &Origin, path: &Path) -> String {
+pub(super) fn with_disk(origin: &Origin, path: &Path) -> String {
     let path = path.display();
     let disk = format!("[cache.disk]\npath = \"{path}\"\nsize = \"64MiB\"\n");
     disk + &node::route_to(origin)
 }
 
 /// A node that has read what is on its disk.
-async fn start(toml: &str) -> TestNode {
+pub(super) async fn start(toml: &str) -> TestNode {
     let node = TestNode::start(toml).await;
     eventually("the disk is read", async || {
         let disk = node.state().disk.as_ref();
@@ -27,13 +27,13 @@ async fn start(toml: &str) -> TestNode {
 }
 
 /// A client that asks for one authority, whatever port the node has this time.
-async fn client(node: &TestNode) -> Client {
+pub(super) async fn client(node: &TestNode) -> Client {
     let mut client = node.client().await;
     client.set_authority("disk.example");
     client
 }
 
-async fn get(node: &TestNode, path: &str) -> Reply {
+pub(super) async fn get(node: &TestNode, path: &str) -> Reply {
     client(node).await.get(path).await
 }
 

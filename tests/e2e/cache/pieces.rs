@@ -210,3 +210,88 @@ async fn route_says_what_is_asked_of_the_origin() {
         assert_eq!(found, asked, "{policy}");
     }
 }
+
+/// An origin of thirty bytes that answers one range with that part.
+async fn thirty(tag: &std::sync::Arc<Mutex<&'static str>>) -> Origin {
+    let tag = std::sync::Arc::clone(tag);
+    Origin::start(move |request| {
+        let tag = *tag.lock();
+        async move {
+            let fields = [("cache-control", "max-age=60"), ("etag", tag)];
+            let content = "abcdefghijklmnopqrstuvwxyz0123".replace('a', &tag[1..2]);
+            let held = request.field("if-range").is_none_or(|held| held == tag);
+            let Some(range) = request.field("range").filter(|_| held) else {
+                return respond(200, &fields, content);
+            };
+            let (first, last) = range
+                .strip_prefix("bytes=")
+                .unwrap()
+                .split_once('-')
+                .unwrap();
+            let first: usize = first.parse().unwrap();
+            let last = last.parse().unwrap_or(29_usize);
+            let range = format!("bytes {first}-{last}/30");
+            let fields = [fields[0], fields[1], ("content-range", range.as_str())];
+            respond(206, &fields, content[first..=last].to_owned())
+        }
+    })
+    .await
+}
+
+fn ranges(origin: &Origin) -> Vec<String> {
+    let requests = origin.requests();
+    let ranges = requests.iter().map(|request| request.field("range"));
+    let mut ranges: Vec<String> = ranges.map(|range| range.unwrap_or("").to_owned()).collect();
+    // Gaps behind the first one are asked for at once.
+    ranges.get_mut(2..).into_iter().for_each(<[String]>::sort);
+    ranges
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_asked_for_rfc_9111_3_4() {
+    let tag = std::sync::Arc::new(Mutex::new("\"a\""));
+    let origin = thirty(&tag).await;
+    let node = TestNode::before(&origin).await;
+    let mut client = connect(&node).await;
+    let reply = client.get_with("/a", &[("range", "bytes=10-14")]).await;
+    assert_eq!(reply.text(), "klmno");
+    settled(&node).await;
+    let reply = client.get_with("/a", &[("range", "bytes=5-24")]).await;
+    assert_eq!(reply.status.as_u16(), 206);
+    assert_eq!(reply.text(), "fghijklmnopqrstuvwxy");
+    assert_eq!(reply.field("content-range"), "bytes 5-24/30");
+    assert_cache(&reply, "fwd=partial fwd-status=206 stored");
+    assert_eq!(ranges(&origin), ["bytes=10-14", "bytes=5-9", "bytes=15-24"]);
+    settled(&node).await;
+    let reply = client.get("/a").await;
+    assert_eq!(reply.status.as_u16(), 200);
+    assert_eq!(reply.text(), "abcdefghijklmnopqrstuvwxyz0123");
+    assert_eq!(reply.field("content-length"), "30");
+    assert_eq!(
+        ranges(&origin)[2..],
+        ["bytes=0-4", "bytes=15-24", "bytes=25-"]
+    );
+    settled(&node).await;
+    let reply = client.get("/a").await;
+    assert_cache(&reply, "hit");
+    assert_eq!(reply.text(), "abcdefghijklmnopqrstuvwxyz0123");
+    assert_eq!(origin.count(), 5);
+}
+
+#[tokio::test]
+async fn gaps_of_another_representation_are_not_mixed_in() {
+    let tag = std::sync::Arc::new(Mutex::new("\"a\""));
+    let origin = thirty(&tag).await;
+    let node = TestNode::before(&origin).await;
+    let mut client = connect(&node).await;
+    client.get_with("/a", &[("range", "bytes=10-14")]).await;
+    settled(&node).await;
+    *tag.lock() = "\"b\"";
+    // RFC 9110 13.1.5: the origin sends what it has now, and all of it.
+    let reply = client.get_with("/a", &[("range", "bytes=0-24")]).await;
+    assert_eq!(reply.field("etag"), "\"b\"");
+    assert_eq!(reply.text(), "bbcdefghijklmnopqrstuvwxy");
+    settled(&node).await;
+    assert_cache(&client.get("/a").await, "hit");
+    assert_eq!(origin.count(), 2);
+}

@@ -173,3 +173,81 @@ async fn age_goes_on_from_node_to_node() {
     let age: u64 = reply.fields["age"].to_str().unwrap().parse().unwrap();
     assert!((100..160).contains(&age), "{age}");
 }
+
+#[tokio::test]
+async fn freshened_content_is_not_sent_to_redis_again() {
+    const STALE: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60, stale-if-error=600"),
+        ("age", "70"),
+        ("etag", "\"a\""),
+    ];
+    const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("etag", "\"a\"")];
+    let redis = Redis::start().await;
+    let origin = Origin::start(|request| async move {
+        match request.field("if-none-match") {
+            Some(_) => respond(304, FRESH, ""),
+            None => respond(200, STALE, "x".repeat(2_000_000)),
+        }
+    })
+    .await;
+    let toml = format!(
+        "[redis]\nurl = \"{}\"\ntimeout = \"5s\"\n{}",
+        redis.url(),
+        node::route_to(&origin)
+    );
+    let (here, there) = (TestNode::start(&toml).await, TestNode::start(&toml).await);
+    ready(&here).await;
+    ready(&there).await;
+    get(&here, "/a").await;
+    saved(&here, 1).await;
+    let chunks = redis.ask(&["KEYS", "verge:c:*"]);
+    let sorted = |chunks: &str| {
+        let mut lines: Vec<String> = chunks.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(chunks.lines().count(), 8);
+    get(&here, "/a").await;
+    saved(&here, 2).await;
+    let after = redis.ask(&["KEYS", "verge:c:*"]);
+    assert_eq!(sorted(&after), sorted(&chunks), "the same chunks serve on");
+    // They live as long as the freshened response may be of use.
+    let chunk = chunks.lines().next().unwrap();
+    let left: u64 = redis.ask(&["TTL", chunk]).trim().parse().unwrap();
+    assert!(left > 540, "{left}");
+    let reply = get(&there, "/a").await;
+    assert!(
+        reply.cache_status().contains("detail=l2"),
+        "{}",
+        reply.cache_status()
+    );
+    assert_eq!(reply.text(), "x".repeat(2_000_000));
+    assert_eq!(origin.count(), 2);
+    // A chunk that went away is not counted on: all of them are sent anew.
+    redis.ask(&["DEL", chunk]);
+    let late = TestNode::start(&toml).await;
+    ready(&late).await;
+    assert_eq!(get(&late, "/a").await.text(), "x".repeat(2_000_000));
+    saved(&late, 1).await;
+    let reply = get(&TestNode::start(&toml).await, "/a").await;
+    assert_eq!(reply.text(), "x".repeat(2_000_000));
+}
+
+#[tokio::test]
+async fn head_is_answered_from_the_region() {
+    let (redis, versions) = (Redis::start().await, Versions::start().await);
+    let here = patient_node(&versions, &redis.url()).await;
+    let there = patient_node(&versions, &redis.url()).await;
+    get(&here, "/a").await;
+    saved(&here, 1).await;
+    let mut client = there.client().await;
+    client.set_authority("shop.example");
+    let reply = client.send("HEAD", "/a", &[], "").await;
+    assert!(
+        reply.cache_status().contains("detail=l2"),
+        "{}",
+        reply.cache_status()
+    );
+    assert_eq!(reply.field("content-length"), "5");
+    assert_eq!(versions.origin.count(), 1);
+}

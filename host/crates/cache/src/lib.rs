@@ -42,7 +42,9 @@ pub mod tier;
 
 pub use age::ResponseTimes;
 pub use body::{FillReader, FillWriter, Finished, Stopped};
-pub use cache::{Cache, Lookup, MissReason, Newer, PurgeListener, SweepCursor, Swept};
+pub use cache::{
+    Cache, FreshenedByHead, Lookup, MissReason, Newer, PurgeListener, SweepCursor, Swept,
+};
 pub use collapse::{
     AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, NotModified,
     Released, Seeker, SentAt, Waiter,

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use verge_base::{Clock, Random};
-use verge_cache::tier::Saved;
+use verge_cache::tier::{Saved, Want};
 
 use crate::l2::{Candidate, L2, L2Sample, LoadedResponse, LookupOutcome, SavedResponse, Saver};
 use crate::lease::{Lease, Leases, Leasing};
@@ -104,7 +104,7 @@ impl Shared {
         self.parts.stream.publish(sequence, purge);
     }
 
-    /// Looks for a stored response of the key. Each variant goes through `pick`, which reads
+    /// Looks for a stored response of the key, or for its head alone. Each variant goes through `pick`, which reads
     /// it: `None` is for what does not answer the request, and of the rest the highest rank
     /// is taken.
     ///
@@ -113,9 +113,10 @@ impl Shared {
     pub async fn load<T>(
         &self,
         key: &[u8; 32],
+        want: Want,
         pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
     ) -> Result<LoadedResponse<T>, LookupOutcome> {
-        self.parts.l2.load(key, pick).await
+        self.parts.l2.load(key, want, pick).await
     }
 
     /// What `read` makes of each variant that is stored for the key; for operators.

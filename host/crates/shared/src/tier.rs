@@ -12,7 +12,8 @@ use verge_cache::StoredResponse;
 use verge_cache::policy::Freshness;
 use verge_cache::record::{self, ReadAt, RecordError, Recorded, Walls};
 use verge_cache::tier::{
-    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
+    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss,
+    TierName, Want,
 };
 use verge_http::{Body, StoredBody};
 
@@ -35,7 +36,7 @@ impl L2Tier {
         }
     }
 
-    async fn find(&self, key: &TierKey, request: &HeaderMap) -> TierAnswer {
+    async fn find(&self, key: &TierKey, request: &HeaderMap, want: Want) -> TierAnswer {
         let mut answers_none = false;
         let pick = |candidate: Candidate<'_>| {
             let (sent, recorded) = self.read(&candidate)?;
@@ -47,7 +48,7 @@ impl L2Tier {
                 None
             }
         };
-        match self.shared.load(key.digest(), pick).await {
+        match self.shared.load(key.digest(), want, pick).await {
             Ok(found) => TierAnswer::Hit(Box::new(TierHit {
                 recorded: found.head.with_sequence(found.sequence),
                 content: body(found.content),
@@ -151,8 +152,13 @@ impl Tier for L2Tier {
         TierName::L2
     }
 
-    fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer> {
-        Box::pin(self.find(key, request))
+    fn load<'a>(
+        &'a self,
+        key: &'a TierKey,
+        request: &'a HeaderMap,
+        want: Want,
+    ) -> TierFuture<'a, TierAnswer> {
+        Box::pin(self.find(key, request, want))
     }
 
     fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed> {

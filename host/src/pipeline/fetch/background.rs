@@ -10,15 +10,17 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use verge_cache::{Key, Seeker, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
 
+use super::super::head::TrustedHead;
 use super::super::routed::Routed;
-use super::super::triggers::ViewedRequest;
+use super::super::triggers::RequestMarks;
 use super::fill::{FillJob, FillOutcome};
 use crate::telemetry::FillReceipt;
 
 /// Validates `stored` on a task of its own, unless that is under way.
 pub(super) fn validate(
     routed: &Routed,
-    viewed: &ViewedRequest,
+    request: &TrustedHead,
+    marks: &RequestMarks,
     key: Key,
     stored: &Arc<StoredResponse>,
 ) {
@@ -32,7 +34,7 @@ pub(super) fn validate(
     let directives = RequestDirectives::default();
     let seeker = Seeker {
         key: &key,
-        fields: &viewed.head.fields,
+        fields: &request.fields,
         directives: &directives,
         seen: Some(stored),
         hint: None,
@@ -40,12 +42,12 @@ pub(super) fn validate(
     let Some(permit) = node.cache.lead_in_background(&seeker) else {
         return;
     };
-    let mut head = viewed.head.clone();
+    let mut head = request.clone();
     // The cache asks for itself: what the client wanted of caches is answered.
     head.method = Method::GET;
     head.fields.remove(CACHE_CONTROL);
     head.fields.remove(PRAGMA);
-    let mut job = FillJob::in_background(routed, head, &viewed.marks, Arc::clone(stored));
+    let mut job = FillJob::in_background(routed, head, marks, Arc::clone(stored));
     job.detach(place);
     let (node, id) = (Arc::clone(node), routed.id);
     let site = Arc::clone(&routed.site);

@@ -70,6 +70,8 @@ pub(super) struct FillJob {
     pub(super) place: Option<Permit>,
     /// Whether tiers are to be asked before the origin.
     pub(super) asks_tiers: bool,
+    /// Whether it is a validation that no client waits for.
+    pub(super) is_for_nobody: bool,
     /// The right to fetch for all nodes, if it has it.
     pub(super) lease: Option<FetchLease>,
     pub(super) aim: Aim,
@@ -93,6 +95,7 @@ impl FillJob {
             variants: search.variants,
             place: None,
             asks_tiers: false,
+            is_for_nobody: false,
             lease: None,
             aim: search.aim,
         }

@@ -1,21 +1,62 @@
-//! HEAD of which a response to GET is stored that would have to be validated:
-//! the origin is asked, and its answer freshens or removes what is stored
-//! (RFC 9111 4.3.5). The answer itself is never stored.
+//! HEAD that memory does not answer. A tier may have a response to GET that does.
+//! If that would have to be validated, or what memory has, the origin is asked,
+//! and its answer freshens or removes what is stored (RFC 9111 4.3.5). The
+//! answer itself is never stored.
 
 use verge_cache::policy::{OriginError, RequestFacts};
-use verge_cache::{Newer, ResponseHead};
+use verge_cache::tier::TierKey;
+use verge_cache::{FreshenedByHead, Newer, ResponseHead};
+use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::forward::forward;
+use super::join::{from_fill, from_stored, from_tier};
 use super::storing::{depends_on_unkeyed, jitter_roll};
-use super::{Search, from_stored, pass, stale};
+use super::tiers::{self, ForHead};
+use super::{Search, pass, slices, stale};
+use crate::route::RangePolicy;
 use crate::telemetry::Receipt;
 
+/// The answer to a HEAD that memory has none for: a tier's, or the origin's.
+///
+/// # Errors
+/// Why there is none.
+pub(super) async fn fetch(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    mut search: Search,
+) -> Result<Answer, Failure> {
+    if let (None, RangePolicy::Slices { size }) = (&search.stale, routed.route.ranges)
+        && let Some(answer) = slices::head(routed, viewed, &search, size)
+    {
+        return Ok(answer);
+    }
+    if search.stale.is_none() && tiers::may_answer(routed, viewed) {
+        match tiers::ask_for_head(routed, viewed, &search).await {
+            ForHead::Reusable(head, tier, reuse) => {
+                let facts = from_tier(search.facts, tier, reuse);
+                return Ok(from_fill(routed, &head, Body::Empty, facts));
+            }
+            ForHead::Stale(stored) => search.stale = Some(stored),
+            ForHead::Nothing => {}
+        }
+    }
+    if search.directives.only_if_cached {
+        receipt.cache = Some(search.facts);
+        return Err(ClientFault::OnlyIfCachedMissed.into());
+    }
+    match search.stale {
+        Some(_) => ask(routed, receipt, viewed, &search).await,
+        None => pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await,
+    }
+}
+
 /// Forwards the HEAD as it is.
-pub(super) async fn ask(
+async fn ask(
     routed: &Routed,
     receipt: &mut Receipt,
     viewed: &ViewedRequest,
@@ -40,8 +81,14 @@ pub(super) async fn ask(
             route: &routed.route.policy,
             sent,
         };
-        // Its decision is the cache's affair: the client gets the origin's answer.
-        let _ = cache.freshen_by_head(&search.key, stale, &newer);
+        // What becomes of it is the cache's affair: the client gets the origin's answer.
+        match cache.freshen_by_head(&search.key, stale, &newer) {
+            FreshenedByHead::Stored(stored) => {
+                tiers::save(&routed.node, &search.key, &stored, None);
+            }
+            FreshenedByHead::Removed => routed.node.tiers.forget(&TierKey::of(&search.key)),
+            FreshenedByHead::Left => {}
+        }
     }
     let error = match &forwarded.response {
         Ok(response) => OriginError::of_status(response.status()),

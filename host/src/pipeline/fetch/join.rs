@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use http::header::RANGE;
-use verge_cache::policy::{Freshness, RefuseReason};
+use verge_cache::policy::{Freshness, RefuseReason, Reuse};
+use verge_cache::tier::TierName;
 use verge_cache::{FillPermit, Followed, Join, Seeker, StoredHead, StoredResponse, VariantHint};
 use verge_http::cache_status::Outcome;
 use verge_http::{Body, Failure};
@@ -13,6 +14,7 @@ use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::tiers::TierBody;
 use super::{Search, forward, pass, stale};
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -141,7 +143,9 @@ async fn alone(
     search: Search,
     permit: FillPermit,
 ) -> Result<Answer, Failure> {
-    if search.stale.is_none() && search.aim.is_whole() && pass::asks_for_less(&viewed.head.fields) {
+    let is_shorter =
+        search.stale.is_none() && search.aim.is_whole() && pass::asks_for_less(&viewed.head.fields);
+    if is_shorter && !search.directives.only_if_cached {
         // What was not shared the last time is not worth more than was asked for; what is
         // stored is validated all the same, and answers whatever part is asked for.
         drop(permit);
@@ -191,11 +195,13 @@ async fn settle(
             Ok(answer)
         }
         FillOutcome::FromTier(found) => {
-            facts.outcome = Outcome::Hit;
-            facts.tier = Some(found.tier.label());
-            facts.detail = facts.tier;
-            let body = Body::stream(found.reader);
-            Ok(from_fill(routed, &found.head, body, facts))
+            let facts = from_tier(facts, found.tier, found.reuse);
+            Ok(match found.body {
+                TierBody::Arriving(reader) => {
+                    from_fill(routed, &found.head, Body::stream(reader), facts)
+                }
+                TierBody::Stored(stored) => from_stored(routed, &stored, facts),
+            })
         }
         FillOutcome::Stale { stored, grant } => {
             facts.detail = Some(grant.label());
@@ -223,6 +229,17 @@ async fn settle(
             Err(failure)
         }
     }
+}
+
+/// What is said of a response that a tier had.
+pub(super) fn from_tier(mut facts: CacheReceipt, tier: TierName, reuse: Reuse) -> CacheReceipt {
+    facts.outcome = Outcome::Hit;
+    facts.tier = Some(tier.label());
+    facts.detail = match reuse {
+        Reuse::Fresh => facts.tier,
+        stale => Some(stale.label()),
+    };
+    facts
 }
 
 pub(super) fn from_stored(routed: &Routed, stored: &StoredResponse, facts: CacheReceipt) -> Answer {

@@ -18,6 +18,8 @@ mod pass;
 mod pieces;
 mod post;
 mod pump;
+mod rest;
+mod slice;
 mod sliced_body;
 mod slices;
 mod stale;
@@ -158,13 +160,7 @@ async fn cached(
     }
     if head.method == Method::HEAD {
         // A response to HEAD has no content to store.
-        return match search.stale {
-            Some(_) => Box::pin(head::ask(routed, receipt, viewed, &search)).await,
-            None => {
-                let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
-                Box::pin(passed).await
-            }
-        };
+        return Box::pin(head::fetch(routed, receipt, viewed, search)).await;
     }
     Box::pin(pieces::fetch(routed, receipt, viewed, search)).await
 }
@@ -193,7 +189,7 @@ fn look_up(
                 }
                 Reuse::RefreshAhead | Reuse::StaleWhileRevalidate => {
                     facts.detail = Some(reuse.label());
-                    background::validate(routed, viewed, key, &stored);
+                    background::validate(routed, &viewed.head, &viewed.marks, key, &stored);
                     return Ok(from_stored(routed, &stored, facts));
                 }
                 Reuse::Validate(reason)

@@ -1,20 +1,17 @@
 //! Ranges of what is not stored completely: answered from stored pieces,
-//! asked for as the client asks, or completed (RFC 9111 3.3, 3.4).
+//! asked for as the client asks, or completed (RFC 9111 3.3, 3.4), which is
+//! `rest.rs`.
 //!
 //! What is asked for is decided by `verge_cache::partial`; how a fetch is led
 //! and followed is the parent's.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
-use verge_cache::partial::{
-    Combination, PartPlan, combined_fields, decide_combination, decide_part_plan, if_range_value,
-    part_of,
-};
+use verge_cache::partial::{PartPlan, decide_part_plan, if_range_value};
 use verge_cache::policy::{OriginError, Reuse, decide_reuse};
-use verge_cache::tier::TierKey;
+use verge_cache::tier::{TierKey, Want};
 use verge_cache::{Seeker, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
@@ -23,11 +20,10 @@ use verge_http::range::{self, ByteRange, RangeSpec};
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
-use super::super::parts_body::{ChainBody, PartBody};
-use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::part::{Aim, KeepPart, PartAim};
+use super::rest::Rest;
 use super::{Search, join, pass, slices, stale};
 use crate::route::RangePolicy;
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -111,7 +107,7 @@ fn in_place_of_error(
     held_part(routed, viewed, stored, facts)
 }
 
-fn become_part(answer: &mut Answer, part: ByteRange, total: Option<u64>) {
+pub(super) fn become_part(answer: &mut Answer, part: ByteRange, total: Option<u64>) {
     answer.status = StatusCode::PARTIAL_CONTENT;
     let value = match total {
         Some(total) => range::content_range(part, total),
@@ -167,9 +163,9 @@ pub(super) async fn fetch(
                 pieces.and_then(|stored| in_place_of_error(routed, viewed, &stored, &answer));
             held.map_or(answer, Ok)
         }
-        PartPlan::Rest { want, gap } => match held {
+        PartPlan::Rest { want, gaps } => match held {
             Some(stored) => {
-                let rest = Rest { stored, want, gap };
+                let rest = Rest { stored, want, gaps };
                 rest.fetch(routed, receipt, viewed, search, asked.is_some())
                     .await
             }
@@ -220,7 +216,9 @@ async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) ->
         return false;
     }
     let key = TierKey::of(&search.key);
-    let searched = tiers.load(&key, &viewed.head.fields, false).await;
+    let searched = tiers
+        .load(&key, &viewed.head.fields, Want::Head, false)
+        .await;
     searched.hit.is_some()
 }
 
@@ -250,7 +248,12 @@ fn is_soon_there(
 }
 
 /// A search for a part, collapsed with others for the very same part.
-fn part_search(routed: &Routed, search: &Search, aim: PartAim, facts: CacheReceipt) -> Search {
+pub(super) fn part_search(
+    routed: &Routed,
+    search: &Search,
+    aim: PartAim,
+    facts: CacheReceipt,
+) -> Search {
     let if_range = aim.if_range.as_ref().map(|value| value.as_bytes());
     let cache = &routed.node.cache;
     Search {
@@ -261,110 +264,5 @@ fn part_search(routed: &Routed, search: &Search, aim: PartAim, facts: CacheRecei
         pieces: None,
         aim: Aim::Part(Box::new(aim)),
         facts,
-    }
-}
-
-/// What is missing of stored pieces for an answer.
-struct Rest {
-    stored: Arc<StoredResponse>,
-    want: ByteRange,
-    gap: ByteRange,
-}
-
-impl Rest {
-    /// Asks for what is missing, and puts it together with what is stored.
-    async fn fetch(
-        self,
-        routed: &Routed,
-        receipt: &mut Receipt,
-        viewed: &ViewedRequest,
-        mut search: Search,
-        is_part: bool,
-    ) -> Result<Answer, Failure> {
-        let now = routed.node.clock.wall();
-        let Some(total) = self.stored.pieces().and_then(|pieces| pieces.total()) else {
-            return join(routed, receipt, viewed, search).await;
-        };
-        let aim = PartAim {
-            whole: search.key.clone(),
-            range: if self.gap.last.saturating_add(1) == total {
-                range::range_value_from(self.gap.first)
-            } else {
-                range::range_value(self.gap)
-            },
-            if_range: if_range_value(self.stored.head().fields(), now),
-            pieces: Some(Arc::clone(&self.stored)),
-            keep: KeepPart::Piece,
-        };
-        let facts = CacheReceipt {
-            lookup: search.facts.lookup,
-            ..CacheReceipt::forwarded(Forward::Partial, None)
-        };
-        let part = part_search(routed, &search, aim, facts);
-        let answer = join(routed, receipt, viewed, part).await?;
-        if let Some(part) = self.rest_in(&answer, total, now) {
-            return Ok(self.assemble(answer, part, total, is_part));
-        }
-        match answer.status {
-            // The origin knows nothing of these pieces: from the beginning, without them.
-            StatusCode::PARTIAL_CONTENT
-            | StatusCode::RANGE_NOT_SATISFIABLE
-            | StatusCode::PRECONDITION_FAILED => {
-                let cache = &routed.node.cache;
-                cache.remove_incomplete(&search.key, &self.stored);
-                search.pieces = None;
-                search.facts.detail = Some("pieces-differ");
-                join(routed, receipt, viewed, search).await
-            }
-            _ => Ok(answer),
-        }
-    }
-
-    /// The part that a 206 holds, if all that was asked for is in it, and it is of the same
-    /// representation.
-    fn rest_in(&self, answer: &Answer, total: u64, now: SystemTime) -> Option<ByteRange> {
-        let part = part_of(answer.status, &answer.fields)?;
-        let held = (self.stored.head().fields(), Some(total));
-        let new = (&answer.fields, part.total);
-        let is_same = decide_combination(held, new, now) == Combination::Combine;
-        (is_same && part.range.contains(self.gap)).then_some(part.range)
-    }
-
-    /// Stored bytes, what arrives, stored bytes.
-    fn assemble(self, mut answer: Answer, part: ByteRange, total: u64, is_part: bool) -> Answer {
-        let (want, gap) = (self.want, self.gap);
-        let mut bodies = Vec::with_capacity(3);
-        if want.first < gap.first {
-            let before = ByteRange {
-                first: want.first,
-                last: gap.first - 1,
-            };
-            bodies.extend(self.stored.part(before));
-        }
-        let arriving = std::mem::take(&mut answer.body);
-        let rest = ByteRange {
-            first: gap.first - part.first,
-            last: gap.last - part.first,
-        };
-        bodies.push(match arriving.exact_len() {
-            Some(_) => narrow(arriving, rest),
-            None => Body::stream(PartBody::new(arriving, rest)),
-        });
-        if gap.last < want.last {
-            let behind = ByteRange {
-                first: gap.last + 1,
-                last: want.last,
-            };
-            bodies.extend(self.stored.part(behind));
-        }
-        answer.fields = combined_fields(self.stored.head(), &answer.fields);
-        answer.body = Body::stream(ChainBody::new(bodies));
-        if is_part {
-            become_part(&mut answer, want, Some(total));
-        } else {
-            answer.status = StatusCode::OK;
-            answer.fields.remove(CONTENT_RANGE);
-        }
-        answer
     }
 }

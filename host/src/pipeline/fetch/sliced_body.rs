@@ -10,7 +10,7 @@ use verge_http::failure::OriginFault;
 use verge_http::range::ByteRange;
 use verge_http::{Body, Failure};
 
-use super::slices::{Found, Slices};
+use super::slice::{Found, Slices};
 use crate::telemetry::Receipt;
 
 type NextSlice = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
@@ -27,8 +27,6 @@ enum Next {
 pub(super) struct SlicedBody {
     slices: Arc<Slices>,
     found: Found,
-    /// The slice that told what all have in common.
-    told_by: u64,
     want: ByteRange,
     current: Option<Body>,
     next: Next,
@@ -40,24 +38,24 @@ pub(super) struct SlicedBody {
 }
 
 impl SlicedBody {
-    /// The bytes `want`, of which `first` is the content of the slice where they begin, of
-    /// the representation that slice `told_by` is of.
+    /// The bytes `want`, of which `first` is the content of the slice where they begin, and
+    /// `ahead` that of the next one, if it is known.
     pub(super) fn new(
         slices: Arc<Slices>,
-        (told_by, found): (u64, Found),
+        found: Found,
         want: ByteRange,
         first: Body,
+        ahead: Option<Body>,
     ) -> Self {
         let (number, last) = (slices.number(want.first), slices.number(want.last));
         Self {
             current: Some(slices.part_of_slice(number, first, &found, want)),
-            next: Next::None,
+            next: ahead.map_or(Next::None, |ahead| Next::Here(Ok(ahead))),
             number,
             last,
             left: want.len(),
             want,
             found,
-            told_by,
             slices,
         }
     }
@@ -66,13 +64,14 @@ impl SlicedBody {
     fn look_ahead(&mut self, context: &mut Context<'_>) {
         if matches!(self.next, Next::None) && self.number < self.last {
             let (slices, found) = (Arc::clone(&self.slices), self.found.clone());
-            let (number, told_by) = (self.number + 1, self.told_by);
+            let number = self.number + 1;
             self.next = Next::Asked(Box::pin(async move {
                 let node = &slices.routed.node;
                 let (now, wall) = (node.clock.now(), node.clock.wall());
                 // Told to nobody: what the origin cost is counted where it is asked.
                 let mut receipt = Receipt::begin(slices.routed.id, now, wall);
-                slices.next(&mut receipt, number, &found, told_by).await
+                let next = slices.next(&mut receipt, number, &found).await;
+                next.map_err(Failure::from)
             }));
         }
         if let Next::Asked(asked) = &mut self.next

@@ -9,23 +9,22 @@ mod held;
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use verge_cache::partial::{Part, if_range_value, part_of};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue};
+use verge_cache::Lookup;
+use verge_cache::partial::if_range_value;
 use verge_cache::policy::{Reuse, decide_reuse};
-use verge_cache::{Key, Lookup};
 use verge_http::cache_control::RequestDirectives;
-use verge_http::cache_status::{Forward, Outcome};
+use verge_http::cache_status::Outcome;
 use verge_http::conditional::if_range_allows;
 use verge_http::failure::OriginFault;
 use verge_http::range::{self, ByteRange, RangeSpec};
 use verge_http::{Body, Failure};
 
 use super::super::answer::{Answer, Source};
-use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
-use super::part::{Aim, KeepPart, PartAim};
+use super::slice::{Found, Slice, Slices};
 use super::sliced_body::SlicedBody;
 use super::{Search, from_stored, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -43,46 +42,87 @@ pub(super) async fn fetch(
     search: Search,
     size: u64,
 ) -> Result<Answer, Failure> {
-    let head = &viewed.head;
-    let asked = range::single_range(&head.method, &head.fields);
     let slices = Arc::new(Slices::new(routed, viewed, &search, size));
-    let number = first_slice(asked, slices.size);
-    let (answer, found) = match slices.get(receipt, number, None).await? {
-        Slice::Found(answer, found) => (answer, found),
-        // Nothing of it exists: what the origin says about it is the answer to a range.
-        Slice::Other(answer)
-            if answer.status == StatusCode::RANGE_NOT_SATISFIABLE && number > 0 =>
-        {
-            return Ok(answer);
+    let mut directives = search.directives.clone();
+    // A representation that turns out to have changed before anything of it is sent is begun
+    // anew, once, with what the origin has now.
+    for _ in 0..2 {
+        match Arc::clone(&slices).begin(receipt, &directives).await? {
+            Begun::Answer(answer) => return Ok(*answer),
+            Begun::Whole => return join(routed, receipt, viewed, search).await,
+            Begun::Unstored(facts) => {
+                let facts = facts.unwrap_or(search.facts);
+                return pass::pass(routed, receipt, viewed, Body::Empty, facts).await;
+            }
+            Begun::Changed => directives.no_cache = true,
         }
-        Slice::Other(answer) if is_about_the_slice(answer.status) => {
-            return join(routed, receipt, viewed, search).await;
-        }
-        Slice::Other(answer) => return Ok(answer),
-    };
-    if answer.source == Source::Fetched {
-        // It may not be stored, so nothing speaks for slices.
-        let facts = answer.cache.unwrap_or(search.facts);
-        drop(answer);
-        return pass::pass(routed, receipt, viewed, Body::Empty, facts).await;
     }
-    let now = routed.node.clock.wall();
-    let allowed = if_range_allows(&head.fields, &answer.fields, now);
-    match found.wanted(asked.filter(|_| allowed)) {
-        // Slices are put together by a strong validator only (RFC 9111 3.4).
-        Some((want, _))
-            if (slices.number(want.first), slices.number(want.last)) != (number, number)
-                && if_range_value(&answer.fields, now).is_none() =>
-        {
-            drop(answer);
-            join(routed, receipt, viewed, search).await
+    // It changes with every request: then all of it in one.
+    join(routed, receipt, viewed, search).await
+}
+
+/// The answer to a HEAD out of the first slice, if that is stored and fresh.
+pub(super) fn head(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &Search,
+    size: u64,
+) -> Option<Answer> {
+    let slices = Slices::new(routed, viewed, search, size);
+    let found = routed
+        .node
+        .cache
+        .lookup(&slices.key(0), &viewed.head.fields);
+    let Lookup::Selected(stored) = found else {
+        return None;
+    };
+    let head = stored.head();
+    let found = slices.found(0, head.status(), head.fields())?;
+    let now = routed.node.clock.now();
+    match decide_reuse(&search.directives, &stored.freshness(now)) {
+        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
+        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
+    }
+    let mut answer = from_stored(routed, &stored, CacheReceipt::new(Outcome::Hit));
+    answer.status = StatusCode::OK;
+    answer.body = Body::Empty;
+    answer.fields.remove(CONTENT_RANGE);
+    let length = HeaderValue::from(found.total);
+    answer.fields.insert(CONTENT_LENGTH, length);
+    Some(answer)
+}
+
+/// What the first slice came to.
+enum Begun {
+    Answer(Box<Answer>),
+    /// The whole has to be asked for.
+    Whole,
+    /// It may not be stored, so nothing speaks for slices.
+    Unstored(Option<CacheReceipt>),
+    /// The representation has changed, and nothing of it was sent.
+    Changed,
+}
+
+/// Why there is no next slice.
+pub(super) enum Missed {
+    /// There is a slice, of another representation.
+    Changed,
+    Failed(Failure),
+}
+
+impl From<Failure> for Missed {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Missed> for Failure {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            // What was sent cannot be completed.
+            Missed::Changed => Self::responding(OriginFault::ResponseIncomplete),
+            Missed::Failed(failure) => failure,
         }
-        Some((want, is_part)) => {
-            slices
-                .answer(receipt, answer, (number, found), want, is_part)
-                .await
-        }
-        None => Ok(unsatisfied(answer, found.total)),
     }
 }
 
@@ -114,158 +154,49 @@ fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
     answer
 }
 
-/// A response in slices, and the request that it is for.
-pub(super) struct Slices {
-    pub(super) routed: Routed,
-    viewed: ViewedRequest,
-    whole: Key,
-    directives: RequestDirectives,
-    size: u64,
-}
-
-/// What all slices of one representation have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    total: u64,
-    entity_tag: Option<HeaderValue>,
-    last_modified: Option<HeaderValue>,
-}
-
-/// What came for a slice.
-enum Slice {
-    /// The slice.
-    Found(Answer, Found),
-    /// Something else.
-    Other(Answer),
-}
-
-impl Found {
-    fn of(fields: &HeaderMap, total: u64) -> Self {
-        Self {
-            total,
-            entity_tag: fields.get(ETAG).cloned(),
-            last_modified: fields.get(LAST_MODIFIED).cloned(),
-        }
-    }
-
-    /// What is sent, and whether that is a part; `None` if there is nothing of what is asked.
-    fn wanted(&self, asked: Option<RangeSpec>) -> Option<(ByteRange, bool)> {
-        match asked {
-            None => Some((self.whole(), false)),
-            Some(spec) => spec.within(self.total).map(|part| (part, true)),
-        }
-    }
-
-    fn whole(&self) -> ByteRange {
-        ByteRange {
-            first: 0,
-            last: self.total.saturating_sub(1),
-        }
-    }
-}
-
 impl Slices {
-    fn new(routed: &Routed, viewed: &ViewedRequest, search: &Search, size: u64) -> Self {
-        Self {
-            routed: routed.clone(),
-            viewed: ViewedRequest {
-                head: viewed.head.clone(),
-                marks: viewed.marks.clone(),
-                context: viewed.context.clone(),
-            },
-            whole: search.key.clone(),
-            directives: search.directives.clone(),
-            // A slice that may not be stored would be fetched for nothing.
-            size: size.min(routed.node.cache.settings().max_object).max(1),
-        }
-    }
-
-    fn key(&self, number: u64) -> Key {
-        let cache = &self.routed.node.cache;
-        cache.slice_key(&self.whole, self.size, number)
-    }
-
-    /// The slice in which `position` lies.
-    pub(super) fn number(&self, position: u64) -> u64 {
-        position / self.size
-    }
-
-    /// The bytes of slice `number`, as it is asked for.
-    fn range(&self, number: u64) -> ByteRange {
-        let first = number.saturating_mul(self.size);
-        ByteRange {
-            first,
-            last: first.saturating_add(self.size - 1),
-        }
-    }
-
-    /// What `fields` say, if they are those of slice `number`.
-    fn found(&self, number: u64, status: StatusCode, fields: &HeaderMap) -> Option<Found> {
-        let Part { range, total } = part_of(status, fields)?;
-        let total = total?;
-        let asked = self.range(number);
-        let last = asked.last.min(total.saturating_sub(1));
-        let is_it = range.first == asked.first && range.last == last;
-        is_it.then(|| Found::of(fields, total))
-    }
-
-    /// Slice `number`, from the store or the origin. A stored one that is not of the
-    /// representation `expected` is removed.
-    async fn get(
-        &self,
+    /// Begins with the slice in which what is asked for begins, as far as that is known.
+    async fn begin(
+        self: Arc<Self>,
         receipt: &mut Receipt,
-        number: u64,
-        expected: Option<&Found>,
-    ) -> Result<Slice, Failure> {
-        let (cache, clock) = (&self.routed.node.cache, &self.routed.node.clock);
-        let key = self.key(number);
-        let mut stale = None;
-        let mut facts = CacheReceipt::forwarded(Forward::UriMiss, None);
-        if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
-            let head = stored.head();
-            let found = self.found(number, head.status(), head.fields());
-            let is_expected = expected.is_none_or(|expected| found.as_ref() == Some(expected));
-            let reuse = decide_reuse(&self.directives, &stored.freshness(clock.now()));
-            match (found, reuse) {
-                (Some(found), Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted)
-                    if is_expected =>
-                {
-                    let facts = CacheReceipt::new(Outcome::Hit);
-                    let answer = from_stored(&self.routed, &stored, facts);
-                    return Ok(Slice::Found(answer, found));
-                }
-                (Some(_), Reuse::StaleWhileRevalidate) if is_expected => {
-                    facts = CacheReceipt::forwarded(Forward::Stale, None);
-                    stale = Some(stored);
-                }
-                (Some(_), Reuse::Validate(reason)) if is_expected => {
-                    facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-                    stale = Some(stored);
-                }
-                _ => cache.remove_stored(&key, &stored),
+        directives: &RequestDirectives,
+    ) -> Result<Begun, Failure> {
+        let head = &self.viewed.head;
+        let asked = range::single_range(&head.method, &head.fields);
+        let number = first_slice(asked, self.size);
+        let (answer, found) = match self.get(receipt, number, None, directives).await? {
+            Slice::Found(answer, found) => (answer, found),
+            // Nothing of it exists: what the origin says about it is the answer to a range.
+            Slice::Other(answer)
+                if answer.status == StatusCode::RANGE_NOT_SATISFIABLE && number > 0 =>
+            {
+                return Ok(Begun::Answer(Box::new(answer)));
             }
+            Slice::Other(answer) if is_about_the_slice(answer.status) => return Ok(Begun::Whole),
+            Slice::Other(answer) => return Ok(Begun::Answer(Box::new(answer))),
+        };
+        if answer.source == Source::Fetched {
+            return Ok(Begun::Unstored(answer.cache));
         }
-        let aim = PartAim {
-            whole: self.whole.clone(),
-            range: range::range_value(self.range(number)),
-            if_range: None,
-            pieces: None,
-            keep: KeepPart::Slice,
+        let now = self.routed.node.clock.wall();
+        let allowed = if_range_allows(&head.fields, &answer.fields, now);
+        let Some((want, is_part)) = found.wanted(asked.filter(|_| allowed)) else {
+            return Ok(Begun::Answer(Box::new(unsatisfied(answer, found.total))));
         };
-        let search = Search {
-            key,
-            directives: self.directives.clone(),
-            stale,
-            variants: Vec::new(),
-            pieces: None,
-            aim: Aim::Part(Box::new(aim)),
-            facts,
-        };
-        let answer = join(&self.routed, receipt, &self.viewed, search).await?;
-        Ok(match self.found(number, answer.status, &answer.fields) {
-            Some(found) => Slice::Found(answer, found),
-            None => Slice::Other(answer),
-        })
+        let is_one = (self.number(want.first), self.number(want.last)) == (number, number);
+        if !is_one && if_range_value(&answer.fields, now).is_none() {
+            // Slices are put together by a strong validator only (RFC 9111 3.4).
+            return Ok(Begun::Whole);
+        }
+        let told = (number, found.clone());
+        match Arc::clone(&self)
+            .answer(receipt, answer, told, want, is_part)
+            .await
+        {
+            Ok(answer) => Ok(Begun::Answer(Box::new(answer))),
+            Err(Missed::Changed) => Ok(Begun::Changed),
+            Err(Missed::Failed(failure)) => Err(failure),
+        }
     }
 
     /// The whole, or the part `want` of it, of which slice `number` has come.
@@ -276,14 +207,23 @@ impl Slices {
         (number, found): (u64, Found),
         want: ByteRange,
         is_part: bool,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, Missed> {
         let first = self.number(want.first);
         let content = if number == first {
             std::mem::take(&mut answer.body)
         } else {
             // A suffix, of which the first slice told the total; or a range that does not
             // hold, and so the whole.
-            self.next(receipt, first, &found, number).await?
+            self.next(receipt, first, &found).await?
+        };
+        // What is stored may have changed since: the slice that would be fetched ahead anyway
+        // tells, before anything is sent.
+        let outcome = answer.cache.as_ref().map(|facts| facts.outcome);
+        let ahead = match outcome {
+            Some(Outcome::Hit) if first < self.number(want.last) => {
+                Some(self.next(receipt, first + 1, &found).await?)
+            }
+            _ => None,
         };
         answer.fields.remove(CONTENT_LENGTH);
         if is_part {
@@ -294,60 +234,28 @@ impl Slices {
             answer.status = StatusCode::OK;
             answer.fields.remove(CONTENT_RANGE);
         }
-        answer.body = Body::stream(SlicedBody::new(self, (number, found), want, content));
+        let body = SlicedBody::new(self, found, want, content, ahead);
+        answer.body = Body::stream(body);
         Ok(answer)
     }
 
-    /// The content of slice `number` of the representation that slice `told_by` is of.
+    /// The content of slice `number` of the representation `expected`.
     ///
     /// # Errors
-    /// The representation has changed: what was sent of it cannot be completed. The slice that
-    /// the next request would begin with again goes; others are replaced when they are met.
+    /// The representation has changed: stored slices of it are removed.
     pub(super) async fn next(
         &self,
         receipt: &mut Receipt,
         number: u64,
         expected: &Found,
-        told_by: u64,
-    ) -> Result<Body, Failure> {
-        match self.get(receipt, number, Some(expected)).await? {
+    ) -> Result<Body, Missed> {
+        let slice = self.get(receipt, number, Some(expected), &self.directives);
+        match slice.await? {
             Slice::Found(answer, found) if found == *expected => Ok(answer.body),
             Slice::Found(..) | Slice::Other(_) => {
-                self.forget(expected, told_by);
-                Err(Failure::responding(OriginFault::ResponseIncomplete))
+                self.forget(expected);
+                Err(Missed::Changed)
             }
         }
-    }
-
-    /// Removes slice `number`, if it is of the representation `old`.
-    fn forget(&self, old: &Found, number: u64) {
-        let (cache, key) = (&self.routed.node.cache, self.key(number));
-        if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
-            let head = stored.head();
-            if self.found(number, head.status(), head.fields()).as_ref() == Some(old) {
-                cache.remove_stored(&key, &stored);
-            }
-        }
-    }
-
-    /// What of the content of slice `number` lies within `want`.
-    pub(super) fn part_of_slice(
-        &self,
-        number: u64,
-        content: Body,
-        found: &Found,
-        want: ByteRange,
-    ) -> Body {
-        let slice = self.range(number);
-        let last = slice.last.min(found.total.saturating_sub(1)).min(want.last);
-        let first = slice.first.max(want.first);
-        if first > last {
-            return Body::Empty;
-        }
-        let part = ByteRange {
-            first: first - slice.first,
-            last: last - slice.first,
-        };
-        narrow(content, part)
     }
 }

@@ -6,23 +6,21 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::header::RANGE;
+use http::{HeaderMap, Method};
 use verge_cache::policy::{Reuse, decide_reuse};
-use verge_cache::tier::{Saved, TierHit, TierKey, TierName};
-use verge_cache::{FillPermit, FillReader, Filling, Key, StoredHead, StoredResponse};
+use verge_cache::tier::{Admitted, Saved, TierHit, TierKey, TierName, Want};
+use verge_cache::{FillPermit, FillReader, Filling, Key, Seeker, StoredHead, StoredResponse};
 use verge_http::Body;
 
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
-use super::pass;
 use super::pump::pump;
+use super::{Search, background, pass};
 use crate::node::NodeState;
+use crate::route::RangePolicy;
 use crate::telemetry::FillReceipt;
-
-/// Freshened responses up to this many bytes are saved again; larger ones keep the head that
-/// the tiers have, and are validated again after a restart.
-const SAVED_AGAIN_BYTES_MAX: u64 = 1 << 20;
 
 /// What came of asking the tiers.
 pub(super) enum Asked {
@@ -32,67 +30,173 @@ pub(super) enum Asked {
     Nothing(FillPermit),
 }
 
-/// A response from a tier, on its way into memory.
+/// A response from a tier.
 pub(super) struct FromTier {
     pub(super) head: Arc<StoredHead>,
-    pub(super) reader: FillReader,
+    pub(super) body: TierBody,
     pub(super) tier: TierName,
+    /// Why it may be reused.
+    pub(super) reuse: Reuse,
 }
 
-/// Whether tiers are asked for this request before an origin could be: those that others than
-/// the leader of a fetch of the whole answer are not.
+/// The content of a response from a tier.
+pub(super) enum TierBody {
+    /// On its way into memory.
+    Arriving(FillReader),
+    /// In memory.
+    Stored(Arc<StoredResponse>),
+}
+
+/// What the tiers have for a HEAD.
+pub(super) enum ForHead {
+    /// It answers.
+    Reusable(Arc<StoredHead>, TierName, Reuse),
+    /// It stands in memory now, and has to be validated.
+    Stale(Arc<StoredResponse>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Whether tiers are asked for this request before an origin could be.
 pub(super) fn may_answer(routed: &Routed, viewed: &ViewedRequest) -> bool {
     let head = &viewed.head;
+    let is_passed = routed.route.ranges == RangePolicy::Pass && head.fields.contains_key(RANGE);
     !routed.node.tiers.is_empty()
-        && head.method == Method::GET
-        && !pass::asks_for_less(&head.fields)
+        && matches!(head.method, Method::GET | Method::HEAD)
+        && !is_passed
         && !pass::is_for_origin_to_check(&head.fields)
+}
+
+/// The response that a tier has, if it can be used, and which tier.
+async fn find(
+    node: &NodeState,
+    permit: &FillPermit,
+    fields: &HeaderMap,
+    want: Want,
+    is_known: bool,
+) -> Option<(TierName, Admitted, Body)> {
+    let key = TierKey::of(permit.key());
+    let searched = node.tiers.load(&key, fields, want, is_known).await;
+    for looked in &searched.looked {
+        node.telemetry.metrics().record_tier(looked);
+    }
+    let (tier, hit) = searched.hit?;
+    let TierHit { recorded, content } = *hit;
+    match permit.admit(recorded) {
+        Ok(found) => Some((tier, found, content)),
+        Err(unusable) => {
+            tracing::debug!(tier = tier.label(), reason = unusable.label(), "not used");
+            if unusable.is_gone() {
+                node.tiers.forget(&key);
+            }
+            None
+        }
+    }
+}
+
+/// Asks the tiers for what answers a HEAD. Their content is read only if it has to be validated:
+/// then it comes into memory, to be freshened there.
+pub(super) async fn ask_for_head(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &Search,
+) -> ForHead {
+    let (node, fields) = (&routed.node, &viewed.head.fields);
+    let seeker = Seeker {
+        key: &search.key,
+        fields,
+        directives: &search.directives,
+        seen: None,
+        hint: None,
+    };
+    // Nobody follows it: what a HEAD finds out answers no GET.
+    let permit = node.cache.alone(&seeker);
+    let Some((tier, found, _)) = find(node, &permit, fields, Want::Head, false).await else {
+        return ForHead::Nothing;
+    };
+    let reuse =
+        |found: &Admitted| decide_reuse(&search.directives, &found.freshness(node.clock.now()));
+    match reuse(&found) {
+        reuse @ (Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted) => {
+            return ForHead::Reusable(Arc::clone(found.head()), tier, reuse);
+        }
+        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {}
+    }
+    let Some((tier, found, content)) = find(node, &permit, fields, Want::Whole, false).await else {
+        return ForHead::Nothing;
+    };
+    let reuse = reuse(&found);
+    let Ok(stored) = permit.restore(found, content).await else {
+        return ForHead::Nothing;
+    };
+    if reuse == Reuse::StaleWhileRevalidate {
+        let (head, marks) = (&viewed.head, &viewed.marks);
+        background::validate(routed, head, marks, search.key.clone(), &stored);
+        return ForHead::Reusable(Arc::clone(stored.head()), tier, reuse);
+    }
+    ForHead::Stale(stored)
 }
 
 impl FillJob {
     /// Asks the tiers; what has to be validated stands in memory then, and is known to the job.
     pub(super) async fn ask_tiers(&mut self, permit: FillPermit) -> Asked {
         let node = Arc::clone(&self.routed.node);
-        let key = TierKey::of(permit.key());
         let is_known = self.stale.is_some();
-        let searched = node.tiers.load(&key, &self.head.fields, is_known).await;
-        for looked in &searched.looked {
-            node.telemetry.metrics().record_tier(looked);
-        }
-        let Some((tier, hit)) = searched.hit else {
+        let fields = &self.head.fields;
+        let found = find(&node, &permit, fields, Want::Whole, is_known).await;
+        let Some((tier, found, content)) = found else {
             return Asked::Nothing(permit);
         };
-        let TierHit { recorded, content } = *hit;
-        let found = match permit.admit(recorded) {
-            Ok(found) => found,
-            Err(unusable) => {
-                tracing::debug!(tier = tier.label(), reason = unusable.label(), "not used");
-                if unusable.is_gone() {
-                    node.tiers.forget(&key);
-                }
-                return Asked::Nothing(permit);
-            }
-        };
-        let freshness = found.freshness(node.clock.now());
-        match decide_reuse(&self.directives, &freshness) {
-            Reuse::Fresh | Reuse::RefreshAhead => {
-                let filling = permit.begin_found(found);
-                Asked::Found(FillOutcome::FromTier(self.publish(filling, content, tier)))
-            }
+        let reuse = decide_reuse(&self.directives, &found.freshness(node.clock.now()));
+        match reuse {
+            Reuse::Fresh => {}
+            // What is to be validated anyway is replaced by what is fresh, and nothing else.
+            Reuse::RefreshAhead | Reuse::StaleWhileRevalidate if !self.is_for_nobody => {}
             // What memory has is no older.
-            _ if is_known => Asked::Nothing(permit),
-            Reuse::StaleAccepted | Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {
+            _ if is_known => return Asked::Nothing(permit),
+            Reuse::StaleAccepted => return self.accept_stale(permit, found, content, tier).await,
+            Reuse::RefreshAhead | Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {
                 if let Ok(stored) = permit.restore(found, content).await {
                     self.stale = Some(stored);
                     self.variants.clear();
                 }
-                Asked::Nothing(permit)
+                return Asked::Nothing(permit);
             }
+        }
+        let filling = permit.begin_found(found);
+        Asked::Found(FillOutcome::FromTier(
+            self.publish(filling, content, tier, reuse),
+        ))
+    }
+
+    /// This client takes what is stale (RFC 9111 5.2.1.2); what others take is theirs to say.
+    async fn accept_stale(
+        &mut self,
+        permit: FillPermit,
+        found: Admitted,
+        content: Body,
+        tier: TierName,
+    ) -> Asked {
+        match permit.restore(found, content).await {
+            Ok(stored) => Asked::Found(FillOutcome::FromTier(FromTier {
+                head: Arc::clone(stored.head()),
+                body: TierBody::Stored(stored),
+                tier,
+                reuse: Reuse::StaleAccepted,
+            })),
+            Err(_) => Asked::Nothing(permit),
         }
     }
 
-    /// Writes the content into memory on a task of its own.
-    fn publish(&mut self, filling: Filling, content: Body, tier: TierName) -> FromTier {
+    /// Writes the content into memory on a task of its own. What is due to be validated is then
+    /// validated there, while it answers already (RFC 5861 3).
+    fn publish(
+        &mut self,
+        filling: Filling,
+        content: Body,
+        tier: TierName,
+        reuse: Reuse,
+    ) -> FromTier {
         let Filling {
             head,
             writer,
@@ -103,10 +207,18 @@ impl FillJob {
         let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
+        let due = matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate);
+        let due = due.then(|| {
+            let routed = self.routed.clone();
+            Box::new((routed, self.head.clone(), self.marks.clone()))
+        });
         tokio::spawn(async move {
             let pumped = pump(content, writer).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
+                if let Some((routed, head, marks)) = due.as_deref() {
+                    background::validate(routed, head, marks, key.clone(), stored);
+                }
             }
             node.telemetry.metrics().record_fill(
                 &site.metrics,
@@ -120,7 +232,12 @@ impl FillJob {
             );
             drop((guard, place));
         });
-        FromTier { head, reader, tier }
+        FromTier {
+            head,
+            body: TierBody::Arriving(reader),
+            tier,
+            reuse,
+        }
     }
 }
 
@@ -139,12 +256,5 @@ pub(super) fn save(
             tracing::debug!(tier = tier.label(), reason = saved.label(), "not saved");
         }
         node.telemetry.metrics().record_tier_save(tier, saved);
-    }
-}
-
-/// The same for what was freshened.
-pub(super) fn save_again(node: &NodeState, key: &Key, stored: &Arc<StoredResponse>) {
-    if stored.content_length() <= SAVED_AGAIN_BYTES_MAX {
-        save(node, key, stored, None);
     }
 }

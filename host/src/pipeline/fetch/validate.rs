@@ -23,7 +23,7 @@ use super::storing::withheld_fields;
 use super::tiers;
 
 impl FillJob {
-    /// A validation that no client waits for.
+    /// A validation that no client waits for; another node may have made it already.
     pub(super) fn in_background(
         routed: &Routed,
         head: TrustedHead,
@@ -38,7 +38,8 @@ impl FillJob {
             stale: Some(stale),
             variants: Vec::new(),
             place: None,
-            asks_tiers: false,
+            asks_tiers: !routed.node.tiers.is_empty(),
+            is_for_nobody: true,
             lease: None,
             aim: Aim::Whole,
         }
@@ -83,7 +84,7 @@ impl FillJob {
         };
         let (stored, is_stored) = match freshened {
             Freshened::Stored(stored) => {
-                tiers::save_again(&self.routed.node, &key, &stored);
+                tiers::save(&self.routed.node, &key, &stored, None);
                 (stored, true)
             }
             Freshened::Used(stored, _) => {

@@ -74,6 +74,17 @@ pub enum Lookup {
     Miss(MissReason),
 }
 
+/// What became of a stored response by the origin's response to HEAD.
+#[derive(Clone, Debug)]
+pub enum FreshenedByHead {
+    /// The freshened response is stored in its place.
+    Stored(Arc<StoredResponse>),
+    /// Nothing of it is stored any more.
+    Removed,
+    /// It stands as it was.
+    Left,
+}
+
 /// Why nothing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MissReason {
@@ -224,7 +235,7 @@ impl Cache {
         key: &Key,
         stored: &Arc<StoredResponse>,
         newer: &Newer<'_>,
-    ) -> HeadFreshening {
+    ) -> FreshenedByHead {
         let decision = decide_head_freshening(
             &stored.head().validators(),
             stored.content_length(),
@@ -234,12 +245,15 @@ impl Cache {
         );
         match decision {
             HeadFreshening::Update => match self.0.freshen(key, stored, newer, Former::Replaced) {
-                Updated::Stored(_) | Updated::Used(..) => {}
+                Updated::Stored(freshened) => FreshenedByHead::Stored(freshened),
+                Updated::Used(..) => FreshenedByHead::Removed,
             },
-            HeadFreshening::Invalidate => self.0.store.remove_response(key, stored),
-            HeadFreshening::Leave => {}
+            HeadFreshening::Invalidate => {
+                self.0.store.remove_response(key, stored);
+                FreshenedByHead::Removed
+            }
+            HeadFreshening::Leave => FreshenedByHead::Left,
         }
-        decision
     }
 
     /// The same as [`Cache::lookup`], as if nobody had asked.

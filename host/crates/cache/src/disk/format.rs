@@ -3,7 +3,8 @@
 //! A header of fixed size, the encoded head, a table with the checksum of each
 //! chunk of content, the content. Header, head, table and chunks have
 //! checksums of their own, so that each can be trusted as soon as it is read.
-//! Pure: bytes in, values out.
+//! A newer head of content that is there already has a link to it in the place
+//! of table and content. Pure: bytes in, values out.
 
 use bytes::Bytes;
 
@@ -18,12 +19,61 @@ pub(super) const HEADER_BYTES: usize = 96;
 /// Bytes of a checksum in the table.
 const SUM_BYTES: u64 = 8;
 
-/// What a header begins with; the digit goes up with the format.
-const MAGIC: [u8; 4] = *b"VGD1";
+/// Bytes of a link.
+pub(super) const LINK_BYTES: usize = 16;
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Head and content.
+    Whole,
+    /// A newer head, and a link to the record that has its content.
+    Head,
+}
+
+impl Kind {
+    /// What a header begins with; the digit goes up with the format.
+    const fn magic(self) -> [u8; 4] {
+        match self {
+            Self::Whole => *b"VGD1",
+            Self::Head => *b"VGF1",
+        }
+    }
+}
+
+/// The record in which the content of a newer head stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+}
+
+impl Link {
+    /// As it stands in a segment.
+    pub(super) fn to_bytes(self) -> [u8; LINK_BYTES] {
+        let mut bytes = [0; LINK_BYTES];
+        let (segment, offset) = bytes.split_at_mut(LINK_BYTES / 2);
+        segment.copy_from_slice(&self.segment.to_le_bytes());
+        offset.copy_from_slice(&self.offset.to_le_bytes());
+        bytes
+    }
+
+    /// Out of bytes with the checksum `sum`; `None` if they are no link.
+    pub(super) fn parse(mut bytes: &[u8], sum: u64) -> Option<Self> {
+        if bytes.len() != LINK_BYTES || checksum(bytes) != sum {
+            return None;
+        }
+        Some(Self {
+            segment: number(&mut bytes)?,
+            offset: number(&mut bytes)?,
+        })
+    }
+}
 
 /// What stands in front of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) kind: Kind,
     pub(super) head_len: u32,
     pub(super) content_len: u64,
     /// [`crate::Key::digest`].
@@ -36,16 +86,20 @@ pub(super) struct Header {
     pub(super) segment: u64,
     /// When it was written, in microseconds since 1970.
     pub(super) saved: u64,
-    /// The checksum of the table.
+    /// The checksum of the table, or of the link.
     pub(super) table_sum: u64,
 }
 
 impl Header {
-    /// Bytes of the table.
+    /// Bytes of the table, or of the link.
     pub(super) fn table_len(&self) -> u64 {
-        self.content_len
-            .div_ceil(CHUNK_BYTES)
-            .saturating_mul(SUM_BYTES)
+        match self.kind {
+            Kind::Whole => self
+                .content_len
+                .div_ceil(CHUNK_BYTES)
+                .saturating_mul(SUM_BYTES),
+            Kind::Head => LINK_BYTES as u64,
+        }
     }
 
     /// Bytes before the content.
@@ -57,7 +111,10 @@ impl Header {
 
     /// Bytes of the whole record.
     pub(super) fn record_len(&self) -> u64 {
-        self.content_start().saturating_add(self.content_len)
+        match self.kind {
+            Kind::Whole => self.content_start().saturating_add(self.content_len),
+            Kind::Head => self.content_start(),
+        }
     }
 
     /// As it stands in a segment.
@@ -65,7 +122,7 @@ impl Header {
         let mut bytes = [0; HEADER_BYTES];
         let mut end = 0;
         for part in [
-            &MAGIC[..],
+            &self.kind.magic()[..],
             &self.head_len.to_le_bytes(),
             &self.content_len.to_le_bytes(),
             &self.digest,
@@ -94,8 +151,12 @@ impl Header {
         if checksum(body) != u64::from_le_bytes(*sum) {
             return None;
         }
-        let mut rest = body.strip_prefix(&MAGIC)?;
+        let (magic, mut rest) = body.split_first_chunk::<4>()?;
+        let kind = [Kind::Whole, Kind::Head]
+            .into_iter()
+            .find(|kind| kind.magic() == *magic)?;
         let header = Self {
+            kind,
             head_len: u32::from_le_bytes(take(&mut rest)?),
             content_len: number(&mut rest)?,
             digest: take(&mut rest)?,
@@ -163,6 +224,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
+            kind: Kind::Whole,
             head_len: 300,
             content_len: 200_000,
             digest: [7; 32],
@@ -181,6 +243,25 @@ mod tests {
         assert_eq!(Header::parse(&bytes, 4), None);
         assert_eq!(header().table_len(), 4 * 8);
         assert_eq!(header().record_len(), 96 + 300 + 32 + 200_000);
+        let newer = Header {
+            kind: Kind::Head,
+            ..header()
+        };
+        assert_eq!(Header::parse(&newer.to_bytes(), 3), Some(newer));
+        assert_eq!(newer.record_len(), 96 + 300 + 16);
+    }
+
+    #[test]
+    fn a_link_is_whole_or_none() {
+        let link = Link {
+            segment: 7,
+            offset: 1 << 40,
+        };
+        let bytes = link.to_bytes();
+        let sum = checksum(&bytes);
+        assert_eq!(Link::parse(&bytes, sum), Some(link));
+        assert_eq!(Link::parse(&bytes, sum + 1), None);
+        assert_eq!(Link::parse(&bytes[1..], checksum(&bytes[1..])), None);
     }
 
     #[test]

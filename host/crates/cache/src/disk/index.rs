@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::format::Header;
+use super::format::{Header, Link};
 
 /// Most variants of one key; the one written first goes first.
 pub(super) const VARIANTS_MAX: usize = 8;
@@ -20,10 +20,41 @@ pub(super) struct Place {
     pub(super) segment: u64,
     pub(super) offset: u64,
     pub(super) span: Span,
+    /// The record with the content, if this is a newer head of it.
+    pub(super) base: Option<Base>,
     variant: u64,
     uri: u64,
     /// It was asked for since it was written.
     is_used: bool,
+}
+
+/// The record in which the content of a newer head stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    pub(super) link: Link,
+    /// Bytes before the content.
+    pub(super) front: u32,
+}
+
+/// A record and the files in which it stands.
+pub(super) struct Found {
+    pub(super) place: Place,
+    pub(super) file: Arc<File>,
+    /// The file of [`Place::base`]; the same one, if there is none.
+    pub(super) base: Arc<File>,
+}
+
+impl Place {
+    /// Where its content stands.
+    fn content(&self) -> Base {
+        self.base.unwrap_or(Base {
+            link: Link {
+                segment: self.segment,
+                offset: self.offset,
+            },
+            front: self.span.front,
+        })
+    }
 }
 
 /// The lengths of a record's parts.
@@ -61,9 +92,8 @@ pub(super) struct Index {
 /// A segment that has to go.
 pub(super) struct Victim {
     pub(super) id: u64,
-    pub(super) file: Arc<File>,
     /// Records of it that are worth keeping.
-    pub(super) used: Vec<([u8; 32], Place)>,
+    pub(super) used: Vec<([u8; 32], Found)>,
 }
 
 impl Index {
@@ -79,12 +109,9 @@ impl Index {
         let Ok(front) = u32::try_from(header.content_start()) else {
             return;
         };
-        let Some(segment) = self.segments.get_mut(&header.segment) else {
+        if !self.grow(header, grown) {
             return;
-        };
-        segment.bytes = segment.bytes.saturating_add(grown);
-        segment.keys.push(header.digest);
-        self.bytes = self.bytes.saturating_add(grown);
+        }
         let place = Place {
             segment: header.segment,
             offset,
@@ -92,6 +119,7 @@ impl Index {
                 front,
                 content: header.content_len,
             },
+            base: None,
             variant: header.variant,
             uri: header.uri,
             is_used: false,
@@ -113,26 +141,72 @@ impl Index {
         *count = count.saturating_add(1).saturating_sub(gone);
     }
 
+    /// A newer head was written at `offset` of a segment, of the content at `link`. If that is
+    /// not what is there, it is of no use.
+    pub(super) fn insert_head(&mut self, header: &Header, link: Link, offset: u64, grown: u64) {
+        let Ok(front) = u32::try_from(header.content_start()) else {
+            return;
+        };
+        if !self.grow(header, grown) {
+            return;
+        }
+        let places = self.places.get_mut(&header.digest).into_iter().flatten();
+        for place in places {
+            let base = place.content();
+            if place.variant == header.variant
+                && base.link == link
+                && place.span.content == header.content_len
+            {
+                place.segment = header.segment;
+                place.offset = offset;
+                place.span.front = front;
+                place.base = Some(base);
+                // Whoever validated it had been asked for it.
+                place.is_used = true;
+            }
+        }
+    }
+
+    /// A segment has more bytes, which have to do with a key.
+    fn grow(&mut self, header: &Header, grown: u64) -> bool {
+        let Some(segment) = self.segments.get_mut(&header.segment) else {
+            return false;
+        };
+        segment.bytes = segment.bytes.saturating_add(grown);
+        segment.keys.push(header.digest);
+        self.bytes = self.bytes.saturating_add(grown);
+        true
+    }
+
+    /// Where content of this length stands that is kept for a variant of a key, and its file.
+    pub(super) fn content_of(
+        &self,
+        digest: &[u8; 32],
+        variant: u64,
+        content_len: u64,
+    ) -> Option<(Link, Arc<File>)> {
+        let mut places = self.places.get(digest)?.iter();
+        let is_it = |place: &&Place| place.variant == variant && place.span.content == content_len;
+        let link = places.find(is_it)?.content().link;
+        let segment = self.segments.get(&link.segment)?;
+        Some((link, Arc::clone(&segment.file)))
+    }
+
     /// All records of a key with their files, the one written last first.
-    pub(super) fn find(&mut self, digest: &[u8; 32]) -> SmallVec<[(Place, Arc<File>); 1]> {
+    pub(super) fn find(&mut self, digest: &[u8; 32]) -> SmallVec<[Found; 1]> {
         let mut found = SmallVec::new();
         for place in self.places.get_mut(digest).into_iter().flatten() {
-            if let Some(segment) = self.segments.get(&place.segment) {
-                place.is_used = true;
-                found.push((*place, Arc::clone(&segment.file)));
-            }
+            place.is_used = true;
+            found.extend(found_at(&self.segments, *place));
         }
         found
     }
 
     /// The same, and no use is noted.
-    pub(super) fn places(&self, digest: &[u8; 32]) -> SmallVec<[(Place, Arc<File>); 1]> {
+    pub(super) fn places(&self, digest: &[u8; 32]) -> SmallVec<[Found; 1]> {
         let known = self.places.get(digest).into_iter().flatten();
         known
-            .filter_map(|place| {
-                let segment = self.segments.get(&place.segment)?;
-                Some((*place, Arc::clone(&segment.file)))
-            })
+            .filter_map(|place| found_at(&self.segments, *place))
             .collect()
     }
 
@@ -177,25 +251,29 @@ impl Index {
 
     /// Takes out the segment that was written first, but never `active`.
     pub(super) fn evict(&mut self, active: Option<u64>) -> Option<Victim> {
-        let (&id, _) = self.segments.iter().find(|(id, _)| Some(**id) != active)?;
-        let segment = self.segments.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(segment.bytes);
+        let (&id, segment) = self
+            .segments
+            .iter_mut()
+            .find(|(id, _)| Some(**id) != active)?;
+        let keys = std::mem::take(&mut segment.keys);
         let mut used = Vec::new();
-        for digest in segment.keys {
+        for digest in keys {
             let places = self.places.get(&digest).into_iter().flatten();
             let here: SmallVec<[Place; 2]> = places
-                .filter(|place| place.segment == id)
+                // A newer head goes together with its content.
+                .filter(|place| place.segment == id || place.content().link.segment == id)
                 .copied()
                 .collect();
             for place in here {
                 self.remove_at(&digest, place.segment, place.offset);
                 if place.is_used {
-                    used.push((digest, place));
+                    used.extend(found_at(&self.segments, place).map(|found| (digest, found)));
                 }
             }
         }
-        let file = segment.file;
-        Some(Victim { id, file, used })
+        let segment = self.segments.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(segment.bytes);
+        Some(Victim { id, used })
     }
 
     /// Segments that there are.
@@ -217,4 +295,13 @@ impl Index {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+fn found_at(segments: &BTreeMap<u64, Segment>, place: Place) -> Option<Found> {
+    let file = |segment: u64| segments.get(&segment).map(|known| Arc::clone(&known.file));
+    Some(Found {
+        file: file(place.segment)?,
+        base: file(place.content().link.segment)?,
+        place,
+    })
 }

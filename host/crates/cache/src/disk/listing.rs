@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::read::{self, Wanted};
 use super::{DiskTier, off_for};
 use crate::record::ReadAt;
-use crate::tier::{Listed, TierKey, TierMiss};
+use crate::tier::{Listed, TierKey, TierMiss, Want};
 
 impl DiskTier {
     /// All heads that are there for `key`; what is damaged is left out.
@@ -27,6 +27,7 @@ impl DiskTier {
             digest: *key.digest(),
             places,
             request: HeaderMap::new(),
+            want: Want::Head,
             at: ReadAt::now(&shared.walls),
         };
         match shared.read(move || read::heads(&wanted)).await {

@@ -40,7 +40,8 @@ use verge_http::Body;
 use crate::record::{ReadAt, Walls};
 use crate::response::StoredResponse;
 use crate::tier::{
-    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss, TierName,
+    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss,
+    TierName, Want,
 };
 use body::DiskBody;
 use folder::{Folder, FolderError, remove_all};
@@ -183,7 +184,7 @@ impl DiskTier {
         self.shared.stats()
     }
 
-    async fn look(&self, key: &TierKey, request: &HeaderMap) -> TierAnswer {
+    async fn look(&self, key: &TierKey, request: &HeaderMap, want: Want) -> TierAnswer {
         let shared = &self.shared;
         if let Some(off) = shared.health.off() {
             return TierAnswer::Off(off);
@@ -202,6 +203,7 @@ impl DiskTier {
             digest: *key.digest(),
             places,
             request: request.clone(),
+            want,
             at: ReadAt::now(&shared.walls),
         };
         let loaded = shared.read(move || read::load(&wanted)).await;
@@ -215,10 +217,13 @@ impl DiskTier {
         }
         match loaded {
             Loaded::Hit(recorded, content, first) => {
-                let body = DiskBody::new(Arc::clone(shared), content, first, permit);
+                let body = || DiskBody::new(Arc::clone(shared), content, first, permit);
                 TierAnswer::Hit(Box::new(TierHit {
                     recorded: *recorded,
-                    content: Body::stream(body),
+                    content: match want {
+                        Want::Whole => Body::stream(body()),
+                        Want::Head => Body::Empty,
+                    },
                 }))
             }
             Loaded::Variant => TierAnswer::Miss(TierMiss::Variant),
@@ -309,8 +314,13 @@ impl Tier for DiskTier {
         TierName::Disk
     }
 
-    fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer> {
-        Box::pin(self.look(key, request))
+    fn load<'a>(
+        &'a self,
+        key: &'a TierKey,
+        request: &'a HeaderMap,
+        want: Want,
+    ) -> TierFuture<'a, TierAnswer> {
+        Box::pin(self.look(key, request, want))
     }
 
     fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed> {
@@ -321,6 +331,7 @@ impl Tier for DiskTier {
         let stats = &self.shared.stats;
         if response.content_length() > self.shared.settings.largest() {
             stats.too_large.fetch_add(1, Ordering::Relaxed);
+            self.shared.index.lock().remove(key.digest());
             return Saved::Dropped(Dropped::TooLarge);
         }
         if self.shared.health.off().is_some() {

@@ -71,11 +71,13 @@ struct State {
 }
 
 impl WriteQueue {
-    /// Queues a response if no more than `bytes_max` wait then.
+    /// Queues a response if no more than `bytes_max` wait then, or it waits alone.
     pub(super) fn save(&self, save: Save, bytes_max: u64) -> Result<(), Refused> {
         let mut state = self.state.lock();
         let bytes = state.bytes.saturating_add(save.response.content_length());
-        if state.is_closed || bytes > bytes_max || state.saves.len() >= WAITING_MAX {
+        // One alone always fits: its bytes are in memory anyway.
+        let is_over = bytes > bytes_max && !state.saves.is_empty();
+        if state.is_closed || is_over || state.saves.len() >= WAITING_MAX {
             return Err(Refused::Full);
         }
         let skipped = state.skipped.get(group(save.key.uri()));

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use smallvec::SmallVec;
 
-use super::format::{CHUNK_BYTES, HEADER_BYTES, Header, is_chunk};
-use super::index::Place;
+use super::format::{CHUNK_BYTES, HEADER_BYTES, Header, Kind, Link, is_chunk};
+use super::index::{Base, Found};
 use crate::record::{self, ReadAt, RecordError, Recorded};
+use crate::tier::Want;
 
 /// Bytes of content that are read at once; whole chunks.
 pub(super) const WINDOW_BYTES: u64 = 4 * CHUNK_BYTES;
@@ -48,8 +49,9 @@ pub(super) type Unusable = SmallVec<[(u64, u64); 1]>;
 /// What to look for.
 pub(super) struct Wanted {
     pub(super) digest: [u8; 32],
-    pub(super) places: SmallVec<[(Place, Arc<File>); 1]>,
+    pub(super) places: SmallVec<[Found; 1]>,
     pub(super) request: HeaderMap,
+    pub(super) want: Want,
     pub(super) at: ReadAt,
 }
 
@@ -58,32 +60,39 @@ pub(super) struct Wanted {
 pub(super) fn load(wanted: &Wanted) -> (Loaded, Unusable) {
     let mut unusable = Unusable::new();
     let mut refused = None;
-    let mut best: Option<(Recorded, Content, Place)> = None;
-    for (place, file) in &wanted.places {
-        match front(wanted, *place, file) {
+    let mut best: Option<(Recorded, Content, (u64, u64))> = None;
+    for found in &wanted.places {
+        let at = (found.place.segment, found.place.offset);
+        match front(wanted, found) {
             Ok(Ok((recorded, content))) => {
                 let is_later = best
                     .as_ref()
                     .is_none_or(|(best, ..)| recorded.head.date() > best.head.date());
                 if is_later && recorded.head.is_selected_by(&wanted.request) {
-                    best = Some((recorded, content, *place));
+                    best = Some((recorded, content, at));
                 }
             }
             Ok(Err(error)) => {
                 refused = Some(error);
-                unusable.push((place.segment, place.offset));
+                unusable.push(at);
             }
             Err(error) => return (Loaded::Failed(error), unusable),
         }
     }
-    let Some((recorded, content, place)) = best else {
+    let Some((recorded, content, at)) = best else {
         let loaded = refused.map_or(Loaded::Variant, Loaded::Refused);
         return (loaded, unusable);
     };
+    if wanted.want == Want::Head {
+        return (
+            Loaded::Hit(Box::new(recorded), content, Bytes::new()),
+            unusable,
+        );
+    }
     match content.check_ahead() {
         Ok(Some(first)) => (Loaded::Hit(Box::new(recorded), content, first), unusable),
         Ok(None) => {
-            unusable.push((place.segment, place.offset));
+            unusable.push(at);
             (Loaded::Refused(RecordError::Checksum), unusable)
         }
         Err(error) => (Loaded::Failed(error), unusable),
@@ -93,8 +102,8 @@ pub(super) fn load(wanted: &Wanted) -> (Loaded, Unusable) {
 /// The heads of all records that can be read.
 pub(super) fn heads(wanted: &Wanted) -> io::Result<Vec<Recorded>> {
     let mut heads = Vec::new();
-    for (place, file) in &wanted.places {
-        if let Ok((recorded, _)) = front(wanted, *place, file)? {
+    for found in &wanted.places {
+        if let Ok((recorded, _)) = front(wanted, found)? {
             heads.push(recorded);
         }
     }
@@ -103,38 +112,79 @@ pub(super) fn heads(wanted: &Wanted) -> io::Result<Vec<Recorded>> {
 
 type Front = Result<(Recorded, Content), RecordError>;
 
-/// Header, head and table of a record.
-fn front(wanted: &Wanted, place: Place, file: &Arc<File>) -> io::Result<Front> {
-    let Some(bytes) = read_at(file, place.offset, u64::from(place.span.front))? else {
-        return Ok(Err(RecordError::Malformed));
+/// The head of a record, and its content's table.
+fn front(wanted: &Wanted, found: &Found) -> io::Result<Front> {
+    let place = found.place;
+    let own = Base {
+        link: Link {
+            segment: place.segment,
+            offset: place.offset,
+        },
+        front: place.span.front,
     };
-    let parsed = Header::parse(&bytes, place.segment).filter(|header| {
-        header.digest == wanted.digest
-            && header.content_start() == u64::from(place.span.front)
-            && header.content_len == place.span.content
-    });
-    let Some(header) = parsed else {
+    let Some(front) = read_front(&found.file, own)? else {
         return Ok(Err(RecordError::Checksum));
     };
-    let rest = bytes.get(HEADER_BYTES..).unwrap_or_default();
-    let Some((head, table)) = rest.split_at_checked(header.head_len as usize) else {
-        return Ok(Err(RecordError::Malformed));
+    let is_it = |front: &FrontParts| {
+        front.header.digest == wanted.digest && front.header.content_len == place.span.content
     };
-    if record::checksum(table) != header.table_sum {
-        return Ok(Err(RecordError::Checksum));
-    }
-    let recorded = match record::decode(head, wanted.at) {
-        Ok(recorded) if recorded.content_length == header.content_len => recorded,
+    let recorded = match record::decode(&front.head, wanted.at) {
+        Ok(recorded) if is_it(&front) && recorded.content_length == place.span.content => recorded,
         Ok(_) => return Ok(Err(RecordError::Malformed)),
         Err(error) => return Ok(Err(error)),
     };
+    let (content, base) = match place.base {
+        None => (front, own),
+        Some(base) => {
+            let sum = front.header.table_sum;
+            if Link::parse(&front.table, sum) != Some(base.link) {
+                return Ok(Err(RecordError::Malformed));
+            }
+            match read_front(&found.base, base)?.filter(is_it) {
+                Some(content) => (content, base),
+                None => return Ok(Err(RecordError::Checksum)),
+            }
+        }
+    };
+    if content.header.kind != Kind::Whole {
+        return Ok(Err(RecordError::Malformed));
+    }
     let content = Content {
-        file: Arc::clone(file),
-        start: place.offset.saturating_add(header.content_start()),
-        len: header.content_len,
-        table: table.into(),
+        file: Arc::clone(&found.base),
+        start: base.link.offset.saturating_add(u64::from(base.front)),
+        len: content.header.content_len,
+        table: content.table.into(),
     };
     Ok(Ok((recorded, content)))
+}
+
+/// What stands before the content of a record.
+pub(super) struct FrontParts {
+    pub(super) header: Header,
+    pub(super) head: Vec<u8>,
+    /// Or the link.
+    pub(super) table: Vec<u8>,
+}
+
+/// What stands before the content of the record at `base`; `None` if it is damaged.
+pub(super) fn read_front(file: &File, base: Base) -> io::Result<Option<FrontParts>> {
+    let Some(mut head) = read_at(file, base.link.offset, u64::from(base.front))? else {
+        return Ok(None);
+    };
+    let header = Header::parse(&head, base.link.segment)
+        .filter(|header| header.content_start() == u64::from(base.front));
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let table_at = HEADER_BYTES.saturating_add(header.head_len as usize);
+    let table = head.split_off(table_at.min(head.len()));
+    head.drain(..HEADER_BYTES.min(head.len()));
+    let is_right = record::checksum(&table) == header.table_sum;
+    Ok(is_right.then_some(FrontParts {
+        header,
+        head,
+        table,
+    }))
 }
 
 impl Content {
@@ -169,7 +219,7 @@ impl Content {
 }
 
 /// `len` bytes from `offset`; `None` if the file ends before.
-fn read_at(file: &File, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_at(file: &File, offset: u64, len: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
     match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => Ok(Some(bytes)),

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::folder::Folder;
-use super::format::{HEADER_BYTES, Header};
+use super::format::{HEADER_BYTES, Header, Kind, LINK_BYTES, Link};
 use super::index::Index;
 
 /// What a scan found.
@@ -27,7 +27,6 @@ pub(super) fn scan(folder: &Folder) -> io::Result<(Index, Scanned)> {
     let mut index = Index::default();
     let mut scanned = Scanned::default();
     for id in folder.list()? {
-        scanned.last = scanned.last.max(id);
         let file = Arc::new(folder.open_segment(id)?);
         let end = file.metadata()?.len();
         let headers = headers(&file, id, end)?;
@@ -39,14 +38,23 @@ pub(super) fn scan(folder: &Folder) -> io::Result<(Index, Scanned)> {
             folder.remove_segment(id)?;
             continue;
         }
+        // What is no segment of ours has no say in their numbers.
+        scanned.last = scanned.last.max(id);
         if kept < end {
             scanned.cut = scanned.cut.saturating_add(end - kept);
             file.set_len(kept)?;
         }
-        index.add_segment(id, file, kept);
+        index.add_segment(id, Arc::clone(&file), kept);
         for (header, offset) in headers {
             scanned.saved = scanned.saved.max(header.saved);
-            index.insert(&header, offset, 0);
+            match header.kind {
+                Kind::Whole => index.insert(&header, offset, 0),
+                Kind::Head => {
+                    if let Some(link) = link(&file, &header, offset)? {
+                        index.insert_head(&header, link, offset, 0);
+                    }
+                }
+            }
         }
     }
     Ok((index, scanned))
@@ -70,4 +78,12 @@ fn headers(file: &File, id: u64, end: u64) -> io::Result<Vec<(Header, u64)>> {
         offset = next;
     }
     Ok(headers)
+}
+
+/// The link behind a newer head; `None` if it is damaged.
+fn link(file: &File, header: &Header, offset: u64) -> io::Result<Option<Link>> {
+    let mut bytes = [0; LINK_BYTES];
+    let end = offset.saturating_add(header.record_len());
+    file.read_exact_at(&mut bytes, end.saturating_sub(LINK_BYTES as u64))?;
+    Ok(Link::parse(&bytes, header.table_sum))
 }

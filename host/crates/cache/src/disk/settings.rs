@@ -24,7 +24,7 @@ pub struct DiskSettings {
     pub reads: usize,
     /// Responses that may be read at once.
     pub streams: usize,
-    /// Responses that are kept at most, whatever their size: each takes about 200 bytes of memory.
+    /// Responses that are kept at most, whatever their size: each takes about 230 bytes of memory.
     pub records: u64,
     /// First pause after the disk has failed; doubled with each trial that fails.
     pub retry: Duration,

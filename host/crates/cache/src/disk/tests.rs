@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod newer_heads;
 mod purges;
 mod trouble;
 
@@ -154,7 +155,7 @@ fn many_threads_read_what_one_writes() {
                     .expect("a runtime");
                 for number in 0..20_usize {
                     let key = TierKey::of(&bench.kit.key(&format!("/{number}")));
-                    let answer = runtime.block_on(tier.load(&key, &map(&[])));
+                    let answer = runtime.block_on(tier.load(&key, &map(&[]), Want::Whole));
                     let TierAnswer::Hit(hit) = answer else {
                         panic!("{}", answer.label());
                     };

@@ -6,12 +6,15 @@ mod room;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+
 use super::folder::{Folder, FolderError, remove_all};
-use super::format::{Header, table_of};
+use super::format::{HEADER_BYTES, Header, Kind, LINK_BYTES, Link, table_of};
 use super::health::off_for;
 use super::purge_log::{LoggedPurge, PurgeLog};
 use super::queue::{Job, Save};
@@ -23,6 +26,10 @@ use rate::Rate;
 
 /// Records up to this many bytes are written at once.
 const AT_ONCE_BYTES: u64 = 1024 * 1024;
+
+/// Content of at least this many bytes is not written again if it is there already: only its
+/// newer head is.
+const LINKED_BYTES_MIN: u64 = 16 * 1024;
 
 /// See the module.
 pub(super) struct Writer {
@@ -213,10 +220,12 @@ impl Writer {
         );
         let Ok(head) = head else {
             stats.too_large.fetch_add(1, Ordering::Relaxed);
+            self.outdate(save);
             return;
         };
         let table = table_of(&response.segments);
         let header = Header {
+            kind: Kind::Whole,
             head_len: u32::try_from(head.len()).unwrap_or(u32::MAX),
             content_len: response.content_length(),
             digest: *save.key.digest(),
@@ -226,54 +235,98 @@ impl Writer {
             saved: micros(self.shared.walls.of(self.shared.walls.clock().now())),
             table_sum: record::checksum(&table),
         };
-        let (len, now) = (header.record_len(), self.shared.walls.clock().now());
-        if !self.rate.allows(len, self.shared.settings.write_rate, now) {
-            stats.over_rate.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let written = self.write(header, |front, active| {
-            front.extend_from_slice(&head);
-            front.extend_from_slice(&table);
-            let mut file: &File = &active.file;
-            if len <= AT_ONCE_BYTES {
-                for segment in response.segments.iter() {
-                    front.extend_from_slice(segment);
-                }
-                return file.write_all(front);
-            }
-            file.write_all(front)?;
-            response
-                .segments
-                .iter()
-                .try_for_each(|segment| file.write_all(segment))
-        });
+        let written = match self.linked(&header) {
+            Ok(Some((newer, link))) => self.write(newer, &head, &link.to_bytes(), &[], Some(link)),
+            Ok(None) => self.write(header, &head, &table, &response.segments, None),
+            Err(error) => Err(error),
+        };
         match written {
-            Ok(()) => {
+            Ok(Some(len)) => {
                 stats.saved.fetch_add(1, Ordering::Relaxed);
                 stats.written_bytes.fetch_add(len, Ordering::Relaxed);
+            }
+            Ok(None) => {
+                stats.over_rate.fetch_add(1, Ordering::Relaxed);
+                self.outdate(save);
             }
             Err(error) => self.fail(&error),
         }
     }
 
-    /// Writes a record under `header`; `fill` writes what begins with the header's bytes.
+    /// What is there of a key is older than what could not be written.
+    fn outdate(&self, save: &Save) {
+        self.shared.index.lock().remove(save.key.digest());
+    }
+
+    /// The header of a newer head, if the very content that `header` stands for is there.
+    fn linked(&mut self, header: &Header) -> io::Result<Option<(Header, Link)>> {
+        if header.content_len < LINKED_BYTES_MIN {
+            return Ok(None);
+        }
+        // First: what is evicted for it cannot be linked to.
+        let room = (HEADER_BYTES as u64).saturating_add(u64::from(header.head_len));
+        self.make_room(room.saturating_add(LINK_BYTES as u64))?;
+        let index = self.shared.index.lock();
+        let found = index.content_of(&header.digest, header.variant, header.content_len);
+        drop(index);
+        let Some((link, file)) = found else {
+            return Ok(None);
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        file.read_exact_at(&mut bytes, link.offset)?;
+        let is_same = Header::parse(&bytes, link.segment).is_some_and(|held| {
+            held.kind == Kind::Whole
+                && held.digest == header.digest
+                && held.content_len == header.content_len
+                && held.table_sum == header.table_sum
+        });
+        let newer = Header {
+            kind: Kind::Head,
+            table_sum: record::checksum(&link.to_bytes()),
+            ..*header
+        };
+        Ok(is_same.then_some((newer, link)))
+    }
+
+    /// Writes a record, and says how long it is; `None` if that is over the rate.
     fn write(
         &mut self,
         mut header: Header,
-        fill: impl FnOnce(&mut Vec<u8>, &Active) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let len = header.record_len();
+        head: &[u8],
+        table: &[u8],
+        content: &[Bytes],
+        link: Option<Link>,
+    ) -> io::Result<Option<u64>> {
+        let (len, now) = (header.record_len(), self.shared.walls.clock().now());
+        if !self.rate.allows(len, self.shared.settings.write_rate, now) {
+            return Ok(None);
+        }
         self.make_room(len)?;
         let mut active = self.active_for(len)?;
         header.segment = active.id;
-        let mut front = header.to_bytes().to_vec();
-        fill(&mut front, &active)?;
+        let mut front = [&header.to_bytes()[..], head, table].concat();
+        let mut file: &File = &active.file;
+        if len <= AT_ONCE_BYTES {
+            for segment in content {
+                front.extend_from_slice(segment);
+            }
+            file.write_all(&front)?;
+        } else {
+            file.write_all(&front)?;
+            content
+                .iter()
+                .try_for_each(|segment| file.write_all(segment))?;
+        }
         let offset = active.len;
         active.len = active.len.saturating_add(len);
         self.active = Some(active);
         // Found only once all of it stands.
-        self.shared.index.lock().insert(&header, offset, len);
-        Ok(())
+        let mut index = self.shared.index.lock();
+        match link {
+            None => index.insert(&header, offset, len),
+            Some(link) => index.insert_head(&header, link, offset, len),
+        }
+        Ok(Some(len))
     }
 
     /// The segment for a record of `len` bytes, taken out: if writing fails, it is not gone on with.

@@ -19,7 +19,7 @@ pub use extents::Extents;
 pub(crate) use keep::PiecePlace;
 pub use keep::{FillTarget, InFlight, combined_fields};
 pub use pieces::{PIECE_SEGMENTS_MAX, PIECES_MAX, Pieces};
-pub use plan::{PartPlan, decide_part_plan};
+pub use plan::{GAPS_MAX, PartPlan, decide_part_plan};
 
 #[cfg(test)]
 mod tests;

@@ -3,21 +3,27 @@
 
 use verge_http::range::{ByteRange, RangeSpec};
 
+use smallvec::SmallVec;
+
 use super::pieces::Pieces;
 
+/// Most gaps that are asked for one by one. Where there are more, those that are nearest to each
+/// other are asked for together with what is stored between them.
+pub const GAPS_MAX: usize = 4;
+
 /// What is asked of the origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartPlan {
     /// All of the response.
     Whole,
     /// The range that the client asks for, as it says it.
     AsAsked,
-    /// What is missing of `want`, which is one part.
+    /// What is missing of `want`.
     Rest {
         /// What the answer will hold.
         want: ByteRange,
-        /// What of it is asked for.
-        gap: ByteRange,
+        /// What of it is asked for, in order: one at least, at most [`GAPS_MAX`].
+        gaps: SmallVec<[ByteRange; 2]>,
     },
 }
 
@@ -25,8 +31,8 @@ pub enum PartPlan {
 ///
 /// `asked` is the one range that the client asks for; `None` if it is to have
 /// all, or several. `pieces` are those stored that can be completed: they have
-/// a strong validator and a known total. Where more than one part is missing,
-/// one request cannot complete them, and what is stored does not help.
+/// a strong validator and a known total. Each part that is missing costs a
+/// request.
 #[must_use]
 pub fn decide_part_plan(asked: Option<RangeSpec>, pieces: Option<&Pieces>) -> PartPlan {
     // From the first byte on is all of it.
@@ -45,10 +51,30 @@ pub fn decide_part_plan(asked: Option<RangeSpec>, pieces: Option<&Pieces>) -> Pa
     let Some(want) = want else {
         return otherwise;
     };
-    match pieces.extents().gaps(want).as_slice() {
-        [gap] if *gap != want => PartPlan::Rest { want, gap: *gap },
-        _ => otherwise,
+    let gaps = bounded(pieces.extents().gaps(want));
+    match gaps.as_slice() {
+        [] => otherwise,
+        [gap] if *gap == want => otherwise,
+        _ => PartPlan::Rest { want, gaps },
     }
+}
+
+/// At most [`GAPS_MAX`] gaps, in which all of `gaps` lie.
+fn bounded(mut gaps: SmallVec<[ByteRange; 2]>) -> SmallVec<[ByteRange; 2]> {
+    while gaps.len() > GAPS_MAX {
+        let between = gaps.windows(2).enumerate().filter_map(|(index, pair)| {
+            let [before, behind] = pair else { return None };
+            Some((behind.first.saturating_sub(before.last), index))
+        });
+        let Some((_, nearest)) = between.min() else {
+            break;
+        };
+        let last = gaps.remove(nearest + 1).last;
+        if let Some(gap) = gaps.get_mut(nearest) {
+            gap.last = last;
+        }
+    }
+    gaps
 }
 
 #[cfg(test)]
@@ -61,29 +87,41 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_asked_for_rfc_9111_3_4() {
-        use PartPlan::{AsAsked, Rest, Whole};
+        use PartPlan::{AsAsked, Rest};
         use RangeSpec::{Bounded, From, Suffix};
-        let rest = |want: (u64, u64), gap: (u64, u64)| Rest {
+        let rest = |want: (u64, u64), gaps: &[(u64, u64)]| Rest {
             want: range(want.0, want.1),
-            gap: range(gap.0, gap.1),
+            gaps: gaps.iter().map(|gap| range(gap.0, gap.1)).collect(),
         };
         // Ten bytes, of which 2 to 4 are stored.
         let rows: [(&str, Option<RangeSpec>, PartPlan); 12] = [
-            ("two gaps in the whole", None, Whole),
-            ("all from the first byte on", Some(From(0)), Whole),
+            (
+                "two gaps in the whole",
+                None,
+                rest((0, 9), &[(0, 1), (5, 9)]),
+            ),
+            (
+                "all from the first byte on",
+                Some(From(0)),
+                rest((0, 9), &[(0, 1), (5, 9)]),
+            ),
             (
                 "one gap at the end",
                 Some(Bounded(3, 6)),
-                rest((3, 6), (5, 6)),
+                rest((3, 6), &[(5, 6)]),
             ),
             (
                 "one gap at the start",
                 Some(Bounded(0, 3)),
-                rest((0, 3), (0, 1)),
+                rest((0, 3), &[(0, 1)]),
             ),
-            ("open", Some(From(3)), rest((3, 9), (5, 9))),
-            ("suffix", Some(Suffix(7)), rest((3, 9), (5, 9))),
-            ("two gaps", Some(Bounded(0, 9)), AsAsked),
+            ("open", Some(From(3)), rest((3, 9), &[(5, 9)])),
+            ("suffix", Some(Suffix(7)), rest((3, 9), &[(5, 9)])),
+            (
+                "two gaps",
+                Some(Bounded(1, 8)),
+                rest((1, 8), &[(1, 1), (5, 8)]),
+            ),
             ("apart", Some(Bounded(7, 8)), AsAsked),
             ("beside", Some(Bounded(5, 8)), AsAsked),
             ("stored, but stale", Some(Bounded(2, 4)), AsAsked),
@@ -95,9 +133,27 @@ mod tests {
             assert_eq!(decide_part_plan(asked, Some(&pieces)), expected, "{name}");
         }
         let beginning = Pieces::of(range(0, 4), Some(10));
-        let expected = rest((0, 9), (5, 9));
+        let expected = rest((0, 9), &[(5, 9)]);
         assert_eq!(decide_part_plan(None, Some(&beginning)), expected);
         assert_eq!(decide_part_plan(Some(From(0)), Some(&beginning)), expected);
+    }
+
+    #[test]
+    fn gaps_are_few_and_hold_all_that_is_missing() {
+        let gap = |first, last| range(first, last);
+        let many = [
+            gap(0, 0),
+            gap(10, 10),
+            gap(13, 13),
+            gap(20, 20),
+            gap(30, 31),
+        ];
+        let few: Vec<ByteRange> = bounded(many.into_iter().collect()).to_vec();
+        assert_eq!(few, [gap(0, 0), gap(10, 13), gap(20, 20), gap(30, 31)]);
+        let more = many.into_iter().chain([gap(33, 40), gap(90, 99)]);
+        let few: Vec<ByteRange> = bounded(more.collect()).to_vec();
+        assert_eq!(few, [gap(0, 0), gap(10, 20), gap(30, 40), gap(90, 99)]);
+        assert_eq!(bounded(SmallVec::new()).len(), 0);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod walls;
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use crate::policy::LifetimeSource;
 use crate::response::StoredHead;
 
@@ -92,6 +94,16 @@ impl RecordError {
 #[must_use]
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
+/// The checksum of content in pieces, however it is cut.
+#[must_use]
+pub fn checksum_of(pieces: &[Bytes]) -> u64 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    for piece in pieces {
+        hasher.update(piece);
+    }
+    hasher.digest()
 }
 
 /// A flag of a head, by its bit.

@@ -108,6 +108,12 @@ impl FillPermit {
 }
 
 impl Admitted {
+    /// The head.
+    #[must_use]
+    pub fn head(&self) -> &Arc<StoredHead> {
+        &self.head
+    }
+
     /// How fresh it is at `now`.
     #[must_use]
     pub fn freshness(&self, now: Instant) -> Freshness {

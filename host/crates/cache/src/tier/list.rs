@@ -8,7 +8,7 @@ use http::HeaderMap;
 use smallvec::SmallVec;
 use verge_base::Clock;
 
-use super::{Listed, Saved, Tier, TierAnswer, TierHit, TierKey, TierName};
+use super::{Listed, Saved, Tier, TierAnswer, TierHit, TierKey, TierName, Want};
 use crate::response::StoredResponse;
 
 /// The tiers of a node, nearest first; cheap to clone.
@@ -54,14 +54,20 @@ impl Tiers {
         self.list.is_empty()
     }
 
-    /// Asks one after another, until one has a response; if `is_known`, memory has one that is
-    /// stale, and only tiers that other nodes write to may have a newer one.
-    pub async fn load(&self, key: &TierKey, request: &HeaderMap, is_known: bool) -> Searched {
+    /// Asks one after another, until one has a response; if `is_known`, memory has one, and only
+    /// tiers that other nodes write to may have a newer one.
+    pub async fn load(
+        &self,
+        key: &TierKey,
+        request: &HeaderMap,
+        want: Want,
+        is_known: bool,
+    ) -> Searched {
         let mut searched = Searched::default();
         let tiers = self.list.iter();
         for tier in tiers.filter(|tier| !is_known || tier.name().is_shared()) {
             let begun = self.clock.now();
-            let answer = tier.load(key, request).await;
+            let answer = tier.load(key, request, want).await;
             searched.looked.push(Looked {
                 tier: tier.name(),
                 outcome: answer.label(),

@@ -109,6 +109,15 @@ impl fmt::Debug for TierKey {
     }
 }
 
+/// What of a response is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// All of it.
+    Whole,
+    /// Its head; the content that comes with it is empty.
+    Head,
+}
+
 /// A place where stored responses are kept beside memory.
 pub trait Tier: Send + Sync + 'static {
     /// Which one it is.
@@ -116,14 +125,20 @@ pub trait Tier: Send + Sync + 'static {
 
     /// What it has for `key` that a request with the fields `request` selects (RFC 9111 4.1),
     /// fresh or not. Answers within a bounded time.
-    fn load<'a>(&'a self, key: &'a TierKey, request: &'a HeaderMap) -> TierFuture<'a, TierAnswer>;
+    fn load<'a>(
+        &'a self,
+        key: &'a TierKey,
+        request: &'a HeaderMap,
+        want: Want,
+    ) -> TierFuture<'a, TierAnswer>;
 
     /// All that it has for `key`, whatever the request and without content, as if nobody had
     /// asked; for operators. Answers within a bounded time.
     fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed>;
 
     /// Takes `response` to be kept, in place of what the same requests select. Never blocks:
-    /// what does not fit into a bounded queue is dropped, and counted.
+    /// what does not fit into a bounded queue is dropped, and counted. Large content that it
+    /// has already is not written again.
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved;
 
     /// Returns once the purges that it was told of would outlive a crash, or after a bounded

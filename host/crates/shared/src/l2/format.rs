@@ -1,9 +1,9 @@
 //! What a stored response looks like in Redis: a head for each variant, and
-//! content in chunks that belong to one fill. Version 1, all numbers big-endian.
+//! content in chunks that belong to one fill. All numbers are big-endian.
 //!
 //! ```text
 //! head:  "VGH" version | key 32 | incarnation 8 | number 8 | saved at 8 | fill 16
-//!        | content length 8 | chunk size 4 | record length 4 | record
+//!        | content length 8 | content's checksum 8 | chunk size 4 | record length 4 | record
 //!        | content, if it is small | checksum 8
 //! chunk: "VGC" version | key 32 | fill 16 | index 4 | content | checksum 8
 //! ```
@@ -17,7 +17,7 @@ use verge_cache::record::checksum;
 use crate::stream::chain::Incarnation;
 use crate::stream::positions::Position;
 
-const HEAD: [u8; 4] = *b"VGH\x01";
+const HEAD: [u8; 4] = *b"VGH\x02";
 const CHUNK: [u8; 4] = *b"VGC\x01";
 
 /// Bytes of content of one chunk.
@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) saved_us: u64,
     pub(crate) fill: Fill,
     pub(crate) content_length: u64,
+    /// The checksum of all of the content, by which a later save knows it again.
+    pub(crate) content_sum: u64,
     /// The record of the response's head.
     pub(crate) record: Bytes,
     /// The content, if it stands here.
@@ -61,7 +63,7 @@ impl Head {
 
     pub(crate) fn encode(&self, key: &KeyDigest) -> Vec<u8> {
         let inline = self.inline.as_deref().unwrap_or_default();
-        let mut out = Vec::with_capacity(96 + self.record.len() + inline.len());
+        let mut out = Vec::with_capacity(104 + self.record.len() + inline.len());
         out.extend_from_slice(&HEAD);
         out.extend_from_slice(key);
         out.extend_from_slice(&self.position.incarnation.0.to_be_bytes());
@@ -69,6 +71,7 @@ impl Head {
         out.extend_from_slice(&self.saved_us.to_be_bytes());
         out.extend_from_slice(&self.fill.to_be_bytes());
         out.extend_from_slice(&self.content_length.to_be_bytes());
+        out.extend_from_slice(&self.content_sum.to_be_bytes());
         out.extend_from_slice(&(CHUNK_BYTES as u32).to_be_bytes());
         // A record is far below 4 GiB; one that is not is refused when it is read.
         let record_len = u32::try_from(self.record.len()).unwrap_or(u32::MAX);
@@ -89,6 +92,7 @@ impl Head {
         let saved_us = u64::from_be_bytes(take(&mut rest)?);
         let fill = u128::from_be_bytes(take(&mut rest)?);
         let content_length = u64::from_be_bytes(take(&mut rest)?);
+        let content_sum = u64::from_be_bytes(take(&mut rest)?);
         if u32::from_be_bytes(take(&mut rest)?) as usize != CHUNK_BYTES {
             return None;
         }
@@ -107,6 +111,7 @@ impl Head {
             saved_us,
             fill,
             content_length,
+            content_sum,
             record: bytes.slice_ref(record),
             inline: is_inline.then(|| bytes.slice_ref(inline)),
         })
@@ -185,6 +190,7 @@ mod tests {
             saved_us: 1_000,
             fill: 77,
             content_length,
+            content_sum: 4,
             record: Bytes::from_static(b"the record"),
             inline: inline.map(Bytes::from_static),
         }
@@ -200,6 +206,17 @@ mod tests {
             let bytes = Bytes::from(head.encode(&KEY));
             assert_eq!(Head::decode(&bytes, &KEY), Some(head));
             assert_eq!(Head::decode(&bytes, &[8; 32]), None);
+        }
+    }
+
+    #[test]
+    fn other_versions_do_not_exist() {
+        for version in [0, 1, 3, 255] {
+            let mut bytes = head(5, Some(b"hello")).encode(&KEY);
+            bytes.truncate(bytes.len() - CHECKSUM_BYTES);
+            bytes[3] = version;
+            let bytes = Bytes::from(seal(bytes));
+            assert_eq!(Head::decode(&bytes, &KEY), None, "{version}");
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use redis::{Value, cmd};
 use tokio::sync::Semaphore;
+use verge_cache::tier::Want;
 
 use crate::histogram::{Histogram, HistogramSample};
 use crate::link::{Link, Surroundings};
@@ -174,12 +175,13 @@ impl L2 {
     pub(crate) async fn load<T>(
         &self,
         key: &KeyDigest,
+        want: Want,
         pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
     ) -> Result<LoadedResponse<T>, LookupOutcome> {
         let inner = &self.0;
         let begun = inner.around.clock.now();
         let found = if inner.stream.is_trusted(begun) {
-            let found = self.find(key, pick).await;
+            let found = self.find(key, want, pick).await;
             let took = inner.around.clock.now().saturating_duration_since(begun);
             inner.latency.observe(took);
             found
@@ -199,6 +201,7 @@ impl L2 {
     async fn find<T>(
         &self,
         key: &KeyDigest,
+        want: Want,
         mut pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
     ) -> Result<LoadedResponse<T>, LookupOutcome> {
         let inner = &self.0;
@@ -230,6 +233,7 @@ impl L2 {
             });
         };
         let content = match &head.inline {
+            _ if want == Want::Head => Vec::new(),
             Some(inline) if inline.is_empty() => Vec::new(),
             Some(inline) => vec![inline.clone()],
             None => self.content(&names, key, &head).await?,

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use redis::{cmd, pipe};
+use redis::{Value, cmd, pipe};
 use tokio::sync::mpsc;
+use verge_cache::record::checksum_of;
 use verge_cache::tier::{Dropped, Saved};
 
-use super::Names;
 use super::format::{CHUNK_BYTES, Fill, Head, INLINE_BYTES, KeyDigest, encode_chunk};
+use super::{Names, STAMP_BYTES, bulk};
 use crate::lease::Lease;
 use crate::link::{Link, Surroundings};
 use crate::stream::Stream;
@@ -192,18 +193,26 @@ async fn save(inner: &Inner, link: &Link, response: SavedResponse) -> Result<Sav
     let content_length = length(&response.content);
     let saved = response.wall.duration_since(SystemTime::UNIX_EPOCH);
     let is_inline = content_length <= INLINE_BYTES as u64;
+    let content_sum = checksum_of(&response.content);
+    let names = Names::new(&inner.around.settings.prefix, &response.key);
+    let held = match is_inline {
+        true => None,
+        false => held(link, &names, &response, (content_length, content_sum)).await?,
+    };
     let head = Head {
         position,
         saved_us: saved.map_or(0, |since| {
             u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
         }),
-        fill: (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64()),
+        fill: held.unwrap_or_else(|| {
+            (u128::from(random.next_u64()) << 64) | u128::from(random.next_u64())
+        }),
         content_length,
+        content_sum,
         record: response.record,
         inline: is_inline.then(|| response.content.concat().into()),
     };
-    let names = Names::new(&inner.around.settings.prefix, &response.key);
-    if !is_inline {
+    if !is_inline && held.is_none() {
         let until = millis(response.useful_for.saturating_add(CHUNK_MARGIN));
         put_chunks(
             link,
@@ -225,6 +234,32 @@ async fn save(inner: &Inner, link: &Link, response: SavedResponse) -> Result<Sav
         .arg(VARIANTS_MAX);
     link.command(&put).await?;
     Ok(SaveOutcome::Saved)
+}
+
+/// The fill that left this very content, with all of its chunks, which last as long as the
+/// response from now on. What was freshened is saved without its content then.
+async fn held(
+    link: &Link,
+    names: &Names,
+    response: &SavedResponse,
+    content: (u64, u64),
+) -> Result<Option<Fill>, Trouble> {
+    let mut get = cmd("HGET");
+    get.arg(names.variants()).arg(&response.variant[..]);
+    let known = bulk(link.command(&get).await?).filter(|bytes| bytes.len() > STAMP_BYTES);
+    let head = known.and_then(|bytes| Head::decode(&bytes.slice(STAMP_BYTES..), &response.key));
+    let Some(head) = head.filter(|head| (head.content_length, head.content_sum) == content) else {
+        return Ok(None);
+    };
+    let until = millis(response.useful_for.saturating_add(CHUNK_MARGIN));
+    let mut commands = pipe();
+    for index in 0..head.chunks() {
+        let chunk = names.chunk(head.fill, index);
+        commands.cmd("PEXPIRE").arg(chunk).arg(until);
+    }
+    let kept = link.pipeline(&commands).await?;
+    let are_there = kept.iter().all(|kept| *kept == Value::Int(1));
+    Ok(are_there.then_some(head.fill))
 }
 
 async fn put_chunks(

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use verge_cache::tier::Want;
 use verge_shared::{
     AloneFor, Candidate, Leasing, LookupOutcome, Mode, SavedResponse, SharedSettings,
 };
@@ -39,7 +40,7 @@ fn any(candidate: Candidate<'_>) -> Option<(SystemTime, Bytes)> {
 
 async fn load(side: &Side) -> Result<Vec<u8>, LookupOutcome> {
     side.shared
-        .load(&KEY, any)
+        .load(&KEY, Want::Whole, any)
         .await
         .map(|found| found.content.concat())
 }
@@ -124,7 +125,7 @@ async fn what_was_asked_for_before_a_purge_says_so_on_every_node() {
     let now = there.sequence();
     here.shared.save(before);
     saved(&here, 1).await;
-    let found = there.shared.load(&KEY, any).await.unwrap();
+    let found = there.shared.load(&KEY, Want::Whole, any).await.unwrap();
     assert!(
         found.sequence < now,
         "{} is not before {now}",
@@ -133,7 +134,7 @@ async fn what_was_asked_for_before_a_purge_says_so_on_every_node() {
     here.shared
         .save(response(&here, Bytes::from_static(b"new")));
     saved(&here, 2).await;
-    let found = there.shared.load(&KEY, any).await.unwrap();
+    let found = there.shared.load(&KEY, Want::Whole, any).await.unwrap();
     assert_eq!(
         (found.sequence, found.content.concat()),
         (now, b"new".to_vec())

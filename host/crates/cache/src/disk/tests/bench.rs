@@ -120,7 +120,8 @@ impl Bench {
         request: &[(&str, &str)],
     ) -> TierAnswer {
         let key = TierKey::of(&self.kit.key(path));
-        self.runtime.block_on(tier.load(&key, &map(request)))
+        self.runtime
+            .block_on(tier.load(&key, &map(request), Want::Whole))
     }
 
     pub(super) fn content(&self, answer: TierAnswer) -> Result<Bytes, &'static str> {

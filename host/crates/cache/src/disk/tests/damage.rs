@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use super::super::*;
 use super::FRESH;
 use super::bench::bench;
+use crate::disk::format::{Header, Kind};
 use crate::testkit::{SECOND, pattern};
 
 #[test]
@@ -92,4 +93,46 @@ fn a_clock_that_went_back_empties_the_disk() {
     let tier = bench.start();
     assert_eq!(bench.got(&tier, "/a"), Err("miss"));
     assert_eq!(bench.bytes_on_disk(), 0);
+}
+
+#[test]
+fn lengths_that_cannot_be_are_no_record() {
+    let bench = bench();
+    let evil = TierKey::of(&bench.kit.key("/evil"));
+    let header = |kind, head_len, content_len, segment| Header {
+        kind,
+        head_len,
+        content_len,
+        digest: *evil.digest(),
+        uri: 1,
+        variant: 2,
+        segment,
+        saved: 0,
+        table_sum: 0,
+    };
+    // Each is sealed rightly, and says what cannot be.
+    for (kind, head_len, content_len) in [
+        (Kind::Whole, 10, u64::MAX),
+        (Kind::Whole, 10, u64::MAX / 2),
+        (Kind::Whole, u32::MAX, 10),
+        (Kind::Whole, 0, 0),
+        (Kind::Head, 0, u64::MAX),
+        (Kind::Head, 10, 1 << 40),
+    ] {
+        let tier = bench.start();
+        bench.put(&tier, "/a", pattern(5000));
+        drop(tier);
+        let segment = bench.segments().pop().expect("one");
+        let name = segment.file_stem().and_then(|name| name.to_str());
+        let id = u64::from_str_radix(name.expect("a name"), 16).expect("a number");
+        let mut bytes = fs::read(&segment).expect("readable");
+        bytes.extend_from_slice(&header(kind, head_len, content_len, id).to_bytes());
+        bytes.extend_from_slice(&[7; 300]);
+        fs::write(&segment, bytes).expect("writable");
+        let tier = bench.start();
+        assert_eq!(bench.got(&tier, "/a"), Ok(pattern(5000)));
+        assert!(bench.got(&tier, "/evil").is_err());
+        bench.put(&tier, "/b", pattern(10));
+        assert_eq!(bench.got(&tier, "/b"), Ok(pattern(10)));
+    }
 }

@@ -85,3 +85,26 @@ impl Bench {
         DiskTier::start(self.settings(), walls).expect("nobody else uses it")
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_turns_the_tier_off_until_it_is_gone() {
+    let bench = bench();
+    let tier = bench.start();
+    bench.put(&tier, "/a", pattern(10));
+    drop(tier);
+    let no_segment = bench
+        .folder
+        .path()
+        .join("disk/segments/00000000000000ff.seg");
+    fs::create_dir(&no_segment).expect("a folder");
+    let (tier, _) = bench.start_with_system_clock();
+    until("the tier is off", || tier.stats().off == Some(Off::Failing));
+    assert_eq!(bench.got(&tier, "/a"), Err("off-failing"));
+    fs::remove_dir(&no_segment).expect("removable");
+    until("the tier is on", || tier.stats().off.is_none());
+    drop(tier);
+    let tier = bench.start();
+    assert!(tier.stats().is_ready);
+    bench.put(&tier, "/b", pattern(10));
+    assert_eq!(bench.got(&tier, "/b"), Ok(pattern(10)));
+}

@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
 
 use super::Writer;
-use crate::disk::format::{HEADER_BYTES, Header};
-use crate::disk::index::{Place, Victim};
+use crate::disk::format::{Header, Kind, Link};
+use crate::disk::index::{Base, Found, Victim};
+use crate::disk::read::{read_at, read_front};
 
 /// What part of a segment's bytes is kept when it is evicted, if it was asked for.
 const KEPT_SHARE: u64 = 4;
@@ -44,17 +44,17 @@ impl Writer {
     /// Writes anew what was asked for of an evicted segment, as far as a part of it goes.
     fn keep_used(&mut self, victim: &Victim) -> io::Result<()> {
         let mut left = self.shared.settings.segment_bytes() / KEPT_SHARE;
-        for (digest, place) in &victim.used {
-            let len = place.span.record_len();
-            if len > left {
+        for (digest, found) in &victim.used {
+            if found.place.span.record_len() > left {
                 continue;
             }
-            let Some((header, rest)) = read_whole(victim, *place) else {
+            let Some((header, rest)) = read_whole(found) else {
                 continue;
             };
+            let len = header.record_len();
             let is_room =
                 self.shared.index.lock().bytes().saturating_add(len) <= self.shared.settings.size;
-            if header.digest != *digest || !is_room {
+            if header.digest != *digest || !is_room || len > left {
                 continue;
             }
             left -= len;
@@ -75,12 +75,37 @@ impl Writer {
     }
 }
 
-/// A record of a segment that is going: its header, and what follows it.
-fn read_whole(victim: &Victim, place: Place) -> Option<(Header, Vec<u8>)> {
-    let len = usize::try_from(place.span.record_len()).ok()?;
-    let mut bytes = vec![0; len];
-    victim.file.read_exact_at(&mut bytes, place.offset).ok()?;
-    let header = Header::parse(&bytes, victim.id)?;
-    let rest = bytes.split_off(HEADER_BYTES.min(len));
-    Some((header, rest))
+/// A record of a segment that is going: its header, and what follows it. A newer head and its
+/// content become one record again.
+fn read_whole(found: &Found) -> Option<(Header, Vec<u8>)> {
+    let place = found.place;
+    let own = Base {
+        link: Link {
+            segment: place.segment,
+            offset: place.offset,
+        },
+        front: place.span.front,
+    };
+    let front = read_front(&found.file, own).ok()??;
+    let base = place.base.unwrap_or(own);
+    let held = match place.base {
+        None => None,
+        Some(base) => Some(read_front(&found.base, base).ok()??),
+    };
+    let (header, table) = match held {
+        None => (front.header, front.table),
+        Some(held) => {
+            let header = Header {
+                kind: Kind::Whole,
+                table_sum: held.header.table_sum,
+                ..front.header
+            };
+            let is_it = (held.header.digest, held.header.content_len)
+                == (header.digest, header.content_len);
+            (header, is_it.then_some(held.table)?)
+        }
+    };
+    let start = base.link.offset.checked_add(u64::from(base.front))?;
+    let content = read_at(&found.base, start, header.content_len).ok()??;
+    Some((header, [front.head, table, content].concat()))
 }

@@ -1,0 +1,264 @@
+//! One slice of a response: found, asked for, compared with the others.
+
+use std::sync::Arc;
+
+use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
+use http::{HeaderMap, StatusCode};
+use verge_cache::partial::{Part, part_of};
+use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::tier::TierKey;
+use verge_cache::{Key, Lookup, StoredResponse};
+use verge_http::cache_control::RequestDirectives;
+use verge_http::cache_status::{Forward, Outcome};
+use verge_http::range::{self, ByteRange, RangeSpec};
+use verge_http::{Body, Failure};
+
+use super::super::answer::Answer;
+use super::super::ranges::narrow;
+use super::super::routed::Routed;
+use super::super::triggers::ViewedRequest;
+use super::part::{Aim, KeepPart, PartAim};
+use super::{Search, from_stored, join};
+use crate::telemetry::{CacheReceipt, Receipt};
+
+/// Slices of a representation that has changed that are looked for to be removed; others are
+/// replaced when they are met.
+const FORGOTTEN_MAX: u64 = 1024;
+
+/// A response in slices, and the request that it is for.
+pub(super) struct Slices {
+    pub(super) routed: Routed,
+    pub(super) viewed: ViewedRequest,
+    whole: Key,
+    pub(super) directives: RequestDirectives,
+    pub(super) size: u64,
+}
+
+/// What all slices of one representation have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) total: u64,
+    entity_tag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+/// What came for a slice.
+pub(super) enum Slice {
+    /// The slice.
+    Found(Answer, Found),
+    /// Something else.
+    Other(Answer),
+}
+
+/// What memory has of a slice.
+enum Stored {
+    /// It answers as it is.
+    Answers(Box<Answer>, Found),
+    /// It has to be validated.
+    Stale(Arc<StoredResponse>, CacheReceipt),
+    No,
+}
+
+impl Found {
+    fn of(fields: &HeaderMap, total: u64) -> Self {
+        Self {
+            total,
+            entity_tag: fields.get(ETAG).cloned(),
+            last_modified: fields.get(LAST_MODIFIED).cloned(),
+        }
+    }
+
+    /// What is sent, and whether that is a part; `None` if there is nothing of what is asked.
+    pub(super) fn wanted(&self, asked: Option<RangeSpec>) -> Option<(ByteRange, bool)> {
+        match asked {
+            None => Some((self.whole(), false)),
+            Some(spec) => spec.within(self.total).map(|part| (part, true)),
+        }
+    }
+
+    fn whole(&self) -> ByteRange {
+        ByteRange {
+            first: 0,
+            last: self.total.saturating_sub(1),
+        }
+    }
+}
+
+impl Slices {
+    pub(super) fn new(routed: &Routed, viewed: &ViewedRequest, search: &Search, size: u64) -> Self {
+        // A slice that may not be stored would be fetched for nothing.
+        let size = size.min(routed.node.cache.settings().max_object).max(1);
+        Self {
+            routed: routed.clone(),
+            viewed: ViewedRequest {
+                head: viewed.head.clone(),
+                marks: viewed.marks.clone(),
+                context: viewed.context.clone(),
+            },
+            whole: search.key.clone(),
+            directives: search.directives.clone(),
+            size,
+        }
+    }
+
+    pub(super) fn key(&self, number: u64) -> Key {
+        let cache = &self.routed.node.cache;
+        cache.slice_key(&self.whole, self.size, number)
+    }
+
+    /// The slice in which `position` lies.
+    pub(super) fn number(&self, position: u64) -> u64 {
+        position / self.size
+    }
+
+    /// The bytes of slice `number`, as it is asked for.
+    fn range(&self, number: u64) -> ByteRange {
+        let first = number.saturating_mul(self.size);
+        ByteRange {
+            first,
+            last: first.saturating_add(self.size - 1),
+        }
+    }
+
+    /// What `fields` say, if they are those of slice `number`.
+    pub(super) fn found(
+        &self,
+        number: u64,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> Option<Found> {
+        let Part { range, total } = part_of(status, fields)?;
+        let total = total?;
+        let asked = self.range(number);
+        let last = asked.last.min(total.saturating_sub(1));
+        let is_it = range.first == asked.first && range.last == last;
+        is_it.then(|| Found::of(fields, total))
+    }
+
+    /// Slice `number`, from the store or the origin. A stored one that is not of the
+    /// representation `expected` is removed, wherever it is.
+    pub(super) async fn get(
+        &self,
+        receipt: &mut Receipt,
+        number: u64,
+        expected: Option<&Found>,
+        directives: &RequestDirectives,
+    ) -> Result<Slice, Failure> {
+        let is_expected = |found: &Found| expected.is_none_or(|expected| found == expected);
+        let (mut stale, mut facts) = match self.stored(number, is_expected, directives) {
+            Stored::Answers(answer, found) => return Ok(Slice::Found(*answer, found)),
+            Stored::Stale(stored, facts) => (Some(stored), facts),
+            Stored::No => (None, CacheReceipt::forwarded(Forward::UriMiss, None)),
+        };
+        let mut directives = directives.clone();
+        loop {
+            let aim = PartAim {
+                whole: self.whole.clone(),
+                range: range::range_value(self.range(number)),
+                if_range: None,
+                pieces: None,
+                keep: KeepPart::Slice,
+            };
+            let search = Search {
+                key: self.key(number),
+                directives: directives.clone(),
+                stale: stale.take(),
+                variants: Vec::new(),
+                pieces: None,
+                aim: Aim::Part(Box::new(aim)),
+                facts,
+            };
+            let answer = join(&self.routed, receipt, &self.viewed, search).await?;
+            let Some(found) = self.found(number, answer.status, &answer.fields) else {
+                return Ok(Slice::Other(answer));
+            };
+            let is_of_tier = answer
+                .cache
+                .as_ref()
+                .is_some_and(|facts| facts.tier.is_some());
+            if is_of_tier && !is_expected(&found) && !directives.no_cache {
+                // A tier had what has changed since: the origin says what there is now.
+                let key = TierKey::of(&self.key(number));
+                self.routed.node.tiers.forget(&key);
+                directives.no_cache = true;
+                facts = CacheReceipt::forwarded(Forward::Stale, None);
+                continue;
+            }
+            return Ok(Slice::Found(answer, found));
+        }
+    }
+
+    /// What memory has of slice `number`.
+    fn stored(
+        &self,
+        number: u64,
+        is_expected: impl Fn(&Found) -> bool,
+        directives: &RequestDirectives,
+    ) -> Stored {
+        let (cache, clock) = (&self.routed.node.cache, &self.routed.node.clock);
+        let key = self.key(number);
+        let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) else {
+            return Stored::No;
+        };
+        let head = stored.head();
+        let found = self.found(number, head.status(), head.fields());
+        let Some(found) = found.filter(is_expected) else {
+            self.remove(&key, &stored);
+            return Stored::No;
+        };
+        match decide_reuse(directives, &stored.freshness(clock.now())) {
+            Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {
+                let facts = CacheReceipt::new(Outcome::Hit);
+                let answer = from_stored(&self.routed, &stored, facts);
+                Stored::Answers(Box::new(answer), found)
+            }
+            Reuse::StaleWhileRevalidate => {
+                Stored::Stale(stored, CacheReceipt::forwarded(Forward::Stale, None))
+            }
+            Reuse::Validate(reason) => {
+                let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+                Stored::Stale(stored, facts)
+            }
+        }
+    }
+
+    fn remove(&self, key: &Key, stored: &Arc<StoredResponse>) {
+        self.routed.node.cache.remove_stored(key, stored);
+        self.routed.node.tiers.forget(&TierKey::of(key));
+    }
+
+    /// Removes slices of the representation `old`.
+    pub(super) fn forget(&self, old: &Found) {
+        let count = old.total.div_ceil(self.size).min(FORGOTTEN_MAX);
+        for number in 0..count {
+            let (cache, key) = (&self.routed.node.cache, self.key(number));
+            if let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) {
+                let head = stored.head();
+                if self.found(number, head.status(), head.fields()).as_ref() == Some(old) {
+                    self.remove(&key, &stored);
+                }
+            }
+        }
+    }
+
+    /// What of the content of slice `number` lies within `want`.
+    pub(super) fn part_of_slice(
+        &self,
+        number: u64,
+        content: Body,
+        found: &Found,
+        want: ByteRange,
+    ) -> Body {
+        let slice = self.range(number);
+        let last = slice.last.min(found.total.saturating_sub(1)).min(want.last);
+        let first = slice.first.max(want.first);
+        if first > last {
+            return Body::Empty;
+        }
+        let part = ByteRange {
+            first: first - slice.first,
+            last: last - slice.first,
+        };
+        narrow(content, part)
+    }
+}
