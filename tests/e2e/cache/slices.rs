@@ -9,9 +9,7 @@ use verge_http::range::{RangeSelection, content_range, content_range_unsatisfied
 use verge_tests::origin::{OriginResponse, respond};
 use verge_tests::{Client, Origin, Recorded, TestNode, eventually, node};
 
-use super::kit::{
-    Gate, assert_cache, begin_with, clients, expect_failure, following, settled, stats,
-};
+use super::kit::{Gate, assert_cache, begin_with, clients, following, settled, stats};
 
 const KIB: usize = 1024;
 pub(super) const SLICE: usize = 64 * KIB;

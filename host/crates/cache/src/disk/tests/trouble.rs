@@ -62,8 +62,8 @@ fn a_folder_that_goes_away_turns_the_tier_off_and_purges_are_not_lost() {
     fs::write(&path, b"a file").expect("writable");
     // The next segment cannot be made.
     let key = bench.kit.key("/b");
-    for _ in 0..3 {
-        let stored = bench.stored(&key, FRESH, pattern(900_000));
+    for more in 0..3 {
+        let stored = bench.stored(&key, FRESH, pattern(900_000 + more));
         tier.save(&TierKey::of(&key), &stored);
     }
     until("the tier is off", || tier.stats().off == Some(Off::Missing));
