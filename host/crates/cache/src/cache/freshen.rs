@@ -32,6 +32,17 @@ pub struct Newer<'a> {
     pub sent: SentAt,
 }
 
+/// What became of a stored response by the origin's response to HEAD.
+#[derive(Clone, Debug)]
+pub enum FreshenedByHead {
+    /// The freshened response is stored in its place.
+    Stored(Arc<StoredResponse>),
+    /// Nothing of it is stored any more.
+    Removed,
+    /// It stands as it was.
+    Left,
+}
+
 /// What became of the stored response.
 pub(crate) enum Updated {
     /// The freshened response is stored in its place.

@@ -30,8 +30,8 @@ use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
 use crate::stats::{CacheStats, Stats};
 use crate::store::{MemoryStore, Selection, Store, VARIANTS_MAX};
-pub use freshen::Newer;
 use freshen::{Former, Updated};
+pub use freshen::{FreshenedByHead, Newer};
 use journal::Journal;
 use purging::Listeners;
 pub use purging::{PurgeListener, SweepCursor, Swept};
@@ -72,17 +72,6 @@ pub enum Lookup {
     Selected(Arc<StoredResponse>),
     /// Nothing.
     Miss(MissReason),
-}
-
-/// What became of a stored response by the origin's response to HEAD.
-#[derive(Clone, Debug)]
-pub enum FreshenedByHead {
-    /// The freshened response is stored in its place.
-    Stored(Arc<StoredResponse>),
-    /// Nothing of it is stored any more.
-    Removed,
-    /// It stands as it was.
-    Left,
 }
 
 /// Why nothing was found.
