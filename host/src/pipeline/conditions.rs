@@ -4,10 +4,10 @@
 use std::time::SystemTime;
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, TRANSFER_ENCODING,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use verge_http::Body;
 use verge_http::conditional::{self, Evaluator, Precondition};
 
@@ -36,7 +36,7 @@ pub(super) fn apply_preconditions(head: &TrustedHead, answer: &mut Answer, now: 
         }
         Precondition::Failed => {
             answer.status = StatusCode::PRECONDITION_FAILED;
-            remove_representation_fields(answer);
+            remove_selected_fields(answer);
             answer.body = Body::Empty;
         }
     }
@@ -52,6 +52,25 @@ pub(super) fn remove_representation_fields(answer: &mut Answer) {
         CONTENT_RANGE,
         TRANSFER_ENCODING,
     ] {
+        answer.fields.remove(name);
+    }
+}
+
+/// What the selected response says of itself, and does not hold for an error that is answered in
+/// its place: a cache on the way would take its freshness for the error's (RFC 9111 3).
+pub(super) fn remove_selected_fields(answer: &mut Answer) {
+    remove_representation_fields(answer);
+    for name in [ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE] {
+        answer.fields.remove(name);
+    }
+    // Targeted fields, too (RFC 9213): whatever they are called, they end so.
+    let directives: Vec<HeaderName> = answer
+        .fields
+        .keys()
+        .filter(|name| name.as_str().ends_with(CACHE_CONTROL.as_str()))
+        .cloned()
+        .collect();
+    for name in directives {
         answer.fields.remove(name);
     }
 }

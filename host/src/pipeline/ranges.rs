@@ -15,7 +15,7 @@ use verge_http::range::{self, ByteRange, RangeSelection, WholeReason};
 use verge_http::{Body, StoredBody, conditional};
 
 use super::answer::Answer;
-use super::conditions::{detach_content, remove_representation_fields};
+use super::conditions::{detach_content, remove_selected_fields};
 use super::head::TrustedHead;
 use super::parts_body::{ArrivingParts, HeldParts, PartBody};
 use crate::telemetry::Metrics;
@@ -82,7 +82,7 @@ fn apply_range(head: &TrustedHead, answer: &mut Answer, facts: RangeFacts<'_>) {
         RangeSelection::Multiple(parts) => apply_several(answer, &parts, total, facts.random),
         RangeSelection::Unsatisfiable => {
             answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
-            remove_representation_fields(answer);
+            remove_selected_fields(answer);
             answer
                 .fields
                 .insert(CONTENT_RANGE, range::content_range_unsatisfied(total));

@@ -321,3 +321,31 @@ async fn fields_that_override_the_target_cannot_be_keyed() {
         assert!(error.contains("site[0].route[0].key.fields"), "{error}");
     }
 }
+
+/// RFC 9110 9.3.3 allows the response to a POST to answer a GET; another route may have another
+/// origin, other functions and another policy.
+#[tokio::test]
+async fn the_response_to_a_post_answers_no_get_of_another_route() {
+    let (reader, writer) = (telling().await, {
+        let fields = &[
+            ("cache-control", "max-age=60"),
+            ("content-location", "/orders"),
+        ];
+        Origin::start(move |_| async move { respond(200, fields, "written") }).await
+    });
+    let toml = format!(
+        "[origin.reader]\naddresses = [\"{}\"]\n[origin.writer]\naddresses = [\"{}\"]\n\
+         [[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/orders\"\nmethods = [\"GET\"]\norigin = \"reader\"\n\
+         [[site.route]]\npath = \"/orders\"\norigin = \"writer\"\n",
+        reader.address, writer.address
+    );
+    let node = TestNode::start(&toml).await;
+    let mut client = connect(&node).await;
+    let written = client.send("POST", "/orders", &[], "order").await;
+    assert_eq!(written.text(), "written");
+    settled(&node).await;
+    let reply = client.get("/orders").await;
+    assert_cache(&reply, MISS);
+    assert_eq!((reader.count(), writer.count()), (1, 1));
+}

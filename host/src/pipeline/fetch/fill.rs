@@ -140,6 +140,7 @@ impl FillJob {
         let mut earlier: Option<ForwardNotes> = None;
         loop {
             let sent = permit.mark_sent();
+            self.forget_purged(&permit);
             let forwarded = self.forward().await;
             let (tried, mut notes) = self.settle(permit, sent, forwarded);
             if let Some(earlier) = earlier.take() {
@@ -168,6 +169,7 @@ impl FillJob {
             Asked::Found(outcome) => return Some((outcome, ForwardNotes::default())),
         };
         let sent = permit.mark_sent();
+        self.forget_purged(&permit);
         let unwanted = async {
             client_gone.await;
             if permit.is_followed() {
@@ -198,6 +200,12 @@ impl FillJob {
         self.variants.clear();
     }
 
+    /// What was purged since it was looked up is not asked about, and answers nothing.
+    fn forget_purged(&mut self, permit: &FillPermit) {
+        self.stale.take_if(|stored| permit.is_purged(stored));
+        self.variants.retain(|stored| !permit.is_purged(stored));
+    }
+
     async fn forward(&self) -> (Forwarded, ArrivalTimes) {
         let head = self.own_request();
         forward(&self.routed, head, Body::Empty, self.marks.origin.clone()).await
@@ -211,6 +219,8 @@ impl FillJob {
     ) -> (Tried, ForwardNotes) {
         let times = times.after(&sent);
         let Forwarded { response, notes } = forwarded;
+        let asked = self.stale.is_some() || !self.variants.is_empty();
+        self.forget_purged(&permit);
         let response = match response {
             Ok(response) => response,
             Err(failure) => {
@@ -229,7 +239,6 @@ impl FillJob {
             permit.fail_with_status(response.status());
             return (Tried::Done(stale), notes);
         }
-        let asked = self.stale.is_some() || !self.variants.is_empty();
         let tried = if asked && response.status() == StatusCode::NOT_MODIFIED {
             self.freshen(permit, &response, times, &notes)
         } else if let Aim::Part(aim) = &self.aim {

@@ -89,7 +89,7 @@ fn key(routed: &Routed, viewed: &ViewedRequest) -> Result<Key, KeyRefusal> {
     for (name, value) in &viewed.marks.key_parts {
         named.push((format!("part {name}"), value.clone().into_bytes()));
     }
-    if viewed.marks.is_retargeted && leads_elsewhere(routed, head) {
+    if viewed.marks.is_retargeted && leads_elsewhere(routed, head, &head.method) {
         named.push(("route".to_owned(), routed.route.path.clone().into_bytes()));
     }
     if let Some(origin) = &viewed.marks.origin {
@@ -194,12 +194,13 @@ pub(crate) fn each_stored_target(
     }
 }
 
-/// Whether a client that asks for the target of `head` gets another route than this request,
-/// whose target a function changed: then the two must not share a response.
-fn leads_elsewhere(routed: &Routed, head: &TrustedHead) -> bool {
+/// Whether a client that asks for the target of `head` with `method` gets another route than
+/// this request, whose target a function changed, or whose method was another: then the two must
+/// not share a response.
+pub(super) fn leads_elsewhere(routed: &Routed, head: &TrustedHead, method: &Method) -> bool {
     let sites = &routed.generation.sites;
     let route = sites
         .select_site(head.authority.host())
-        .and_then(|site| site.select_route(head.path(), &head.method, &head.fields));
+        .and_then(|site| site.select_route(head.path(), method, &head.fields));
     !route.is_ok_and(|route| Arc::ptr_eq(route, &routed.route))
 }

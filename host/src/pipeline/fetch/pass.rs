@@ -5,8 +5,8 @@ use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Response};
-use verge_cache::Target as KeyTarget;
 use verge_cache::policy::{Invalidation, decide_invalidation, is_safe, select_related_targets};
+use verge_cache::{SentAt, Target as KeyTarget};
 use verge_http::{Body, Failure, coding, surrogate};
 
 use super::super::answer::Answer;
@@ -35,21 +35,24 @@ pub(super) async fn pass(
     }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
     let is_unsafe = forwarded.response.is_ok() && !is_safe(&head.method);
-    let mut may_be_stored = false;
+    let mut stored_as_of = None;
     if let Ok(response) = &forwarded.response
         && is_unsafe
     {
-        // Its own invalidation is none that it has to fear.
-        may_be_stored = post::may_be_stored(routed, viewed, response.headers(), &sent);
-        invalidate(routed, head, response);
+        // Its own invalidation is none that it has to fear; one of others from here on is.
+        let mut as_of = routed.node.cache.sent_at();
+        as_of.requested = sent.requested;
+        let may_be_stored = post::may_be_stored(routed, viewed, response.headers(), &sent);
+        invalidate(routed, head, response, &mut as_of);
+        stored_as_of = may_be_stored.then_some(as_of);
     }
     if is_unsafe {
         // The client hears of its change when no restart can bring back what was before.
         routed.node.tiers.settle().await;
     }
-    if may_be_stored {
-        let times = times.after(&sent);
-        return post::answer(routed, receipt, viewed, forwarded, times, facts);
+    if let Some(as_of) = stored_as_of {
+        let arrived = (as_of, times.after(&sent));
+        return post::answer(routed, receipt, viewed, forwarded, arrived, facts);
     }
     answer(receipt, forwarded, facts)
 }
@@ -90,19 +93,20 @@ pub(super) fn is_for_origin_to_check(fields: &HeaderMap) -> bool {
 }
 
 /// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin;
-/// RFC 9875 3: the groups that the origin names.
-fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>) {
+/// RFC 9875 3: the groups that the origin names. The request was sent at `sent`; its response is
+/// not older than what it invalidates itself.
+fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>, sent: &mut SentAt) {
     let cache = &routed.node.cache;
     let target = key::target_of(head);
     let groups = surrogate::invalidated_groups(response.headers());
-    cache.invalidate_groups(target, &groups);
+    cache.invalidate_groups(target, &groups, sent);
     match decide_invalidation(&head.method, response.status()) {
         Invalidation::Keep(_) => {}
         Invalidation::Target => {
             // What is stored for a URI may stand under a key that is coarser than it.
-            let invalidate = |target: KeyTarget<'_>| {
+            let mut invalidate = |target: KeyTarget<'_>| {
                 key::each_stored_target(&routed.generation.sites, target, |stored| {
-                    cache.invalidate_target(stored);
+                    cache.invalidate_target(stored, sent);
                 });
             };
             invalidate(target);

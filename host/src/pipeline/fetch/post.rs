@@ -31,7 +31,7 @@ pub(super) fn may_be_stored(
     head.method == Method::POST
         && routed.route.cached
         && response.contains_key(CONTENT_LOCATION)
-        && routed.route.accepts(&Method::GET, &head.fields)
+        && !key::leads_elsewhere(routed, head, &Method::GET)
         && key::keyed(routed, &as_get(viewed))
             .is_ok_and(|keyed| routed.node.cache.is_unpurged_since(&keyed.key, sent))
 }
@@ -53,7 +53,7 @@ pub(super) fn answer(
     receipt: &mut Receipt,
     viewed: &ViewedRequest,
     forwarded: Forwarded,
-    times: ResponseTimes,
+    arrived: (SentAt, ResponseTimes),
     facts: CacheReceipt,
 ) -> Result<Answer, Failure> {
     let Forwarded { response, notes } = forwarded;
@@ -77,7 +77,7 @@ pub(super) fn answer(
         let status = response.status();
         let fields = response.headers().clone();
         let is_of_target = names_target(&key::target_of(&viewed.head), &fields);
-        match job.store_post(&key, response, times, &notes, is_of_target) {
+        match job.store_post(&key, response, arrived, &notes, is_of_target) {
             FillOutcome::Filling { reader, .. } => {
                 is_stored = true;
                 let mut response = Response::new(Body::stream(reader));
@@ -109,7 +109,7 @@ impl FillJob {
         mut self,
         key: &Key,
         response: Response<Body>,
-        times: ResponseTimes,
+        (sent, times): (SentAt, ResponseTimes),
         notes: &ForwardNotes,
         is_of_target: bool,
     ) -> FillOutcome {
@@ -127,8 +127,7 @@ impl FillJob {
             seen: None,
             hint: None,
         });
-        // Its own invalidation of the target came before it.
-        permit.mark_sent();
+        permit.mark_sent_at(sent);
         self.store(permit, response, times, notes, FillTarget::Own)
     }
 }

@@ -147,7 +147,7 @@ fn is_about_the_slice(status: StatusCode) -> bool {
 
 fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
     answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
-    super::super::conditions::remove_representation_fields(&mut answer);
+    super::super::conditions::remove_selected_fields(&mut answer);
     let value = range::content_range_unsatisfied(total);
     answer.fields.insert(CONTENT_RANGE, value);
     answer.body = Body::Empty;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Response;
-use verge_cache::policy::OriginError;
+use http::header::SET_COOKIE;
+use verge_cache::policy::{OriginError, RefuseReason};
 use verge_cache::tier::TierKey;
 use verge_cache::{
     FillPermit, Freshened, NotModified, ResponseHead, ResponseTimes, StoredResponse,
@@ -87,13 +88,19 @@ impl FillJob {
                 tiers::save(&self.routed.node, &key, &stored, None);
                 (stored, true)
             }
+            Freshened::Used(stored, RefuseReason::Superseded) => (stored, false),
             Freshened::Used(stored, _) => {
                 self.routed.node.tiers.forget(&TierKey::of(&key));
                 (stored, false)
             }
             Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
         };
-        let withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
+        let mut withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
+        let is_withheld = withheld.iter().any(|(name, _)| name == SET_COOKIE);
+        if !is_withheld && !stored.head().fields().contains_key(SET_COOKIE) {
+            let cookies = fields.get_all(SET_COOKIE).iter();
+            withheld.extend(cookies.map(|cookie| (SET_COOKIE, cookie.clone())));
+        }
         Tried::Done(FillOutcome::Freshened {
             stored,
             is_stored,

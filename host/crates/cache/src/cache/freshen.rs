@@ -1,7 +1,10 @@
 //! Bringing a stored response up to date with a newer head (RFC 9111 3.2).
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use verge_http::cache_control::ResponseDirectives;
 use verge_http::conditional::EntityTag;
@@ -13,7 +16,7 @@ use crate::collapse::SentAt;
 use crate::key::Key;
 use crate::policy::{
     LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage,
-    StorageFacts, StoragePlan, decide_storage, updated_fields,
+    StorageFacts, StoragePlan, decide_storage, sets_own_cookie, updated_fields,
 };
 use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
 
@@ -49,6 +52,11 @@ pub(crate) enum Updated {
     Stored(Arc<StoredResponse>),
     /// It may be used once; nothing of it is stored any more.
     Used(Arc<StoredResponse>, RefuseReason),
+    /// It may be used once; a newer response took its place meanwhile (RFC 9111 4).
+    Superseded {
+        freshened: Arc<StoredResponse>,
+        by: Arc<StoredResponse>,
+    },
 }
 
 /// What happens to the stored response as it was.
@@ -69,24 +77,10 @@ impl Inner {
         newer: &Newer<'_>,
         former: Former,
     ) -> Updated {
-        let fields = updated_fields(stored.head().fields(), newer.response.fields);
+        let shared = newer.shared_fields(stored);
+        let fields = updated_fields(stored.head().fields(), &shared);
         let response = ResponseHead::new(stored.head().status(), &fields, newer.response.times);
-        let decision = decide_storage(&StorageFacts {
-            // What is stored is the response to GET, whatever freshens it.
-            request: RequestFacts {
-                method: RequestMethod::Get,
-                ..newer.facts
-            },
-            // A part is stored by the rules for the whole (RFC 9111 3).
-            status: match response.status {
-                StatusCode::PARTIAL_CONTENT => StatusCode::OK,
-                other => other,
-            },
-            fields: &fields,
-            received_wall: response.times.received_wall,
-            initial_age: response.initial_age,
-            route: newer.route,
-        });
+        let decision = decide_storage(&newer.storage_facts(&response));
         let (mut plan, mut refused) = match decision {
             Storage::Store(plan) => (*plan, None),
             Storage::Refuse(reason) => (plan_for_one_use(&fields), Some(reason)),
@@ -131,6 +125,16 @@ impl Inner {
         }
     }
 
+    /// What was stored in the place of `stored`, if that is there no more.
+    fn successor(&self, key: &Key, stored: &Arc<StoredResponse>) -> Option<Arc<StoredResponse>> {
+        let variants = self.store.variants(key);
+        if variants.iter().any(|other| Arc::ptr_eq(other, stored)) {
+            return None;
+        }
+        let mut others = variants.into_iter();
+        others.find(|other| other.head().is_same_variant(stored.head()))
+    }
+
     fn replace(
         &self,
         key: &Key,
@@ -139,9 +143,14 @@ impl Inner {
         newer: &Newer<'_>,
         former: Former,
     ) -> Updated {
-        let is_stored = self
-            .store
-            .insert(key, &freshened, &|| self.admits(key, &freshened));
+        let newer = RefCell::new(None);
+        let is_stored = self.store.insert(key, &freshened, &|| {
+            *newer.borrow_mut() = self.successor(key, stored);
+            newer.borrow().is_none() && self.admits(key, &freshened)
+        });
+        if let Some(by) = newer.into_inner() {
+            return Updated::Superseded { freshened, by };
+        }
         if !is_stored {
             return Updated::Used(freshened, RefuseReason::Purged);
         }
@@ -169,6 +178,41 @@ impl Inner {
             {
                 self.store.remove_response(key, &other);
             }
+        }
+    }
+}
+
+impl Newer<'_> {
+    /// What of its fields is for all that are answered from store: a cookie is left out if the
+    /// newer head does not itself say so (RFC 9111 7.3).
+    fn shared_fields(&self, stored: &StoredResponse) -> Cow<'_, HeaderMap> {
+        let fields = self.response.fields;
+        let own = ResponseHead::new(stored.head().status(), fields, self.response.times);
+        if !sets_own_cookie(&self.storage_facts(&own)) {
+            return Cow::Borrowed(fields);
+        }
+        let mut shared = fields.clone();
+        shared.remove(SET_COOKIE);
+        Cow::Owned(shared)
+    }
+
+    /// The facts by which the rules are asked about `response`.
+    fn storage_facts<'a>(&'a self, response: &ResponseHead<'a>) -> StorageFacts<'a> {
+        StorageFacts {
+            // What is stored is the response to GET, whatever freshens it.
+            request: RequestFacts {
+                method: RequestMethod::Get,
+                ..self.facts
+            },
+            // A part is stored by the rules for the whole (RFC 9111 3).
+            status: match response.status {
+                StatusCode::PARTIAL_CONTENT => StatusCode::OK,
+                other => other,
+            },
+            fields: response.fields,
+            received_wall: response.times.received_wall,
+            initial_age: response.initial_age,
+            route: self.route,
         }
     }
 }

@@ -225,6 +225,9 @@ impl Cache {
         stored: &Arc<StoredResponse>,
         newer: &Newer<'_>,
     ) -> FreshenedByHead {
+        if self.0.is_purged(key, stored) {
+            return FreshenedByHead::Left;
+        }
         let decision = decide_head_freshening(
             &stored.head().validators(),
             stored.content_length(),
@@ -236,6 +239,7 @@ impl Cache {
             HeadFreshening::Update => match self.0.freshen(key, stored, newer, Former::Replaced) {
                 Updated::Stored(freshened) => FreshenedByHead::Stored(freshened),
                 Updated::Used(..) => FreshenedByHead::Removed,
+                Updated::Superseded { .. } => FreshenedByHead::Left,
             },
             HeadFreshening::Invalidate => {
                 self.0.store.remove_response(key, stored);

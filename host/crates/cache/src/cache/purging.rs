@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use verge_http::surrogate::SurrogateKey;
 
 use super::{Cache, Inner};
+use crate::collapse::SentAt;
 use crate::key::{Key, Target};
 use crate::purge::{
     Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Subject,
@@ -101,8 +102,8 @@ impl Cache {
     }
 
     /// Invalidates all that is stored, or on its way, for the URI of `key`,
-    /// with whatever declared parts (RFC 9111 4.4).
-    pub fn invalidate(&self, key: &Key) {
+    /// with whatever declared parts (RFC 9111 4.4). Returns the purge's number.
+    pub fn invalidate(&self, key: &Key) -> u64 {
         let at = self.0.walls.now();
         let number = self.0.purges.purge_uri(key, Hardness::Hard, at);
         self.0.store.remove(key);
@@ -113,18 +114,21 @@ impl Cache {
             let cause = PurgeCause::Invalidation;
             self.tell(scope, Hardness::Hard, cause, at, number);
         }
+        number
     }
 
-    /// Invalidates the URI of `target`.
-    pub fn invalidate_target(&self, target: Target<'_>) {
-        self.invalidate(&self.key(target, &[]));
+    /// Invalidates the URI of `target`, for a request sent at `by`.
+    pub fn invalidate_target(&self, target: Target<'_>, by: &mut SentAt) {
+        by.follow(self.invalidate(&self.key(target, &[])));
     }
 
-    /// Invalidates all of the origin of `target` that is in one of `groups` (RFC 9875 3).
-    pub fn invalidate_groups(&self, target: Target<'_>, groups: &[SurrogateKey]) {
+    /// Invalidates all of the origin of `target` that is in one of `groups` (RFC 9875 3), for a
+    /// request sent at `by`.
+    pub fn invalidate_groups(&self, target: Target<'_>, groups: &[SurrogateKey], by: &mut SentAt) {
         for group in groups {
             let scope = PurgeScope::Group(PurgeTarget::of(target), group.clone());
-            self.purge_for(scope, Hardness::Hard, PurgeCause::Invalidation);
+            let purge = self.purge_for(scope, Hardness::Hard, PurgeCause::Invalidation);
+            by.follow(purge.id.number);
         }
     }
 

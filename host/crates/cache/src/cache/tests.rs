@@ -126,7 +126,8 @@ fn invalidation_reaches_all_variants_and_all_declared_parts() {
     kit.store(&one, &[], FRESH, &"1".into());
     kit.store(&two, &[], FRESH, &"2".into());
     kit.store(&kit.parted_key("/b", "1"), &[], FRESH, &"b".into());
-    kit.cache.invalidate_target(target("/a"));
+    kit.cache
+        .invalidate_target(target("/a"), &mut kit.cache.sent_at());
     assert!(kit.selected(&plain, &[("accept", "x")]).is_none());
     assert!(kit.selected(&plain, &[("accept", "y")]).is_none());
     assert!(kit.selected(&one, &[]).is_none());

@@ -32,6 +32,16 @@ pub struct SentAt {
     pub(crate) sequence: u64,
 }
 
+impl SentAt {
+    /// What the request itself purged does not concern its response. Nothing else may have been
+    /// purged before: then the response stays older than all of it.
+    pub fn follow(&mut self, own: u64) {
+        if own == self.sequence.saturating_add(1) {
+            self.sequence = own;
+        }
+    }
+}
+
 /// The obligation to say how a fetch ended: by [`FillPermit::begin`],
 /// [`FillPermit::freshen`], [`FillPermit::refuse`] or [`FillPermit::fail`].
 /// Dropping it releases all followers as [`Released::Abandoned`].
@@ -104,8 +114,8 @@ pub enum Freshened {
     Stored(Arc<StoredResponse>),
     /// The freshened response answers the request and is not stored.
     Used(Arc<StoredResponse>, RefuseReason),
-    /// The 304 was not about what is stored: the request is sent again,
-    /// without preconditions (RFC 9111 4.3.4).
+    /// The 304 was not about what is stored, or that has been purged since: the request is
+    /// sent again, without preconditions (RFC 9111 4.3.4).
     OtherRepresentation(FillPermit),
 }
 
@@ -127,6 +137,12 @@ impl FillPermit {
         self.sent = self.lead.inner().sent_at();
         self.lead.mark_sent(self.sent.sequence);
         self.sent
+    }
+
+    /// The origin request was sent at `sent`, before this permit was had.
+    pub fn mark_sent_at(&mut self, sent: SentAt) {
+        self.sent = sent;
+        self.lead.mark_sent(sent.sequence);
     }
 
     /// Whether any request waits for this one now.
@@ -236,8 +252,12 @@ impl FillPermit {
     /// 304 (RFC 9111 4.3.4).
     pub fn freshen(self, stale: &Arc<StoredResponse>, answer: &NotModified<'_>) -> Freshened {
         match decide_freshening(&stale.head().validators(), &answer.validators()) {
-            Freshening::Update => self.update(stale, answer, Former::Replaced),
-            Freshening::OtherRepresentation => Freshened::OtherRepresentation(self),
+            Freshening::Update if !self.is_purged(stale) => {
+                self.update(stale, answer, Former::Replaced)
+            }
+            Freshening::Update | Freshening::OtherRepresentation => {
+                Freshened::OtherRepresentation(self)
+            }
         }
     }
 
@@ -248,9 +268,16 @@ impl FillPermit {
         let known = variants.iter().map(|stored| stored.head().validators());
         let selected = select_validated(known, &answer.validators());
         match selected.and_then(|index| variants.get(index)) {
-            Some(variant) => self.update(variant, answer, Former::Kept),
-            None => Freshened::OtherRepresentation(self),
+            Some(variant) if !self.is_purged(variant) => self.update(variant, answer, Former::Kept),
+            Some(_) | None => Freshened::OtherRepresentation(self),
         }
+    }
+
+    /// Whether `stored`, which was looked up before, has been purged since: then it answers
+    /// nothing any more, whatever the origin says of it.
+    #[must_use]
+    pub fn is_purged(&self, stored: &StoredResponse) -> bool {
+        self.lead.inner().is_purged(self.key(), stored)
     }
 
     fn update(
@@ -279,6 +306,10 @@ impl FillPermit {
                     self.release_marked(Released::NotFresh);
                 }
                 Freshened::Stored(response)
+            }
+            Updated::Superseded { freshened, by } => {
+                self.lead.share(Outcome::Stored(by));
+                Freshened::Used(freshened, RefuseReason::Superseded)
             }
             Updated::Used(response, reason) => {
                 self.note(NotStored::Refused(reason));

@@ -41,6 +41,7 @@ pub use route::{
 pub use stale::{
     OriginError, StaleGrant, StaleOnError, StaleRefusal, StaleWindows, decide_stale_on_error,
 };
+pub(crate) use storage::sets_own_cookie;
 pub use storage::{
     RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,
 };

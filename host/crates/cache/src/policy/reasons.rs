@@ -63,6 +63,8 @@ pub enum RefuseReason {
     MemoryExhausted,
     /// Its URI was purged after the origin had been asked.
     Purged,
+    /// A newer response was stored while it was validated (RFC 9111 4).
+    Superseded,
 }
 
 impl LifetimeSource {
@@ -115,7 +117,7 @@ impl LifetimeSource {
 
 impl RefuseReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Method,
         Self::Post,
         Self::RequestNoStore,
@@ -136,6 +138,7 @@ impl RefuseReason {
         Self::ObjectTooLarge,
         Self::MemoryExhausted,
         Self::Purged,
+        Self::Superseded,
     ];
 
     /// The word for metrics and the access log.
@@ -162,6 +165,7 @@ impl RefuseReason {
             Self::ObjectTooLarge => "object-too-large",
             Self::MemoryExhausted => "memory-exhausted",
             Self::Purged => "purged",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -181,6 +185,7 @@ impl RefuseReason {
             Self::Private => "RFC 9111 5.2.2.7",
             Self::Authorization => "RFC 9111 3.5",
             Self::VaryAny => "RFC 9111 4.1",
+            Self::Superseded => "RFC 9111 4",
             Self::SetCookie => "RFC 9111 7.3",
             Self::NoValidator => "RFC 9111 4.3.1",
             Self::SurrogateKeys | Self::ObjectTooLarge | Self::MemoryExhausted | Self::Purged => "",

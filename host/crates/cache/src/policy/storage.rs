@@ -299,6 +299,21 @@ fn sets_cookie(facts: &StorageFacts<'_>, directives: &ResponseDirectives) -> boo
         && !directives.no_cache.fields().contains(&header::SET_COOKIE)
 }
 
+/// Whether a response sets a cookie that would be stored, and does not itself say that it is for
+/// all. What freshens a stored response cannot borrow those words from it: its cookie is for the
+/// client that asked.
+pub(crate) fn sets_own_cookie(facts: &StorageFacts<'_>) -> bool {
+    let EffectiveDirectives {
+        directives,
+        targeted,
+    } = effective_directives(facts);
+    if !sets_cookie(facts, &directives) {
+        return false;
+    }
+    let (named, source) = freshness_lifetime(facts, &directives, targeted.is_some(), true);
+    check_cookie(facts, &directives, named, source).is_err()
+}
+
 /// RFC 9111 7.3: Set-Cookie does not inhibit caching, and whoever wants that
 /// says so. Who said nothing of freshness said nothing of sharing, either: a
 /// cookie is stored only with a response that its origin called fresh or public.

@@ -221,7 +221,8 @@ impl Stream {
 
     /// The least sequence of this node that the stream does not have.
     fn first_unpublished(&self) -> Option<u64> {
-        self.0.queue.lock().front().map(|waiting| waiting.sequence)
+        let queue = self.0.queue.lock();
+        queue.iter().map(|waiting| waiting.sequence).min()
     }
 
     /// A number that no incarnation had.

@@ -6,12 +6,16 @@
 //! has a position in the stream, and on another node that position is a local
 //! sequence again: the cache's own purge check does the rest. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::chain::Incarnation;
 
 /// Most entries that are noted one by one; older positions are not trusted.
 pub(crate) const POINTS_MAX: usize = 65_536;
+
+/// Most purges of this node that are noted one by one while they are not back; of what is
+/// beyond, only the first and the last are known.
+pub(crate) const PENDING_MAX: usize = 4_096;
 
 /// Up to where purges were known when a response was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,22 +33,27 @@ pub(crate) struct Positions {
     /// (number, local sequence), both rising.
     points: VecDeque<(u64, u64)>,
     points_max: usize,
-    /// First and last local sequence of this node's purges that have not come back in the
-    /// stream.
-    pending: Option<(u64, u64)>,
+    /// Local sequences of this node's purges that have not come back in the stream. Purges of
+    /// two threads may be told, and come back, in another order than their numbers'.
+    pending: BTreeSet<u64>,
+    pending_max: usize,
+    /// First and last of those that found no place there.
+    beyond: Option<(u64, u64)>,
 }
 
 impl Positions {
     pub(crate) fn new() -> Self {
-        Self::with_points_max(POINTS_MAX)
+        Self::with_most(POINTS_MAX, PENDING_MAX)
     }
 
-    fn with_points_max(points_max: usize) -> Self {
+    fn with_most(points_max: usize, pending_max: usize) -> Self {
         Self {
             incarnation: None,
             points: VecDeque::new(),
             points_max,
-            pending: None,
+            pending: BTreeSet::new(),
+            pending_max,
+            beyond: None,
         }
     }
 
@@ -72,16 +81,24 @@ impl Positions {
 
     /// This node purged something at `sequence` that the stream does not have yet.
     pub(crate) fn purged_here(&mut self, sequence: u64) {
-        let first = self.pending.map_or(sequence, |(first, _)| first);
-        self.pending = Some((first, sequence));
+        if self.pending.len() < self.pending_max {
+            self.pending.insert(sequence);
+        } else {
+            let (first, last) = self.beyond.unwrap_or((sequence, sequence));
+            self.beyond = Some((first.min(sequence), last.max(sequence)));
+        }
     }
 
-    /// The purge of this node at `sequence`, and what it did before, has come back.
+    /// The purge of this node at `sequence` has come back.
     pub(crate) fn came_back(&mut self, sequence: u64) {
-        self.pending = self
-            .pending
-            .filter(|(_, last)| *last > sequence)
-            .map(|(first, last)| (first.max(sequence.saturating_add(1)), last));
+        self.pending.remove(&sequence);
+        self.beyond = self.beyond.filter(|(_, last)| *last > sequence);
+    }
+
+    /// Everything that this node purged up to `sequence` has come back, in whatever form.
+    pub(crate) fn all_came_back(&mut self, sequence: u64) {
+        self.pending = self.pending.split_off(&sequence.saturating_add(1));
+        self.came_back(sequence);
     }
 
     /// The position of what was asked for at the local `sequence`.
@@ -107,8 +124,9 @@ impl Positions {
             .points
             .partition_point(|(number, _)| *number <= position.number);
         let (_, sequence) = self.points.get(after.checked_sub(1)?)?;
-        let pending = self.pending.map(|(first, _)| first.saturating_sub(1));
-        Some((*sequence).min(pending.unwrap_or(u64::MAX)))
+        let pending = self.pending.first().copied().unwrap_or(u64::MAX);
+        let beyond = self.beyond.map_or(u64::MAX, |(first, _)| first);
+        Some((*sequence).min(pending.min(beyond).saturating_sub(1)))
     }
 }
 
@@ -174,8 +192,40 @@ mod tests {
     }
 
     #[test]
+    fn purges_told_out_of_order_all_count_until_each_is_back() {
+        let mut positions = positions();
+        positions.purged_here(6);
+        positions.purged_here(5);
+        positions.applied(13, 7);
+        assert_eq!(positions.sequence_at(at(13)), Some(4));
+        positions.came_back(6);
+        assert_eq!(positions.sequence_at(at(13)), Some(4));
+        positions.came_back(5);
+        assert_eq!(positions.sequence_at(at(13)), Some(7));
+        positions.purged_here(9);
+        positions.purged_here(8);
+        positions.applied(14, 9);
+        positions.all_came_back(9);
+        assert_eq!(positions.sequence_at(at(14)), Some(9));
+    }
+
+    #[test]
+    fn what_has_no_place_among_the_pending_counts_until_the_last_is_back() {
+        let mut positions = Positions::with_most(POINTS_MAX, 1);
+        positions.reset(HERE, 10, 0);
+        for sequence in [1, 2, 3] {
+            positions.purged_here(sequence);
+        }
+        positions.applied(11, 3);
+        for (sequence, known) in [(1, 1), (2, 1), (3, 3)] {
+            positions.came_back(sequence);
+            assert_eq!(positions.sequence_at(at(11)), Some(known));
+        }
+    }
+
+    #[test]
     fn memory_is_bounded_and_the_oldest_is_not_trusted() {
-        let mut positions = Positions::with_points_max(2);
+        let mut positions = Positions::with_most(2, PENDING_MAX);
         positions.reset(HERE, 0, 0);
         for number in 1..=5 {
             positions.applied(number, number);

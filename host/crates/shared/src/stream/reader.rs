@@ -241,7 +241,11 @@ impl Stream {
         let mut known = inner.known.lock();
         known.positions.applied(entry.number, sequence);
         if publication.node == inner.node {
-            known.positions.came_back(publication.sequence);
+            match publication.purge.is_empty() {
+                // It stands for all that found no room before it.
+                true => known.positions.all_came_back(publication.sequence),
+                false => known.positions.came_back(publication.sequence),
+            }
         }
     }
 
@@ -258,7 +262,7 @@ impl Stream {
         known.awaited.clear();
         known
             .positions
-            .came_back(sequence.min(unpublished.saturating_sub(1)));
+            .all_came_back(sequence.min(unpublished.saturating_sub(1)));
         sequence
     }
 

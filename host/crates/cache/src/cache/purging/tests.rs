@@ -166,11 +166,12 @@ fn groups_are_invalidated_on_their_own_origin_rfc_9875_3() {
         authority: "other.example",
         ..crate::testkit::target("/")
     };
+    let mut by = kit.cache.sent_at();
     kit.cache
-        .invalidate_groups(elsewhere, std::slice::from_ref(&group));
+        .invalidate_groups(elsewhere, std::slice::from_ref(&group), &mut by);
     assert!(kit.selected(&member, &[]).is_some());
     kit.cache
-        .invalidate_groups(crate::testkit::target("/x"), &[group]);
+        .invalidate_groups(crate::testkit::target("/x"), &[group], &mut by);
     assert!(kit.selected(&member, &[]).is_none());
     assert!(kit.selected(&other, &[]).is_some());
 }

@@ -7,6 +7,7 @@ use verge_http::cache_control::RequestDirectives;
 
 use super::FRESH;
 use crate::policy::{RefuseReason, RequestFacts, RoutePolicy};
+use crate::purge::{Hardness, PurgeScope, PurgeTarget};
 use crate::testkit::*;
 use crate::*;
 
@@ -125,4 +126,83 @@ fn a_304_that_forbids_to_store_is_used_once() {
         wait(&mut waiter, &[]),
         Some(Followed::Released(_))
     ));
+}
+
+#[test]
+fn what_was_purged_before_it_was_asked_for_is_not_freshened() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let seen = stale(&kit, &key);
+    kit.cache.purge(
+        PurgeScope::Uri(PurgeTarget::of(key.target())),
+        Hardness::Hard,
+    );
+    // Looked up before the purge, sent after it.
+    let permit = kit.alone(&key, &[]);
+    let Freshened::OtherRepresentation(_permit) = freshen(permit, &seen, &[("etag", "\"a\"")])
+    else {
+        panic!("a purged response came back");
+    };
+    assert!(kit.selected(&key, &[]).is_none());
+}
+
+#[test]
+fn a_head_response_does_not_bring_back_what_was_purged() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let seen = stale(&kit, &key);
+    kit.cache.purge(
+        PurgeScope::Uri(PurgeTarget::of(key.target())),
+        Hardness::Hard,
+    );
+    let (fields, request) = (map(&[("etag", "\"a\"")]), map(&[]));
+    let permit = kit.alone(&key, &[]);
+    let newer = Newer {
+        response: &ResponseHead::new(StatusCode::OK, &fields, permit.received_now()),
+        request: &request,
+        facts: RequestFacts::of(&Method::HEAD, &request, false),
+        route: &RoutePolicy::default(),
+        sent: kit.cache.sent_at(),
+    };
+    kit.cache.freshen_by_head(&key, &seen, &newer);
+    assert!(kit.selected(&key, &[]).is_none());
+}
+
+#[test]
+fn an_older_304_does_not_take_the_place_of_a_newer_response() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let seen = stale(&kit, &key);
+    let slow = lead_validation(&kit, &key, &seen);
+    kit.store(&key, &[], FRESH, &"newer".into());
+    let freshened = freshen(slow, &seen, &[("etag", "\"a\"")]);
+    let Freshened::Used(response, RefuseReason::Superseded) = freshened else {
+        panic!("{freshened:?}");
+    };
+    assert_eq!(content(response.body()), b"abc");
+    let found = kit.selected(&key, &[]).expect("stored");
+    assert_eq!(content(found.body()), b"newer");
+}
+
+#[test]
+fn a_cookie_of_a_304_is_stored_only_if_the_304_itself_is_for_all() {
+    let rows: [(&[(&str, &str)], bool); 4] = [
+        (&[], false),
+        (&[("cache-control", "no-cache")], false),
+        (&[("cache-control", "max-age=60")], true),
+        (&[("cache-control", "public")], true),
+    ];
+    for (said, is_stored) in rows {
+        let kit = kit();
+        let key = kit.key("/a");
+        let seen = stale(&kit, &key);
+        let permit = lead_validation(&kit, &key, &seen);
+        let mut not_modified = vec![("etag", "\"a\""), ("set-cookie", "sid=1")];
+        not_modified.extend(said);
+        let Freshened::Stored(fresh) = freshen(permit, &seen, &not_modified) else {
+            panic!("not stored: {said:?}");
+        };
+        let fields = fresh.head().fields();
+        assert_eq!(fields.contains_key("set-cookie"), is_stored, "{said:?}");
+    }
 }
