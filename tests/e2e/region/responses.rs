@@ -2,6 +2,7 @@
 //! makes for all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -250,4 +251,43 @@ async fn head_is_answered_from_the_region() {
     );
     assert_eq!(reply.field("content-length"), "5");
     assert_eq!(versions.origin.count(), 1);
+}
+
+/// Where several responses match, the most recent is used (RFC 9111 4): one of the region may be
+/// fresh for longer and older all the same.
+#[tokio::test]
+async fn an_older_response_of_the_region_takes_no_newer_one_s_place() {
+    let redis = Redis::start().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let origin = Origin::start(move |_| {
+        let version = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        async move {
+            let lifetime = if version == 1 {
+                "max-age=600"
+            } else {
+                "max-age=0"
+            };
+            let fields = [("cache-control", lifetime), ("etag", "\"x\"")];
+            respond(200, &fields, format!("v{version}"))
+        }
+    })
+    .await;
+    let toml = format!(
+        "[cache]\nuncollapsible_for = \"0s\"\n[redis]\nurl = \"{}\"\ntimeout = \"5s\"\n{}",
+        redis.url(),
+        node::route_to(&origin)
+    );
+    let node = TestNode::start(&toml).await;
+    ready(&node).await;
+    assert_eq!(get(&node, "/a").await.text(), "v1");
+    saved(&node, 1).await;
+    let mut client = node.client().await;
+    client.set_authority("shop.example");
+    let reload = client
+        .get_with("/a", &[("cache-control", "no-cache")])
+        .await;
+    assert_eq!(reload.text(), "v2");
+    let reply = get(&node, "/a").await;
+    assert_eq!(reply.text(), "v3", "{}", reply.cache_status());
 }

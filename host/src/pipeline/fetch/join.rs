@@ -25,6 +25,10 @@ pub(super) async fn join(
     viewed: &ViewedRequest,
     mut search: Search,
 ) -> Result<Answer, Failure> {
+    if search.directives.only_if_cached {
+        // It asks tiers and no origin: nobody else's request is to wait for that.
+        return from_tiers(routed, receipt, viewed, search).await;
+    }
     let mut hint: Option<VariantHint> = None;
     // A follower that turns out to want another variant joins once more.
     for _ in 0..2 {
@@ -133,6 +137,27 @@ async fn lead(
             Err(verge_http::failure::NodeFault::FillAbandoned.into())
         }
     }
+}
+
+/// What the tiers have for a request that goes no further (RFC 9111 5.2.1.7).
+async fn from_tiers(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+) -> Result<Answer, Failure> {
+    let permit = routed.node.cache.alone(&Seeker {
+        key: &search.key,
+        fields: &viewed.head.fields,
+        directives: &search.directives,
+        seen: search.stale.as_ref(),
+        hint: None,
+    });
+    let (facts, is_whole) = (search.facts, search.aim.is_whole());
+    let mut job = FillJob::new(routed, viewed, search);
+    job.lead();
+    let outcome = job.run(permit).await;
+    settle(routed, receipt, viewed, facts, is_whole, outcome).await
 }
 
 /// Asks the origin for this request alone.

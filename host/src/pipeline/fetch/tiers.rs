@@ -147,13 +147,16 @@ impl FillJob {
         let Some((tier, found, content)) = found else {
             return Asked::Nothing(permit);
         };
+        // Where several match, the most recent is used (RFC 9111 4): of one time, what memory has.
+        let is_newer = |stale: &Arc<StoredResponse>| found.head().date() > stale.head().date();
+        if !self.stale.as_ref().is_none_or(is_newer) {
+            return Asked::Nothing(permit);
+        }
         let reuse = decide_reuse(&self.directives, &found.freshness(node.clock.now()));
         match reuse {
             Reuse::Fresh => {}
             // What is to be validated anyway is replaced by what is fresh, and nothing else.
             Reuse::RefreshAhead | Reuse::StaleWhileRevalidate if !self.is_for_nobody => {}
-            // What memory has is no older.
-            _ if is_known => return Asked::Nothing(permit),
             Reuse::StaleAccepted => return self.accept_stale(permit, found, content, tier).await,
             Reuse::RefreshAhead | Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {
                 if let Ok(stored) = permit.restore(found, content).await {

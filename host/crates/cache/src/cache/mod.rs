@@ -22,7 +22,7 @@ use crate::collapse::{
     Seeker, SentAt, Waiter,
 };
 use crate::key::{Key, KeyHasher, KeyPart, Target};
-use crate::policy::{HeadFreshening, decide_head_freshening, decide_reuse};
+use crate::policy::{HeadFreshening, Reuse, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
 use crate::record::Walls;
 use crate::refusals::Refusals;
@@ -327,9 +327,9 @@ impl Inner {
             return None;
         }
         let freshness = response.freshness(self.clock.now());
-        decide_reuse(seeker.directives, &freshness)
-            .is_sharable()
-            .then_some(response)
+        // One that is stale is a lookup's to answer with: it is validated meanwhile.
+        let reuse = decide_reuse(seeker.directives, &freshness);
+        matches!(reuse, Reuse::Fresh | Reuse::RefreshAhead).then_some(response)
     }
 
     /// Reserves `bytes`, making room for them if there is none.

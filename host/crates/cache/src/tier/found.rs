@@ -1,7 +1,8 @@
 //! What a tier had, published by the leader that asked for it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -96,13 +97,20 @@ impl FillPermit {
             return Err(Unusable::Failed);
         }
         let response = Arc::new(StoredResponse::new(head, segments.into()));
+        let newer = RefCell::new(None);
         let is_stored = inner.store.insert(self.key(), &response, &|| {
-            inner.admits(self.key(), &response)
+            let mut others = inner.store.variants(self.key()).into_iter();
+            *newer.borrow_mut() = others.find(|other| {
+                other.head().is_same_variant(response.head())
+                    && other.head().date() >= response.head().date()
+            });
+            newer.borrow().is_none() && inner.admits(self.key(), &response)
         });
-        if is_stored {
-            Ok(response)
-        } else {
-            Err(Unusable::Purged)
+        match newer.into_inner() {
+            // Somebody has brought it, or a newer one, meanwhile.
+            Some(newer) => Ok(newer),
+            None if is_stored => Ok(response),
+            None => Err(Unusable::Purged),
         }
     }
 }
