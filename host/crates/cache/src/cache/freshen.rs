@@ -143,12 +143,12 @@ impl Inner {
         newer: &Newer<'_>,
         former: Former,
     ) -> Updated {
-        let newer = RefCell::new(None);
+        let by = RefCell::new(None);
         let is_stored = self.store.insert(key, &freshened, &|| {
-            *newer.borrow_mut() = self.successor(key, stored);
-            newer.borrow().is_none() && self.admits(key, &freshened)
+            *by.borrow_mut() = self.successor(key, stored);
+            by.borrow().is_none() && self.admits(key, &freshened)
         });
-        if let Some(by) = newer.into_inner() {
+        if let Some(by) = by.into_inner() {
             return Updated::Superseded { freshened, by };
         }
         if !is_stored {
