@@ -42,6 +42,8 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::RequestNoStore
         // Whatever purged it has purged what was stored.
         | RefuseReason::Purged
+        // What took its place stays.
+        | RefuseReason::Superseded
         // Not of a GET that asked for the whole, or of this moment.
         | RefuseReason::Method
         | RefuseReason::Post
