@@ -1,6 +1,7 @@
 //! The writer of a fill: it takes the content from the origin and, in the
 //! end, stores the response.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -244,9 +245,10 @@ impl FillWriter {
         let inner = self.lead.inner();
         let stored = match &self.target {
             FillTarget::Own => self.store_as(self.lead.key()).map(Finished::Stored),
-            FillTarget::Whole(key) => self
-                .store_as(key)
-                .map(|response| Finished::StoredWhole(key.clone(), response)),
+            FillTarget::Whole(key) => {
+                let stored = self.store_as(key);
+                stored.map(|response| Finished::StoredWhole(key.clone(), response))
+            }
             FillTarget::Piece {
                 whole,
                 request,
@@ -258,15 +260,21 @@ impl FillWriter {
                     request: Some(request),
                 };
                 let kept = inner.keep_piece(&place, &self.head, self.fill.segments());
-                kept.map(|response| match response.pieces() {
+                let kept = kept.map(|response| match response.pieces() {
                     None => Finished::StoredWhole(whole.clone(), response),
                     Some(_) => Finished::StoredPiece,
-                })
+                });
+                kept.ok_or(RefuseReason::Purged)
             }
         };
-        let Some(finished) = stored else {
-            inner.note_not_stored(self.lead.key(), NotStored::Refused(RefuseReason::Purged));
-            return Finished::Passed(RefuseReason::Purged);
+        let finished = match stored {
+            Ok(finished) => finished,
+            // What took its place was noted.
+            Err(RefuseReason::Superseded) => return Finished::Passed(RefuseReason::Superseded),
+            Err(reason) => {
+                inner.note_not_stored(self.lead.key(), NotStored::Refused(reason));
+                return Finished::Passed(reason);
+            }
         };
         inner.note_stored(self.lead.key());
         if let FillTarget::Whole(key) | FillTarget::Piece { whole: key, .. } = &self.target {
@@ -278,16 +286,24 @@ impl FillWriter {
         finished
     }
 
-    /// Stores the whole response under `key`, unless that was purged meanwhile.
-    fn store_as(&self, key: &Key) -> Option<Arc<StoredResponse>> {
+    /// Stores the whole response under `key`, unless that was purged meanwhile, or a response
+    /// that was asked for later stands there.
+    fn store_as(&self, key: &Key) -> Result<Arc<StoredResponse>, RefuseReason> {
         let inner = self.lead.inner();
         let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
         let response = Arc::new(response);
-        let is_stored = inner
-            .store
-            .insert(key, &response, &|| inner.admits(key, &response));
+        let is_superseded = Cell::new(false);
+        let is_stored = inner.store.insert(key, &response, &|| {
+            let mut others = inner.store.variants(key).into_iter();
+            is_superseded.set(others.any(|other| other.head().supersedes(response.head())));
+            !is_superseded.get() && inner.admits(key, &response)
+        });
         inner.whole_stored(key);
-        is_stored.then_some(response)
+        match is_superseded.get() {
+            true => Err(RefuseReason::Superseded),
+            false if is_stored => Ok(response),
+            false => Err(RefuseReason::Purged),
+        }
     }
 
     /// Keeps what has arrived of a 200 whose length is known as an incomplete

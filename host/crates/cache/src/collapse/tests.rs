@@ -309,6 +309,22 @@ fn a_purge_during_a_fill_keeps_the_response_out_and_new_requests_apart() {
 }
 
 #[test]
+fn a_response_that_was_asked_for_earlier_takes_no_newer_one_s_place() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let slow = kit.alone(&key, &[]);
+    let slow = kit.begin(slow, &[], FRESH);
+    kit.time.advance(SECOND);
+    kit.store(&key, &[], FRESH, &"newer".into());
+    assert!(matches!(
+        slow.writer.finish(None),
+        Ok(Finished::Passed(RefuseReason::Superseded))
+    ));
+    let found = kit.selected(&key, &[]).expect("stored");
+    assert_eq!(content(found.body()), b"newer");
+}
+
+#[test]
 fn a_purge_before_the_request_is_sent_does_not_concern_it() {
     let kit = kit();
     let key = kit.key("/a");

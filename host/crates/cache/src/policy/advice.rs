@@ -66,7 +66,7 @@ impl RefuseReason {
             Self::Purged => {
                 "It was purged while it was on its way: the next response will be stored."
             }
-            Self::Superseded => "A newer response was stored while this one was validated.",
+            Self::Superseded => "A response that was asked for later had been stored already.",
         }
     }
 }

@@ -63,7 +63,7 @@ pub enum RefuseReason {
     MemoryExhausted,
     /// Its URI was purged after the origin had been asked.
     Purged,
-    /// A newer response was stored while it was validated (RFC 9111 4).
+    /// A response that was asked for later has been stored meanwhile (RFC 9111 4).
     Superseded,
 }
 

@@ -277,6 +277,12 @@ impl StoredHead {
         self.variant_key == other.variant_key && self.vary == other.vary
     }
 
+    /// Whether it is the more recent answer to what `other` answers, too: asked for later, and
+    /// no older by Date (RFC 9111 4).
+    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        self.requested > other.requested && self.date >= other.date && self.is_same_variant(other)
+    }
+
     pub(crate) fn with_reservation(mut self, reservation: Reservation) -> Self {
         self.reservation = Some(Arc::new(reservation));
         self
