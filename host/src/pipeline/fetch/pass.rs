@@ -35,7 +35,7 @@ pub(super) async fn pass(
     }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
     let is_unsafe = forwarded.response.is_ok() && !is_safe(&head.method);
-    let mut stored_as_of = None;
+    let (mut stored_as_of, mut has_purged) = (None, false);
     if let Ok(response) = &forwarded.response
         && is_unsafe
     {
@@ -43,10 +43,10 @@ pub(super) async fn pass(
         let mut as_of = routed.node.cache.sent_at();
         as_of.requested = sent.requested;
         let may_be_stored = post::may_be_stored(routed, viewed, response.headers(), &sent);
-        invalidate(routed, head, response, &mut as_of);
+        has_purged = invalidate(routed, head, response, &mut as_of);
         stored_as_of = may_be_stored.then_some(as_of);
     }
-    if is_unsafe {
+    if has_purged {
         // The client hears of its change when no restart can bring back what was before.
         routed.node.tiers.settle().await;
     }
@@ -94,14 +94,19 @@ pub(super) fn is_for_origin_to_check(fields: &HeaderMap) -> bool {
 
 /// RFC 9111 4.4: the target URI, and what Location and Content-Location name on its origin;
 /// RFC 9875 3: the groups that the origin names. The request was sent at `sent`; its response is
-/// not older than what it invalidates itself.
-fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>, sent: &mut SentAt) {
+/// not older than what it invalidates itself. Says whether it invalidates anything.
+fn invalidate(
+    routed: &Routed,
+    head: &TrustedHead,
+    response: &Response<Body>,
+    sent: &mut SentAt,
+) -> bool {
     let cache = &routed.node.cache;
     let target = key::target_of(head);
     let groups = surrogate::invalidated_groups(response.headers());
     cache.invalidate_groups(target, &groups, sent);
     match decide_invalidation(&head.method, response.status()) {
-        Invalidation::Keep(_) => {}
+        Invalidation::Keep(_) => !groups.is_empty(),
         Invalidation::Target => {
             // What is stored for a URI may stand under a key that is coarser than it.
             let mut invalidate = |target: KeyTarget<'_>| {
@@ -113,6 +118,7 @@ fn invalidate(routed: &Routed, head: &TrustedHead, response: &Response<Body>, se
             for related in select_related_targets(&target, response.headers()) {
                 invalidate(related.on(head.scheme, head.authority.as_str()));
             }
+            true
         }
     }
 }

@@ -4,7 +4,8 @@
 //! chunk of content, the content. Header, head, table and chunks have
 //! checksums of their own, so that each can be trusted as soon as it is read.
 //! A newer head of content that is there already has a link to it in the place
-//! of table and content. Pure: bytes in, values out.
+//! of table and content. A header alone says that all before it of a key is
+//! gone. Pure: bytes in, values out.
 
 use bytes::Bytes;
 
@@ -29,6 +30,8 @@ pub(super) enum Kind {
     Whole,
     /// A newer head, and a link to the record that has its content.
     Head,
+    /// Nothing: what was written of the key before counts no more.
+    Gone,
 }
 
 impl Kind {
@@ -37,6 +40,7 @@ impl Kind {
         match self {
             Self::Whole => *b"VGD1",
             Self::Head => *b"VGF1",
+            Self::Gone => *b"VGN1",
         }
     }
 }
@@ -99,6 +103,7 @@ impl Header {
                 .div_ceil(CHUNK_BYTES)
                 .saturating_mul(SUM_BYTES),
             Kind::Head => LINK_BYTES as u64,
+            Kind::Gone => 0,
         }
     }
 
@@ -114,6 +119,22 @@ impl Header {
         match self.kind {
             Kind::Whole => self.content_start().saturating_add(self.content_len),
             Kind::Head => self.content_start(),
+            Kind::Gone => HEADER_BYTES as u64,
+        }
+    }
+
+    /// What of a key was written before counts no more.
+    pub(super) fn gone(digest: [u8; 32], uri: u64, segment: u64, saved: u64) -> Self {
+        Self {
+            kind: Kind::Gone,
+            head_len: 0,
+            content_len: 0,
+            digest,
+            uri,
+            variant: 0,
+            segment,
+            saved,
+            table_sum: 0,
         }
     }
 
@@ -152,7 +173,7 @@ impl Header {
             return None;
         }
         let (magic, mut rest) = body.split_first_chunk::<4>()?;
-        let kind = [Kind::Whole, Kind::Head]
+        let kind = [Kind::Whole, Kind::Head, Kind::Gone]
             .into_iter()
             .find(|kind| kind.magic() == *magic)?;
         let header = Self {
@@ -249,6 +270,9 @@ mod tests {
         };
         assert_eq!(Header::parse(&newer.to_bytes(), 3), Some(newer));
         assert_eq!(newer.record_len(), 96 + 300 + 16);
+        let gone = Header::gone([7; 32], 1, 3, 4);
+        assert_eq!(Header::parse(&gone.to_bytes(), 3), Some(gone));
+        assert_eq!(gone.record_len(), 96);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::forgotten::{Forgotten, Gone};
 use super::format::{Header, Link};
 
 /// Most variants of one key; the one written first goes first.
@@ -87,6 +88,7 @@ pub(super) struct Index {
     uris: HashMap<u64, u32>,
     records: u64,
     bytes: u64,
+    forgotten: Forgotten,
 }
 
 /// A segment that has to go.
@@ -94,6 +96,9 @@ pub(super) struct Victim {
     pub(super) id: u64,
     /// Records of it that are worth keeping.
     pub(super) used: Vec<([u8; 32], Found)>,
+    /// The URIs of what it had. They count as known until [`Index::release`]: a purge that
+    /// comes while records of it are written anew concerns them.
+    pub(super) uris: Vec<u64>,
 }
 
 impl Index {
@@ -110,6 +115,10 @@ impl Index {
             return;
         };
         if !self.grow(header, grown) {
+            return;
+        }
+        if self.forgotten.takes(&header.digest, 1) {
+            self.hold(header.uri, 1);
             return;
         }
         let place = Place {
@@ -132,13 +141,13 @@ impl Index {
         }
         let gone = before.saturating_sub(places.len());
         places.insert(0, place);
-        let (gone, uri) = (u32::try_from(gone).unwrap_or(u32::MAX), header.uri);
+        let gone = u32::try_from(gone).unwrap_or(u32::MAX);
         self.records = self
             .records
             .saturating_add(1)
             .saturating_sub(u64::from(gone));
-        let count = self.uris.entry(uri).or_default();
-        *count = count.saturating_add(1).saturating_sub(gone);
+        self.hold(header.uri, 1);
+        self.release(header.uri, gone);
     }
 
     /// A newer head was written at `offset` of a segment, of the content at `link`. If that is
@@ -147,7 +156,7 @@ impl Index {
         let Ok(front) = u32::try_from(header.content_start()) else {
             return;
         };
-        if !self.grow(header, grown) {
+        if !self.grow(header, grown) || self.forgotten.takes(&header.digest, 0) {
             return;
         }
         let places = self.places.get_mut(&header.digest).into_iter().flatten();
@@ -176,6 +185,14 @@ impl Index {
         segment.keys.push(header.digest);
         self.bytes = self.bytes.saturating_add(grown);
         true
+    }
+
+    /// A segment has more bytes, which have to do with no record.
+    pub(super) fn add_bytes(&mut self, segment: u64, bytes: u64) {
+        if let Some(segment) = self.segments.get_mut(&segment) {
+            segment.bytes = segment.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
     }
 
     /// Where content of this length stands that is kept for a variant of a key, and its file.
@@ -210,43 +227,99 @@ impl Index {
             .collect()
     }
 
-    /// Whether there is a record of the URI whose digest begins so.
+    /// Whether there is a record of the URI whose digest begins so, or may be one after a crash.
     pub(super) fn knows_uri(&self, uri: u64) -> bool {
-        self.uris.contains_key(&uri)
+        self.forgotten.is_everything() || self.uris.contains_key(&uri)
     }
 
-    /// Forgets all records of a key.
-    pub(super) fn remove(&mut self, digest: &[u8; 32]) {
-        let places = self.places.remove(digest);
-        for place in places.into_iter().flatten() {
-            self.forget(place);
+    /// The URI whose digest begins so counts as known `count` times more.
+    fn hold(&mut self, uri: u64, count: u32) {
+        let known = self.uris.entry(uri).or_default();
+        *known = known.saturating_add(count);
+    }
+
+    /// It counts as known `count` times less.
+    pub(super) fn release(&mut self, uri: u64, count: u32) {
+        if let Some(known) = self.uris.get_mut(&uri) {
+            *known = known.saturating_sub(count);
+            if *known == 0 {
+                self.uris.remove(&uri);
+            }
         }
+    }
+
+    /// Takes out all records of a key: the segments say that they are gone. Says how many.
+    pub(super) fn remove(&mut self, digest: &[u8; 32]) -> u32 {
+        let places = self.places.remove(digest).unwrap_or_default();
+        for place in &places {
+            self.records = self.records.saturating_sub(1);
+            self.release(place.uri, 1);
+        }
+        u32::try_from(places.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Nothing that is there of a key, or being written, is found any more;
+    /// [`Index::take_forgotten`] gives it to who writes that down.
+    pub(super) fn forget(&mut self, digest: &[u8; 32], uri: u64) {
+        let records = self.remove(digest);
+        self.hold(uri, records);
+        self.forgotten.note(*digest, uri, records);
+        if self.forgotten.is_everything() {
+            self.places.clear();
+            self.records = 0;
+        }
+    }
+
+    /// Forgets a key whose content, which stands at `link`, is damaged. If it has other content
+    /// by now, that stays.
+    pub(super) fn forget_content(&mut self, digest: &[u8; 32], link: Link) -> bool {
+        let mut places = self.places.get(digest).into_iter().flatten();
+        let Some(place) = places.find(|place| place.content().link == link) else {
+            return false;
+        };
+        let uri = place.uri;
+        self.forget(digest, uri);
+        true
+    }
+
+    /// What was forgotten and is not written down yet; `None` if everything was.
+    pub(super) fn take_forgotten(&mut self) -> Option<Vec<Gone>> {
+        let is_everything = self.forgotten.is_everything();
+        let gone = self.forgotten.take();
+        (!is_everything).then_some(gone)
+    }
+
+    /// Takes over what `before` has forgotten, as far as there is anything of it here; says
+    /// whether that is all.
+    pub(super) fn forget_again(&mut self, before: &mut Self) -> bool {
+        let Some(gone) = before.take_forgotten() else {
+            return false;
+        };
+        for gone in gone {
+            if self.places.contains_key(&gone.digest) {
+                self.forget(&gone.digest, gone.uri);
+            }
+        }
+        true
     }
 
     /// Forgets one record, if it still stands there.
     pub(super) fn remove_at(&mut self, digest: &[u8; 32], segment: u64, offset: u64) {
-        let Some(places) = self.places.get_mut(digest) else {
-            return;
-        };
+        if let Some(place) = self.take_at(digest, segment, offset) {
+            self.release(place.uri, 1);
+        }
+    }
+
+    /// Takes one record out, if it still stands there; its URI counts as known.
+    fn take_at(&mut self, digest: &[u8; 32], segment: u64, offset: u64) -> Option<Place> {
+        let places = self.places.get_mut(digest)?;
         let at = |place: &Place| place.segment == segment && place.offset == offset;
-        let Some(index) = places.iter().position(at) else {
-            return;
-        };
-        let place = places.remove(index);
+        let place = places.remove(places.iter().position(at)?);
         if places.is_empty() {
             self.places.remove(digest);
         }
-        self.forget(place);
-    }
-
-    fn forget(&mut self, place: Place) {
         self.records = self.records.saturating_sub(1);
-        if let Some(count) = self.uris.get_mut(&place.uri) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.uris.remove(&place.uri);
-            }
-        }
+        Some(place)
     }
 
     /// Takes out the segment that was written first, but never `active`.
@@ -256,7 +329,7 @@ impl Index {
             .iter_mut()
             .find(|(id, _)| Some(**id) != active)?;
         let keys = std::mem::take(&mut segment.keys);
-        let mut used = Vec::new();
+        let (mut used, mut uris) = (Vec::new(), Vec::new());
         for digest in keys {
             let places = self.places.get(&digest).into_iter().flatten();
             let here: SmallVec<[Place; 2]> = places
@@ -265,7 +338,9 @@ impl Index {
                 .copied()
                 .collect();
             for place in here {
-                self.remove_at(&digest, place.segment, place.offset);
+                if self.take_at(&digest, place.segment, place.offset).is_some() {
+                    uris.push(place.uri);
+                }
                 if place.is_used {
                     used.extend(found_at(&self.segments, place).map(|found| (digest, found)));
                 }
@@ -273,7 +348,7 @@ impl Index {
         }
         let segment = self.segments.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(segment.bytes);
-        Some(Victim { id, used })
+        Some(Victim { id, used, uris })
     }
 
     /// Segments that there are.
@@ -281,9 +356,13 @@ impl Index {
         self.segments.keys().copied().collect()
     }
 
-    /// Forgets everything.
+    /// Nothing is there; what was forgotten stays so.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let forgotten = std::mem::take(&mut self.forgotten);
+        *self = Self {
+            forgotten,
+            ..Self::default()
+        };
     }
 
     /// Records that can be found.

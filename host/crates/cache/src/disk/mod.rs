@@ -11,6 +11,7 @@
 
 mod body;
 mod folder;
+mod forgotten;
 mod format;
 mod health;
 mod index;
@@ -22,6 +23,7 @@ mod read;
 mod scan;
 mod settings;
 mod stats;
+mod tier;
 mod writer;
 
 use std::fmt;
@@ -38,18 +40,14 @@ use tokio::sync::{Semaphore, oneshot};
 use verge_http::Body;
 
 use crate::record::{ReadAt, Walls};
-use crate::response::StoredResponse;
-use crate::tier::{
-    Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss,
-    TierName, Want,
-};
+use crate::tier::{Off, TierAnswer, TierHit, TierKey, TierMiss, Want};
 use body::DiskBody;
 use folder::{Folder, FolderError, remove_all};
 use health::{Health, off_for};
 use index::Index;
 use pool::Pool;
 use purge_log::{PURGE_BYTES_MAX, PurgeLog};
-use queue::{Refused, Save, WriteQueue};
+use queue::{Settling, WriteQueue};
 use read::{Content, Loaded, Wanted};
 use stats::Counts;
 use writer::Writer;
@@ -116,7 +114,7 @@ impl DiskTier {
             pool: Pool::start(settings.readers, settings.reads)?,
             index: Mutex::default(),
             health: Health::new(),
-            queue: WriteQueue::default(),
+            queue: WriteQueue::new(),
             stats: Counts::default(),
             is_ready: AtomicBool::new(false),
             walls,
@@ -162,14 +160,18 @@ impl DiskTier {
         });
     }
 
-    /// Returns when all purges so far are on disk, or after a bounded time; says which.
+    /// Returns when all purges so far are on disk, or after a bounded time; says which. A disk
+    /// that hangs is waited for once, until it has written something again.
     pub async fn settle(&self) -> bool {
-        let (done, settled) = oneshot::channel();
-        self.shared.queue.settle(done);
-        matches!(
-            tokio::time::timeout(PURGE_PATIENCE, settled).await,
-            Ok(Ok(()))
-        )
+        let patience = match self.shared.health.off() {
+            Some(Off::Unresponsive) => Duration::ZERO,
+            _ => PURGE_PATIENCE,
+        };
+        let settling = self.shared.queue.settle(patience).await;
+        if settling == Settling::Late {
+            tracing::warn!("a purge is not on disk yet");
+        }
+        settling == Settling::Done
     }
 
     /// Writes what waits, for a bounded time, and gives the folder back. Nothing is saved any
@@ -283,10 +285,15 @@ impl Shared {
 
     /// The piece of `content` that begins at `from`, if it can be had.
     async fn read_window(&self, content: Content, from: u64) -> Option<Bytes> {
+        let (digest, link) = (content.digest, content.link);
         match self.read(move || content.read(from)).await {
             Ok(Ok(window)) => {
                 if window.is_none() {
                     self.stats.unusable.fetch_add(1, Ordering::Relaxed);
+                    // Who asks next gets it from elsewhere, also after a restart.
+                    if self.index.lock().forget_content(&digest, link) {
+                        self.queue.write_forgotten();
+                    }
                 }
                 window
             }
@@ -307,65 +314,6 @@ impl Shared {
 fn first(uri: &[u8; 32]) -> u64 {
     uri.first_chunk::<8>()
         .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-impl Tier for DiskTier {
-    fn name(&self) -> TierName {
-        TierName::Disk
-    }
-
-    fn load<'a>(
-        &'a self,
-        key: &'a TierKey,
-        request: &'a HeaderMap,
-        want: Want,
-    ) -> TierFuture<'a, TierAnswer> {
-        Box::pin(self.look(key, request, want))
-    }
-
-    fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed> {
-        Box::pin(self.heads(key))
-    }
-
-    fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {
-        let stats = &self.shared.stats;
-        if response.content_length() > self.shared.settings.largest() {
-            stats.too_large.fetch_add(1, Ordering::Relaxed);
-            self.shared.index.lock().remove(key.digest());
-            return Saved::Dropped(Dropped::TooLarge);
-        }
-        if self.shared.health.off().is_some() {
-            stats.off.fetch_add(1, Ordering::Relaxed);
-            return Saved::Dropped(Dropped::Off);
-        }
-        let save = Save {
-            key: *key,
-            response: Arc::clone(response),
-        };
-        match self.shared.queue.save(save, self.shared.settings.queue) {
-            Ok(()) => Saved::Queued,
-            Err(Refused::Purged) => Saved::Dropped(Dropped::Purged),
-            Err(Refused::Full) => {
-                stats.queue_full.fetch_add(1, Ordering::Relaxed);
-                // What is there is older than what was to be saved.
-                self.shared.index.lock().remove(key.digest());
-                Saved::Dropped(Dropped::QueueFull)
-            }
-        }
-    }
-
-    fn settle(&self) -> TierFuture<'_, ()> {
-        Box::pin(async {
-            if !DiskTier::settle(self).await {
-                tracing::warn!("a purge is not on disk yet");
-            }
-        })
-    }
-
-    fn forget(&self, key: &TierKey) {
-        self.shared.queue.forget(key);
-        self.shared.index.lock().remove(key.digest());
-    }
 }
 
 impl Drop for DiskTier {

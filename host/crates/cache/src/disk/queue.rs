@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::purge_log::LoggedPurge;
 use crate::response::StoredResponse;
@@ -22,8 +22,10 @@ pub(super) struct Save {
 
 /// What the writer does next.
 pub(super) enum Job {
-    /// Purges to be written together, first of all, and who is told then.
-    Purges(Vec<LoggedPurge>, Vec<oneshot::Sender<()>>),
+    /// Purges to be written together, first of all, and the number of the last of them.
+    Purges(Vec<LoggedPurge>, u64),
+    /// There are keys to be written down as gone.
+    Forgotten,
     Save(Save),
     /// Nothing came in time.
     Idle,
@@ -47,17 +49,43 @@ pub(super) enum Refused {
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct WriteQueue {
     state: Mutex<State>,
     wake: Condvar,
     ended: Condvar,
+    settled: watch::Sender<Settled>,
+}
+
+/// How far purges are written.
+#[derive(Clone, Copy, Default)]
+struct Settled {
+    /// So many of those that were queued.
+    written: u64,
+    /// No more will be.
+    has_ended: bool,
+}
+
+/// Whether the purges that were queued are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settling {
+    /// All of them.
+    Done,
+    /// Not in time, for the first time since the writer last did.
+    Late,
+    /// Not yet, and the writer is late already: nobody waits for it again.
+    StillLate,
+    /// Nothing is written any more.
+    Ended,
 }
 
 #[derive(Default)]
 struct State {
     purges: Vec<LoggedPurge>,
-    settling: Vec<oneshot::Sender<()>>,
+    /// Purges that were queued, ever.
+    queued: u64,
+    /// Somebody has waited for purges in vain since the writer last wrote some.
+    is_late: bool,
+    has_forgotten: bool,
     /// The last purge of a group of URIs that was not written down, because nothing of its URI
     /// was there: what was asked for before it must not be written after it. Empty at first.
     skipped: Vec<u64>,
@@ -71,6 +99,15 @@ struct State {
 }
 
 impl WriteQueue {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            ended: Condvar::new(),
+            settled: watch::Sender::default(),
+        }
+    }
+
     /// Queues a response if no more than `bytes_max` wait then, or it waits alone.
     pub(super) fn save(&self, save: Save, bytes_max: u64) -> Result<(), Refused> {
         let mut state = self.state.lock();
@@ -111,6 +148,7 @@ impl WriteQueue {
             }
             return;
         }
+        state.queued = state.queued.saturating_add(1);
         if state.purges.len() >= PURGES_MAX {
             state.purges.clear();
             state.purges.push(LoggedPurge {
@@ -123,10 +161,39 @@ impl WriteQueue {
         self.wake.notify_one();
     }
 
-    /// Tells `settled` when all purges so far are written.
-    pub(super) fn settle(&self, settled: oneshot::Sender<()>) {
-        self.state.lock().settling.push(settled);
-        self.wake.notify_one();
+    /// Waits until all purges so far are written, no longer than `patience`; not at all if
+    /// somebody else has waited in vain, and the writer has not written any since.
+    pub(super) async fn settle(&self, patience: Duration) -> Settling {
+        let (queued, is_late) = {
+            let state = self.state.lock();
+            (state.queued, state.is_late)
+        };
+        let is_settled = |settled: &Settled| settled.written >= queued || settled.has_ended;
+        let mut settled = self.settled.subscribe();
+        if !is_settled(&settled.borrow()) {
+            if is_late {
+                return Settling::StillLate;
+            }
+            let waiting = settled.wait_for(is_settled);
+            if tokio::time::timeout(patience, waiting).await.is_err() {
+                let was_late = std::mem::replace(&mut self.state.lock().is_late, true);
+                return match was_late {
+                    true => Settling::StillLate,
+                    false => Settling::Late,
+                };
+            }
+        }
+        match self.settled.borrow().written >= queued {
+            true => Settling::Done,
+            false => Settling::Ended,
+        }
+    }
+
+    /// Purges up to the one with this number, as [`Job::Purges`] told it, are written.
+    pub(super) fn settled(&self, written: u64) {
+        self.state.lock().is_late = false;
+        self.settled
+            .send_modify(|settled| settled.written = written);
     }
 
     /// Lets the writer look after the disk at once.
@@ -135,7 +202,7 @@ impl WriteQueue {
         self.wake.notify_one();
     }
 
-    /// Forgets what waits of a key.
+    /// Forgets what waits of a key, and has what was forgotten written down.
     pub(super) fn forget(&self, key: &TierKey) {
         let mut state = self.state.lock();
         state.saves.retain(|save| save.key != *key);
@@ -144,6 +211,14 @@ impl WriteQueue {
             .iter()
             .map(|save| save.response.content_length())
             .sum();
+        state.has_forgotten = true;
+        self.wake.notify_one();
+    }
+
+    /// Has what was forgotten written down.
+    pub(super) fn write_forgotten(&self) {
+        self.state.lock().has_forgotten = true;
+        self.wake.notify_one();
     }
 
     /// Waits for the next job; no longer than `patience`, if there is any.
@@ -151,9 +226,12 @@ impl WriteQueue {
         let mut state = self.state.lock();
         state.writing = None;
         loop {
-            if !state.purges.is_empty() || !state.settling.is_empty() {
-                let purges = std::mem::take(&mut state.purges);
-                return Job::Purges(purges, std::mem::take(&mut state.settling));
+            if !state.purges.is_empty() {
+                return Job::Purges(std::mem::take(&mut state.purges), state.queued);
+            }
+            // Before any save: what comes later of a key is not gone with what was there.
+            if std::mem::take(&mut state.has_forgotten) {
+                return Job::Forgotten;
             }
             if std::mem::take(&mut state.is_kicked) {
                 return Job::Idle;
@@ -193,8 +271,7 @@ impl WriteQueue {
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
         state.has_ended = true;
-        // Whoever waits for a purge is told by what is dropped here.
-        state.settling.clear();
+        self.settled.send_modify(|settled| settled.has_ended = true);
         state.saves.clear();
         self.ended.notify_all();
     }
@@ -203,7 +280,8 @@ impl WriteQueue {
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.lock();
-        state.saves.is_empty() && state.purges.is_empty() && state.writing.is_none()
+        let is_empty = state.saves.is_empty() && state.purges.is_empty() && !state.has_forgotten;
+        is_empty && state.writing.is_none()
     }
 
     /// Bytes of content that wait.

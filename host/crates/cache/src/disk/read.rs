@@ -25,6 +25,9 @@ const CHECKED_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Content {
     pub(super) file: Arc<File>,
+    pub(super) digest: [u8; 32],
+    /// The record in which it stands.
+    pub(super) link: Link,
     /// Where it begins in its file.
     start: u64,
     pub(super) len: u64,
@@ -151,6 +154,8 @@ fn front(wanted: &Wanted, found: &Found) -> io::Result<Front> {
     }
     let content = Content {
         file: Arc::clone(&found.base),
+        digest: wanted.digest,
+        link: base.link,
         start: base.link.offset.saturating_add(u64::from(base.front)),
         len: content.header.content_len,
         table: content.table.into(),

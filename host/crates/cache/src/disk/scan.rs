@@ -54,6 +54,9 @@ pub(super) fn scan(folder: &Folder) -> io::Result<(Index, Scanned)> {
                         index.insert_head(&header, link, offset, 0);
                     }
                 }
+                Kind::Gone => {
+                    index.remove(&header.digest);
+                }
             }
         }
     }

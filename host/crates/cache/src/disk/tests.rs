@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod forgotten;
 mod newer_heads;
 mod purges;
 mod trouble;
@@ -12,6 +13,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::testkit::{SECOND, map, pattern};
+use crate::tier::{Dropped, Saved, Tier as _};
 use bench::bench;
 
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("etag", "\"a\"")];

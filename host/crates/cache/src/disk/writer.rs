@@ -1,6 +1,7 @@
 //! The thread that writes: saves, purges, eviction, and trials of a disk that
 //! has failed. It alone changes files.
 
+mod gone;
 mod rate;
 mod room;
 
@@ -16,12 +17,14 @@ use bytes::Bytes;
 use super::folder::{Folder, FolderError, remove_all};
 use super::format::{HEADER_BYTES, Header, Kind, LINK_BYTES, Link, table_of};
 use super::health::off_for;
+use super::index::Index;
 use super::purge_log::{LoggedPurge, PurgeLog};
 use super::queue::{Job, Save};
 use super::scan::scan;
 use super::{Shared, first};
 use crate::record;
 use crate::tier::Off;
+use gone::Unsynced;
 use rate::Rate;
 
 /// Records up to this many bytes are written at once.
@@ -44,6 +47,7 @@ pub(super) struct Writer {
     pause: Duration,
     retry_at: Instant,
     rate: Rate,
+    unsynced: Unsynced,
 }
 
 /// The segment that is being written.
@@ -72,6 +76,7 @@ impl Writer {
             is_untrusted,
             active: None,
             next_segment: 1,
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -84,12 +89,11 @@ impl Writer {
         }
         loop {
             match self.shared.queue.next(self.patience()) {
-                Job::Purges(purges, settled) => {
+                Job::Purges(purges, number) => {
                     self.purge(purges);
-                    for settled in settled {
-                        let _ = settled.send(());
-                    }
+                    self.shared.queue.settled(number);
                 }
+                Job::Forgotten => self.write_forgotten(),
                 Job::Save(save) => self.save(&save),
                 Job::Idle => self.look_after(),
                 Job::End => break,
@@ -117,10 +121,7 @@ impl Writer {
         if scanned.saved > micros(self.shared.walls.now()) {
             // The wall clock went back: nobody knows how old anything is.
             tracing::warn!("the disk cache is from the future: it begins empty");
-            for id in index.segments() {
-                folder.remove_segment(id)?;
-            }
-            index.clear();
+            empty(folder, &mut index)?;
         }
         tracing::info!(
             records = index.records(),
@@ -128,7 +129,15 @@ impl Writer {
             cut = scanned.cut,
             "the disk cache is on"
         );
-        *self.shared.index.lock() = index;
+        {
+            let mut known = self.shared.index.lock();
+            if !index.forget_again(&mut known) {
+                tracing::warn!("too much of the disk cache is outdated: it begins empty");
+                empty(folder, &mut index)?;
+            }
+            *known = index;
+        }
+        self.shared.queue.write_forgotten();
         self.make_room(0)?;
         self.shared.health.turn_on();
         self.shared.is_ready.store(true, Ordering::Release);
@@ -146,6 +155,7 @@ impl Writer {
             tracing::warn!(reason = off.label(), %error, "the disk cache is off");
         }
         self.shared.index.lock().clear();
+        self.unsynced = Unsynced::default();
         self.active = None;
         self.log.close();
         self.folder = None;
@@ -210,6 +220,7 @@ impl Writer {
         let stats = &shared.stats;
         if self.folder.is_none() {
             stats.off.fetch_add(1, Ordering::Relaxed);
+            self.outdate(save);
             return;
         }
         let response = &save.response;
@@ -249,13 +260,18 @@ impl Writer {
                 stats.over_rate.fetch_add(1, Ordering::Relaxed);
                 self.outdate(save);
             }
-            Err(error) => self.fail(&error),
+            Err(error) => {
+                self.outdate(save);
+                self.fail(&error);
+            }
         }
     }
 
     /// What is there of a key is older than what could not be written.
     fn outdate(&self, save: &Save) {
-        self.shared.index.lock().remove(save.key.digest());
+        let (digest, uri) = (save.key.digest(), first(save.key.uri()));
+        self.shared.index.lock().forget(digest, uri);
+        self.shared.queue.write_forgotten();
     }
 
     /// The header of a newer head, if the very content that `header` stands for is there.
@@ -337,6 +353,7 @@ impl Writer {
                 return Ok(active);
             }
             active.file.sync_data()?;
+            self.release_synced();
         }
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let id = self.next_segment;
@@ -348,6 +365,15 @@ impl Writer {
             .add_segment(id, Arc::clone(&file), 0);
         Ok(Active { id, file, len: 0 })
     }
+}
+
+/// Removes all segments.
+fn empty(folder: &Folder, index: &mut Index) -> io::Result<()> {
+    for id in index.segments() {
+        folder.remove_segment(id)?;
+    }
+    index.clear();
+    Ok(())
 }
 
 /// Microseconds since 1970.

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 
 use super::super::*;
 use super::{FRESH, MIB};
+use crate::response::StoredResponse;
 use crate::testkit::{Kit, kit_with, map};
+use crate::tier::{Saved, Tier as _};
 use crate::{CacheSettings, Finished, Key};
 
 /// A cache, and a folder for a disk tier beside it.
@@ -32,6 +34,17 @@ pub(super) fn bench() -> Bench {
     }
 }
 
+/// Waits for what the writer does on its own, as long as it takes on a busy machine.
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..30_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    panic!("never: {what}");
+}
+
 impl Bench {
     pub(super) fn settings(&self) -> DiskSettings {
         DiskSettings {
@@ -50,15 +63,11 @@ impl Bench {
     pub(super) fn start_with(&self, settings: DiskSettings) -> (DiskTier, PurgesBefore) {
         let walls = Walls::new(self.kit.clock.clone());
         let (tier, before) = DiskTier::start(settings, walls).expect("nobody else uses it");
-        // What is queued is written in order: the index is complete once this is told.
-        self.settle(&tier);
+        until("the index is complete", || {
+            let stats = tier.stats();
+            stats.is_ready || stats.off.is_some()
+        });
         (tier, before)
-    }
-
-    pub(super) fn settle(&self, tier: &DiskTier) {
-        let (done, settled) = oneshot::channel();
-        tier.shared.queue.settle(done);
-        self.runtime.block_on(settled).expect("the writer lives");
     }
 
     /// Waits until all that was queued is written.

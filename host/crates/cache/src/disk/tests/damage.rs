@@ -8,6 +8,7 @@ use super::FRESH;
 use super::bench::bench;
 use crate::disk::format::{Header, Kind};
 use crate::testkit::{SECOND, pattern};
+use crate::tier::Tier as _;
 
 #[test]
 fn a_byte_that_was_flipped_anywhere_is_a_miss_and_never_a_wrong_answer() {
@@ -80,6 +81,34 @@ fn damage_behind_what_is_checked_ahead_ends_the_content() {
     file.write_all_at(b"damage", bench.bytes_on_disk() - 1000)
         .expect("written");
     assert_eq!(bench.got(&tier, "/a"), Err("cut"));
+    // Who asks next gets it from elsewhere, also after a restart.
+    assert_eq!(bench.got(&tier, "/a"), Err("miss"));
+    drop(tier);
+    let tier = bench.start();
+    assert_eq!(bench.got(&tier, "/a"), Err("miss"));
+    bench.put(&tier, "/a", pattern(10));
+    drop(tier);
+    let tier = bench.start();
+    assert_eq!(bench.got(&tier, "/a"), Ok(pattern(10)));
+}
+
+#[test]
+fn content_that_took_the_place_of_what_is_damaged_stays() {
+    let bench = bench();
+    let tier = bench.start();
+    let key = bench.kit.key("/a");
+    let content = pattern(10 * 1024 * 1024);
+    let stored = bench.stored(&key, FRESH, content);
+    tier.save(&TierKey::of(&key), &stored);
+    bench.flush(&tier);
+    let segment = bench.segments().remove(0);
+    let file = OpenOptions::new().write(true).open(&segment).expect("open");
+    file.write_all_at(b"damage", bench.bytes_on_disk() - 1000)
+        .expect("written");
+    let read_before = bench.ask(&tier, "/a");
+    bench.put(&tier, "/a", pattern(20));
+    assert_eq!(bench.content(read_before), Err("cut"));
+    assert_eq!(bench.got(&tier, "/a"), Ok(pattern(20)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::super::*;
 use super::bench::{Bench, bench};
 use super::{FRESH, MIB};
 use crate::testkit::pattern;
+use crate::tier::{Saved, Tier as _};
 
 /// The same content under a newer head.
 const NEWER: &[(&str, &str)] = &[

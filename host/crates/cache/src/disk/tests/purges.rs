@@ -5,7 +5,9 @@ use std::fs;
 use super::super::*;
 use super::FRESH;
 use super::bench::bench;
+use crate::disk::format::{Header, Kind};
 use crate::testkit::pattern;
+use crate::tier::{Dropped, Saved, Tier as _};
 
 pub(super) fn purge(number: u64) -> LoggedPurge {
     LoggedPurge {
@@ -43,6 +45,48 @@ fn what_was_purged_before_it_is_saved_is_not_saved() {
     tier.purge(purge(stored.head().sequence() + 1), Some(&key.uri_digest()));
     let saved = tier.save(&TierKey::of(&key), &stored);
     assert_eq!(saved, Saved::Dropped(Dropped::Purged));
+}
+
+#[test]
+fn purge_of_what_is_being_kept_of_an_evicted_segment_is_written_down() {
+    let bench = bench();
+    let key = bench.kit.key("/a");
+    let uri = first(&key.uri_digest());
+    let mut index = Index::default();
+    let file = Arc::new(tempfile::tempfile().expect("a file"));
+    index.add_segment(1, Arc::clone(&file), 0);
+    let header = Header {
+        kind: Kind::Whole,
+        head_len: 10,
+        content_len: 10,
+        digest: *TierKey::of(&key).digest(),
+        uri,
+        variant: 1,
+        segment: 1,
+        saved: 1,
+        table_sum: 0,
+    };
+    index.insert(&header, 0, 200);
+    index.find(&header.digest);
+    let victim = index.evict(None).expect("one");
+    assert_eq!((victim.used.len(), index.records()), (1, 0));
+    // It is about to be written anew.
+    assert!(index.knows_uri(uri));
+    index.add_segment(2, file, 0);
+    index.insert(
+        &Header {
+            segment: 2,
+            ..header
+        },
+        0,
+        200,
+    );
+    for uri in victim.uris {
+        index.release(uri, 1);
+    }
+    assert!(index.knows_uri(uri));
+    index.remove(&header.digest);
+    assert!(!index.knows_uri(uri));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::fs;
 
 use super::super::*;
 use super::FRESH;
-use super::bench::{Bench, bench};
+use super::bench::{Bench, bench, until};
 use super::purges::purge;
 use crate::testkit::pattern;
+use crate::tier::{Dropped, Saved, Tier as _};
 
 #[test]
 fn a_folder_belongs_to_one_tier() {
@@ -16,17 +17,6 @@ fn a_folder_belongs_to_one_tier() {
     let refused = DiskTier::start(bench.settings(), walls).expect_err("in use");
     let text = refused.to_string();
     assert!(text.ends_with("is in use by another node"), "{text}");
-}
-
-/// Waits for what the writer does on its own, as long as it takes on a busy machine.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..30_000 {
-        if is_so() {
-            return;
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
-    panic!("never: {what}");
 }
 
 #[test]
@@ -80,7 +70,7 @@ fn a_folder_that_goes_away_turns_the_tier_off_and_purges_are_not_lost() {
 
 impl Bench {
     /// Trials of a disk that is off need a clock that goes.
-    fn start_with_system_clock(&self) -> (DiskTier, PurgesBefore) {
+    pub(super) fn start_with_system_clock(&self) -> (DiskTier, PurgesBefore) {
         let walls = Walls::new(verge_base::Clock::system());
         DiskTier::start(self.settings(), walls).expect("nobody else uses it")
     }
@@ -107,4 +97,47 @@ fn a_file_that_cannot_be_read_turns_the_tier_off_until_it_is_gone() {
     assert!(tier.stats().is_ready);
     bench.put(&tier, "/b", pattern(10));
     assert_eq!(bench.got(&tier, "/b"), Ok(pattern(10)));
+}
+
+/// Many wait for a writer that is stuck: all of them together as long as one purge may take.
+#[test]
+fn a_disk_that_hangs_holds_up_one_purge_and_not_each() {
+    let bench = bench();
+    let (tier, before) = bench.start_with(bench.settings());
+    let key = bench.kit.key("/a");
+    let stored = bench.stored(&key, FRESH, pattern(10));
+    // The writer needs the index for its next record.
+    let index = tier.shared.index.lock();
+    assert_eq!(tier.save(&TierKey::of(&key), &stored), Saved::Queued);
+    until("the writer has begun", || tier.shared.queue.bytes() == 0);
+    let settling = async {
+        for number in 1..=50 {
+            tier.purge(purge(before.base + number), None);
+            assert!(!tier.settle().await);
+        }
+    };
+    let patience = 20 * PURGE_PATIENCE;
+    let bounded = async { tokio::time::timeout(patience, settling).await };
+    bench.runtime.block_on(bounded).expect("no sum of waits");
+    drop(index);
+    until("the purges are on disk", || {
+        bench.runtime.block_on(tier.settle())
+    });
+    tier.purge(purge(before.base + 51), None);
+    assert!(bench.runtime.block_on(tier.settle()));
+    drop(tier);
+    let (_tier, after) = bench.start_with(bench.settings());
+    assert_eq!(after.purges.len(), 51);
+}
+
+#[test]
+fn nothing_is_waited_for_if_no_purge_waits() {
+    let bench = bench();
+    let tier = bench.start();
+    let key = bench.kit.key("/a");
+    let stored = bench.stored(&key, FRESH, pattern(10));
+    let index = tier.shared.index.lock();
+    tier.save(&TierKey::of(&key), &stored);
+    assert!(bench.runtime.block_on(tier.settle()));
+    drop(index);
 }

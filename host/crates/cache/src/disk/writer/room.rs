@@ -33,11 +33,17 @@ impl Writer {
             self.shared.stats.evicted.fetch_add(1, Ordering::Relaxed);
             if active == Some(victim.id) {
                 self.active = None;
+                // What was written down there as gone had gone before.
+                self.release_synced();
             }
             if let Some(folder) = &self.folder {
                 folder.remove_segment(victim.id)?;
             }
             self.keep_used(&victim)?;
+            let mut index = self.shared.index.lock();
+            for uri in victim.uris {
+                index.release(uri, 1);
+            }
         }
     }
 
