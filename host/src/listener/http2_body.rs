@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 
@@ -39,12 +39,6 @@ fn told_length(fields: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// What an error of the stream means: NO_ERROR ends the content early, without fault
-/// (RFC 9113 8.1).
-fn outcome<T>(error: h2::Error) -> Option<Result<T, h2::Error>> {
-    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(error))
-}
-
 impl Body for Http2Content {
     type Data = Bytes;
     type Error = h2::Error;
@@ -62,13 +56,14 @@ impl Body for Http2Content {
                     self.left = self.left.map(|left| left.saturating_sub(count as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) => return Poll::Ready(outcome(error)),
+                // NO_ERROR, too: a request is complete by END_STREAM only (RFC 9113 8.1).
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.is_data_done = true,
             }
         }
         Poll::Ready(match ready!(self.stream.poll_trailers(context)) {
             Ok(trailers) => trailers.map(|fields| Ok(Frame::trailers(fields))),
-            Err(error) => outcome(error),
+            Err(error) => Some(Err(error)),
         })
     }
 

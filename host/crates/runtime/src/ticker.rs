@@ -220,6 +220,8 @@ mod tests {
     fn ticks_go_on_while_an_interrupted_guest_is_polled() {
         let ticker = Ticker::start(Duration::from_micros(100), || {}).unwrap();
         let awake = ticker.keep_awake();
+        // It may have fallen asleep before it was told.
+        ticker.touch();
         wait_until(|| ticker.ticks() > 3 * u64::from(IDLE_TICKS));
         assert!(!ticker.shared.asleep.load(Ordering::SeqCst));
         drop(awake);

@@ -216,6 +216,9 @@ async fn settle(
         } => {
             facts.stored = is_stored;
             let mut answer = from_stored(routed, &stored, facts);
+            for (name, _) in &withheld {
+                answer.fields.remove(name);
+            }
             answer.fields.extend(withheld);
             Ok(answer)
         }

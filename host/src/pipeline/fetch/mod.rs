@@ -141,9 +141,11 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
+    let is_for_origin = matches!(lookup, LookupDecision::AnswerOnly(_))
+        || pass::is_for_origin_to_check(&head.fields);
     if search.directives.only_if_cached
-        && !tiers::may_answer(routed, viewed)
-        && !slices::hold_all(routed, viewed, &search)
+        && (is_for_origin
+            || !tiers::may_answer(routed, viewed) && !slices::hold_all(routed, viewed, &search))
     {
         receipt.cache = Some(search.facts);
         return Err(ClientFault::OnlyIfCachedMissed.into());

@@ -172,11 +172,12 @@ impl Slices {
             let Some(found) = self.found(number, answer.status, &answer.fields) else {
                 return Ok(Slice::Other(answer));
             };
-            let is_of_tier = answer
+            // One that followed another request does not know where that found it.
+            let is_not_of_now = answer
                 .cache
                 .as_ref()
-                .is_some_and(|facts| facts.tier.is_some());
-            if is_of_tier && !is_expected(&found) && !directives.no_cache {
+                .is_some_and(|facts| facts.tier.is_some() || facts.collapsed);
+            if is_not_of_now && !is_expected(&found) && !directives.no_cache {
                 // A tier had what has changed since: the origin says what there is now.
                 let key = TierKey::of(&self.key(number));
                 self.routed.node.tiers.forget(&key);

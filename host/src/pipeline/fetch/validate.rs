@@ -97,9 +97,10 @@ impl FillJob {
         };
         let mut withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
         let is_withheld = withheld.iter().any(|(name, _)| name == SET_COOKIE);
-        if !is_withheld && !stored.head().fields().contains_key(SET_COOKIE) {
-            let cookies = fields.get_all(SET_COOKIE).iter();
-            withheld.extend(cookies.map(|cookie| (SET_COOKIE, cookie.clone())));
+        let cookies = || fields.get_all(SET_COOKIE).iter();
+        if !is_withheld && !cookies().eq(stored.head().fields().get_all(SET_COOKIE).iter()) {
+            // Those of this 304 are for this client, in place of what is stored (RFC 9111 3.2).
+            withheld.extend(cookies().map(|cookie| (SET_COOKIE, cookie.clone())));
         }
         Tried::Done(FillOutcome::Freshened {
             stored,
