@@ -17,4 +17,5 @@ mod region {
     mod responses;
     mod servers;
     mod skew;
+    mod tiers;
 }

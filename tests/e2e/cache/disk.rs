@@ -1,6 +1,8 @@
 //! The disk beside the cache: warm after a restart, and never in the way.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use verge_cache::{Hardness, PurgeScope};
@@ -72,6 +74,33 @@ async fn what_was_stored_is_there_after_a_restart_without_asking_the_origin() {
         lines.iter().any(|line| line["cache"]["tier"] == "disk")
     })
     .await;
+}
+
+/// RFC 9111 4: of several that match, the most recent, also if the disk did not take it.
+#[tokio::test]
+async fn newer_response_that_the_disk_does_not_take_outlives_no_older_one() {
+    let folder = TempDir::new().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::start(move |_| {
+        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+        let content = "x".repeat(if number == 2 { 10_000 } else { 100 });
+        async move { respond(200, MINUTE, format!("v{number} {content}")) }
+    })
+    .await;
+    let toml = with_disk(&origin, folder.path());
+    let toml = toml.replace("size = ", "max_object = \"4KiB\"\nsize = ");
+    let node = start(&toml).await;
+    assert!(get(&node, "/a").await.text().starts_with("v1"));
+    settled(&node).await;
+    let mut client = client(&node).await;
+    let reload = [("cache-control", "no-cache")];
+    let reply = client.get_with("/a", &reload).await;
+    assert!(reply.text().starts_with("v2"));
+    settled(&node).await;
+    node.stop().await;
+    let node = start(&toml).await;
+    let reply = get(&node, "/a").await;
+    assert!(reply.text().starts_with("v3"), "{}", reply.cache_status());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use verge_tests::{Client, Origin, TestNode, eventually, node};
 use super::kit::{Versions, comes_to, get, patient_node, purge, ready};
 
 /// Waits until so many responses have been saved by this node.
-async fn saved(node: &TestNode, count: u64) {
+pub(super) async fn saved(node: &TestNode, count: u64) {
     eventually("responses are saved", async || {
         let sample = node.state().shared.as_ref().unwrap().sample();
         let saves = sample.l2.saves.iter();

@@ -75,9 +75,10 @@ impl Shared {
         let publish = Link::new("publish", &around, UNHURRIED);
         let stream = Stream::new(&around, target);
         stream.start(publish.clone());
+        let owed = Arc::default();
         let parts = Parts {
-            l2: L2::new(&around, &stream, lookup.clone()),
-            saver: Saver::start(&around, &stream, save.clone()),
+            l2: L2::new(&around, &stream, lookup.clone(), Arc::clone(&owed)),
+            saver: Saver::start(&around, &stream, save.clone(), owed),
             leases: Leases::new(&around, lease.clone()),
             stream,
             links: [lookup, lease, save, publish],

@@ -166,6 +166,21 @@ impl Tier for L2Tier {
     }
 
     fn save(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {
+        let saved = self.queue(key, response);
+        if let Saved::Dropped(_) = saved {
+            // What is there is older (RFC 9111 4).
+            self.forget(key);
+        }
+        saved
+    }
+
+    fn forget(&self, key: &TierKey) {
+        self.shared.forget(key.digest());
+    }
+}
+
+impl L2Tier {
+    fn queue(&self, key: &TierKey, response: &Arc<StoredResponse>) -> Saved {
         let head = response.head();
         let now = self.walls.clock().now();
         let useful_for = useful_for(&response.freshness(now));
@@ -187,9 +202,5 @@ impl Tier for L2Tier {
             sequence: head.sequence(),
             useful_for,
         })
-    }
-
-    fn forget(&self, key: &TierKey) {
-        self.shared.forget(key.digest());
     }
 }

@@ -12,6 +12,7 @@ use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::tier::{Admitted, Saved, TierHit, TierKey, TierName, Want};
 use verge_cache::{FillPermit, FillReader, Filling, Key, Seeker, StoredHead, StoredResponse};
 use verge_http::Body;
+use verge_http::cache_control::RequestDirectives;
 
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
@@ -67,30 +68,65 @@ pub(super) fn may_answer(routed: &Routed, viewed: &ViewedRequest) -> bool {
         && !pass::is_for_origin_to_check(&head.fields)
 }
 
-/// The response that a tier has, if it can be used, and which tier.
-async fn find(
-    node: &NodeState,
-    permit: &FillPermit,
-    fields: &HeaderMap,
+/// What a tier has, and which tier.
+type Found = (TierName, Admitted, Body);
+
+/// Who asks the tiers, and for what.
+struct Asking<'a> {
+    node: &'a NodeState,
+    permit: &'a FillPermit,
+    fields: &'a HeaderMap,
+    directives: &'a RequestDirectives,
     want: Want,
-    is_known: bool,
-) -> Option<(TierName, Admitted, Body)> {
-    let key = TierKey::of(permit.key());
-    let searched = node.tiers.load(&key, fields, want, is_known).await;
-    for looked in &searched.looked {
-        node.telemetry.metrics().record_tier(looked);
-    }
-    let (tier, hit) = searched.hit?;
-    let TierHit { recorded, content } = *hit;
-    match permit.admit(recorded) {
-        Ok(found) => Some((tier, found, content)),
-        Err(unusable) => {
-            tracing::debug!(tier = tier.label(), reason = unusable.label(), "not used");
-            if unusable.is_gone() {
-                node.tiers.forget(&key);
-            }
-            None
+}
+
+impl Asking<'_> {
+    /// The response that a tier has, if it can be used. Where a tier of this node alone has only
+    /// what must be validated, or cannot be used, those that other nodes write to may have what
+    /// is newer: of both, the most recent (RFC 9111 4). If `is_known`, memory has one.
+    async fn find(&self, is_known: bool) -> Option<Found> {
+        let (tier, found) = self.find_first(is_known).await?;
+        if tier.is_shared() {
+            return found;
         }
+        let Some(own) = found else {
+            return self.find_first(true).await?.1;
+        };
+        let freshness = own.1.freshness(self.node.clock.now());
+        if !matches!(
+            decide_reuse(self.directives, &freshness),
+            Reuse::Validate(_)
+        ) {
+            return Some(own);
+        }
+        let Some((_, Some(newer))) = self.find_first(true).await else {
+            return Some(own);
+        };
+        let is_newer = newer.1.head().date() > own.1.head().date();
+        Some(if is_newer { newer } else { own })
+    }
+
+    /// The first tier that has a response, and the response if it can be used.
+    async fn find_first(&self, is_known: bool) -> Option<(TierName, Option<Found>)> {
+        let key = TierKey::of(self.permit.key());
+        let tiers = &self.node.tiers;
+        let searched = tiers.load(&key, self.fields, self.want, is_known).await;
+        for looked in &searched.looked {
+            self.node.telemetry.metrics().record_tier(looked);
+        }
+        let (tier, hit) = searched.hit?;
+        let TierHit { recorded, content } = *hit;
+        let found = match self.permit.admit(recorded) {
+            Ok(found) => Some((tier, found, content)),
+            Err(unusable) => {
+                tracing::debug!(tier = tier.label(), reason = unusable.label(), "not used");
+                if unusable.is_gone() {
+                    tiers.forget_in(tier, &key);
+                }
+                None
+            }
+        };
+        Some((tier, found))
     }
 }
 
@@ -111,7 +147,14 @@ pub(super) async fn ask_for_head(
     };
     // Nobody follows it: what a HEAD finds out answers no GET.
     let permit = node.cache.alone(&seeker);
-    let Some((tier, found, _)) = find(node, &permit, fields, Want::Head, false).await else {
+    let mut asking = Asking {
+        node,
+        permit: &permit,
+        fields,
+        directives: &search.directives,
+        want: Want::Head,
+    };
+    let Some((tier, found, _)) = asking.find(false).await else {
         return ForHead::Nothing;
     };
     let reuse =
@@ -122,7 +165,8 @@ pub(super) async fn ask_for_head(
         }
         Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {}
     }
-    let Some((tier, found, content)) = find(node, &permit, fields, Want::Whole, false).await else {
+    asking.want = Want::Whole;
+    let Some((tier, found, content)) = asking.find(false).await else {
         return ForHead::Nothing;
     };
     let reuse = reuse(&found);
@@ -141,9 +185,14 @@ impl FillJob {
     /// Asks the tiers; what has to be validated stands in memory then, and is known to the job.
     pub(super) async fn ask_tiers(&mut self, permit: FillPermit) -> Asked {
         let node = Arc::clone(&self.routed.node);
-        let is_known = self.stale.is_some();
-        let fields = &self.head.fields;
-        let found = find(&node, &permit, fields, Want::Whole, is_known).await;
+        let asking = Asking {
+            node: &node,
+            permit: &permit,
+            fields: &self.head.fields,
+            directives: &self.directives,
+            want: Want::Whole,
+        };
+        let found = asking.find(self.stale.is_some()).await;
         let Some((tier, found, content)) = found else {
             return Asked::Nothing(permit);
         };

@@ -112,6 +112,14 @@ impl Tiers {
         }
     }
 
+    /// Removes what this one of them has for `key`: the others may have another.
+    pub fn forget_in(&self, name: TierName, key: &TierKey) {
+        let tiers = self.list.iter();
+        for tier in tiers.filter(|tier| tier.name() == name) {
+            tier.forget(key);
+        }
+    }
+
     /// Removes what any of them has for `key`.
     pub fn forget(&self, key: &TierKey) {
         for tier in self.list.iter() {

@@ -7,6 +7,8 @@
 
 pub(crate) mod format;
 mod listing;
+mod names;
+mod owed;
 mod save;
 
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::link::{Link, Surroundings};
 use crate::stream::Stream;
 use crate::trouble::Trouble;
 use format::{Head, KeyDigest, decode_chunk};
+pub(crate) use names::Names;
+pub(crate) use owed::Owed;
 pub use save::SavedResponse;
 pub(crate) use save::Saver;
 
@@ -35,6 +39,9 @@ const STAMP_BYTES: usize = 16;
 
 /// Chunks that one command asks for.
 const CHUNKS_AT_ONCE: u32 = 4;
+
+/// A whole lookup takes no longer than one command may, so many times.
+const LOOKUP_TIMES: u32 = 10;
 
 /// The unit in which bytes under way are counted.
 const LOAD_UNIT: u64 = 1 << 10;
@@ -151,18 +158,25 @@ struct Inner {
     around: Arc<Surroundings>,
     stream: Stream,
     link: Link,
+    owed: Arc<Owed>,
     loads: Arc<Semaphore>,
     outcomes: [AtomicU64; LookupOutcome::ALL.len()],
     latency: Histogram,
 }
 
 impl L2 {
-    pub(crate) fn new(around: &Arc<Surroundings>, stream: &Stream, link: Link) -> Self {
+    pub(crate) fn new(
+        around: &Arc<Surroundings>,
+        stream: &Stream,
+        link: Link,
+        owed: Arc<Owed>,
+    ) -> Self {
         let units = around.settings.loads_max / LOAD_UNIT;
         let units = usize::try_from(units).unwrap_or(usize::MAX);
         Self(Arc::new(Inner {
             stream: stream.clone(),
             link,
+            owed,
             loads: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
             latency: Histogram::default(),
@@ -181,7 +195,9 @@ impl L2 {
         let inner = &self.0;
         let begun = inner.around.clock.now();
         let found = if inner.stream.is_trusted(begun) {
-            let found = self.find(key, want, pick).await;
+            let most = inner.around.settings.timeout * LOOKUP_TIMES;
+            let found = tokio::time::timeout(most, self.find(key, want, pick)).await;
+            let found = found.unwrap_or(Err(LookupOutcome::Slow));
             let took = inner.around.clock.now().saturating_duration_since(begun);
             inner.latency.observe(took);
             found
@@ -205,6 +221,9 @@ impl L2 {
         mut pick: impl FnMut(Candidate<'_>) -> Option<(SystemTime, T)>,
     ) -> Result<LoadedResponse<T>, LookupOutcome> {
         let inner = &self.0;
+        if inner.owed.owes(key) {
+            return Err(LookupOutcome::Miss);
+        }
         let names = Names::new(&inner.around.settings.prefix, key);
         let (now_us, values) = self.variants(&names).await?;
         let mut best: Option<(SystemTime, T, Head)> = None;
@@ -238,6 +257,9 @@ impl L2 {
             Some(inline) => vec![inline.clone()],
             None => self.content(&names, key, &head).await?,
         };
+        if inner.owed.owes(key) {
+            return Err(LookupOutcome::Miss);
+        }
         // Asked once more: a purge of this node may have come meanwhile.
         let sequence = inner.stream.sequence_at(head.position);
         Ok(LoadedResponse {
@@ -255,9 +277,14 @@ impl L2 {
         read_variants(reply).ok_or(LookupOutcome::Garbage)
     }
 
-    /// A variant that was saved `ago_us` before; `None` if nobody remembers which purges it has
-    /// seen.
+    /// A variant that was saved `ago_us` before; `None` if it is outdated, or if nobody remembers
+    /// which purges it has seen.
     fn candidate<'a>(&self, head: &'a Head, ago_us: u64) -> Option<Candidate<'a>> {
+        let now = self.0.around.clock.now();
+        let ago = Duration::from_micros(ago_us);
+        if self.0.owed.is_outdated(ago, now) {
+            return None;
+        }
         let writer_us = head.saved_us.saturating_add(ago_us);
         Some(Candidate {
             record: &head.record,
@@ -347,38 +374,5 @@ fn bulk(value: Value) -> Option<Bytes> {
     match value {
         Value::BulkString(bytes) => Some(bytes.into()),
         _ => None,
-    }
-}
-
-/// The Redis keys of one cache key; they are all in one slot of a cluster.
-pub(crate) struct Names {
-    prefix: String,
-    key: String,
-}
-
-impl Names {
-    pub(crate) fn new(prefix: &str, key: &KeyDigest) -> Self {
-        let mut text = String::with_capacity(64);
-        for byte in key {
-            for digit in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(u32::from(digit), 16));
-            }
-        }
-        Self {
-            prefix: prefix.to_owned(),
-            key: text,
-        }
-    }
-
-    pub(crate) fn variants(&self) -> String {
-        format!("{}:r:{{{}}}", self.prefix, self.key)
-    }
-
-    pub(crate) fn chunk(&self, fill: format::Fill, index: u32) -> String {
-        format!("{}:c:{{{}}}:{fill:032x}:{index}", self.prefix, self.key)
-    }
-
-    pub(crate) fn lease(&self) -> String {
-        format!("{}:f:{{{}}}", self.prefix, self.key)
     }
 }

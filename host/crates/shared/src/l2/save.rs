@@ -12,6 +12,7 @@ use verge_cache::record::checksum_of;
 use verge_cache::tier::{Dropped, Saved};
 
 use super::format::{CHUNK_BYTES, Fill, Head, INLINE_BYTES, KeyDigest, encode_chunk};
+use super::owed::Owed;
 use super::{Names, STAMP_BYTES, bulk};
 use crate::lease::Lease;
 use crate::link::{Link, Surroundings};
@@ -23,6 +24,12 @@ const VARIANTS_MAX: u32 = 16;
 
 /// Chunks that are sent together.
 const CHUNKS_AT_ONCE: usize = 4;
+
+/// Keys that are removed between two jobs.
+const REMOVED_AT_ONCE: usize = 64;
+
+/// Pause before what Redis did not remove is tried again.
+const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Chunks outlive the head that names them by this.
 const CHUNK_MARGIN: Duration = Duration::from_secs(10);
@@ -79,7 +86,8 @@ impl SaveOutcome {
 
 enum Job {
     Save(SavedResponse),
-    Forget(KeyDigest),
+    /// Something is to be removed.
+    Wake,
     /// All that was queued before is saved: others may look.
     Release(Lease),
 }
@@ -92,16 +100,23 @@ struct Inner {
     around: Arc<Surroundings>,
     stream: Stream,
     queue: mpsc::Sender<Job>,
+    owed: Arc<Owed>,
     bytes: AtomicU64,
     outcomes: [AtomicU64; SaveOutcome::LABELS.len()],
 }
 
 impl Saver {
-    pub(crate) fn start(around: &Arc<Surroundings>, stream: &Stream, link: Link) -> Self {
+    pub(crate) fn start(
+        around: &Arc<Surroundings>,
+        stream: &Stream,
+        link: Link,
+        owed: Arc<Owed>,
+    ) -> Self {
         let (queue, jobs) = mpsc::channel(around.settings.saves_max);
         let saver = Self(Arc::new(Inner {
             stream: stream.clone(),
             queue,
+            owed,
             bytes: AtomicU64::new(0),
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
             around: Arc::clone(around),
@@ -120,7 +135,7 @@ impl Saver {
         }
         let before = self.0.bytes.fetch_add(bytes, Ordering::AcqRel);
         let has_room = before.saturating_add(bytes) <= settings.saves_bytes_max;
-        if !has_room || self.0.queue.try_send(Job::Save(response)).is_err() {
+        if !has_room || !self.0.queue(Job::Save(response)) {
             self.0.bytes.fetch_sub(bytes, Ordering::AcqRel);
             self.0.count(SaveOutcome::QueueFull);
             return Saved::Dropped(Dropped::QueueFull);
@@ -128,16 +143,17 @@ impl Saver {
         Saved::Queued
     }
 
-    /// Removes all that is kept for a key, soon.
+    /// Removes all that is kept for a key, soon; until then this node does not find it.
     pub(crate) fn forget(&self, key: KeyDigest) {
-        // Without room it stays: it is found, and refused again by whoever did so.
-        let _ = self.0.queue.try_send(Job::Forget(key));
+        self.0.outdate(key);
+        // Without room somebody is at work, and looks for what is to be removed.
+        self.0.queue(Job::Wake);
     }
 
     /// Ends a lease once all that was queued before has been saved.
     pub(crate) fn release(&self, lease: Lease) {
         // Without room it is dropped, which ends it at once.
-        let _ = self.0.queue.try_send(Job::Release(lease));
+        self.0.queue(Job::Release(lease));
     }
 
     pub(super) fn outcomes(&self) -> Vec<(&'static str, u64)> {
@@ -153,6 +169,15 @@ impl Saver {
 }
 
 impl Inner {
+    /// Says whether there was room.
+    fn queue(&self, job: Job) -> bool {
+        self.owed.queue(|| self.queue.try_send(job).is_ok())
+    }
+
+    fn outdate(&self, key: KeyDigest) {
+        self.owed.note(key, self.around.clock.now());
+    }
+
     fn count(&self, outcome: SaveOutcome) {
         if let Some(counter) = self.outcomes.get(outcome as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -161,27 +186,61 @@ impl Inner {
 }
 
 async fn work(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>, link: Link) {
-    while let Some(job) = jobs.recv().await {
+    loop {
+        let next = jobs.recv();
+        let job = match inner.owed.is_empty() {
+            true => next.await,
+            false => match tokio::time::timeout(REMOVE_AGAIN, next).await {
+                Ok(job) => job,
+                Err(_) => {
+                    remove_outdated(&inner, &link).await;
+                    continue;
+                }
+            },
+        };
+        let Some(job) = job else { return };
+        remove_outdated(&inner, &link).await;
         match job {
             Job::Save(response) => {
-                let bytes = length(&response.content);
-                let outcome = match save(&inner, &link, response).await {
-                    Ok(outcome) => outcome,
-                    Err(Trouble::Full) => SaveOutcome::Full,
-                    Err(_) => SaveOutcome::Failed,
-                };
+                let (key, bytes) = (response.key, length(&response.content));
+                let outcome = save_or_say(&inner, &link, response).await;
+                if outcome != SaveOutcome::Saved {
+                    // What is there is older (RFC 9111 4).
+                    inner.outdate(key);
+                }
                 inner.bytes.fetch_sub(bytes, Ordering::AcqRel);
                 inner.count(outcome);
             }
-            Job::Forget(key) => {
-                let names = Names::new(&inner.around.settings.prefix, &key);
-                let mut command = cmd("DEL");
-                command.arg(names.variants());
-                // What cannot be removed ends by itself.
-                let _ = link.command(&command).await;
-            }
+            Job::Wake => {}
             Job::Release(lease) => lease.release().await,
         }
+        inner.owed.done();
+        remove_outdated(&inner, &link).await;
+    }
+}
+
+/// Removes what is outdated, as far as Redis lets it.
+async fn remove_outdated(inner: &Inner, link: &Link) {
+    for due in inner.owed.due(REMOVED_AT_ONCE) {
+        let names = Names::new(&inner.around.settings.prefix, &due.0);
+        let mut command = cmd("DEL");
+        command.arg(names.variants());
+        if link.command(&command).await.is_err() {
+            return;
+        }
+        inner.owed.removed(due);
+    }
+}
+
+async fn save_or_say(inner: &Inner, link: &Link, response: SavedResponse) -> SaveOutcome {
+    if inner.owed.owes(&response.key) {
+        // It may be outdated itself, or what is would be found beside it.
+        return SaveOutcome::Failed;
+    }
+    match save(inner, link, response).await {
+        Ok(outcome) => outcome,
+        Err(Trouble::Full) => SaveOutcome::Full,
+        Err(_) => SaveOutcome::Failed,
     }
 }
 

@@ -169,8 +169,10 @@ async fn full_redis_costs_saves_and_nothing_else() {
         .save(response(&here, Bytes::from_static(b"kept")));
     saved(&here, 1).await;
     redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
-    here.shared
-        .save(response(&here, Bytes::from_static(b"too much")));
+    here.shared.save(SavedResponse {
+        key: [6; 32],
+        ..response(&here, Bytes::from_static(b"too much"))
+    });
     eventually("the save is refused", async || {
         here.sample().l2.saves.contains(&("redis-full", 1))
     })
@@ -178,6 +180,64 @@ async fn full_redis_costs_saves_and_nothing_else() {
     assert_eq!(load(&there).await.unwrap(), b"kept");
     let leasing = there.shared.lease(&KEY, Duration::ZERO).await;
     assert!(matches!(leasing, Leasing::Alone(AloneFor::Trouble)));
+}
+
+/// RFC 9111 4: of several that match, the most recent.
+#[tokio::test]
+async fn newer_response_that_is_not_saved_takes_the_older_one_away() {
+    let redis = Redis::start().await;
+    let (here, there) = pair(&redis).await;
+    here.shared.save(response(&here, Bytes::from_static(b"v1")));
+    saved(&here, 1).await;
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    here.shared.save(response(&here, Bytes::from_static(b"v2")));
+    eventually("there is none", async || {
+        load(&there).await == Err(LookupOutcome::Miss)
+    })
+    .await;
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    here.shared.save(response(&here, Bytes::from_static(b"v3")));
+    saved(&here, 2).await;
+    assert_eq!(load(&there).await.unwrap(), b"v3");
+    assert_eq!(load(&here).await.unwrap(), b"v3");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_without_redis_is_removed_when_it_is_back() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::start(redis.address()).await;
+    let here = Side::of(settings(proxy.address()));
+    let there = Side::of(settings(redis.address()));
+    here.ready().await;
+    there.ready().await;
+    here.shared.save(response(&here, Bytes::from_static(b"v1")));
+    saved(&here, 1).await;
+    proxy.set(Passing::Cut);
+    here.shared.forget(&KEY);
+    assert_eq!(load(&there).await.unwrap(), b"v1");
+    proxy.set(Passing::All);
+    eventually("it is removed", async || {
+        load(&there).await == Err(LookupOutcome::Miss)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_not_found_here_from_now_on() {
+    let redis = Redis::start().await;
+    let (here, there) = pair(&redis).await;
+    here.shared.save(response(&here, Bytes::from_static(b"v1")));
+    saved(&here, 1).await;
+    assert_eq!(load(&here).await.unwrap(), b"v1");
+    here.shared.forget(&KEY);
+    assert_eq!(load(&here).await, Err(LookupOutcome::Miss));
+    eventually("others find nothing", async || {
+        load(&there).await == Err(LookupOutcome::Miss)
+    })
+    .await;
+    here.shared.save(response(&here, Bytes::from_static(b"v2")));
+    saved(&here, 2).await;
+    assert_eq!(load(&here).await.unwrap(), b"v2");
 }
 
 #[tokio::test]
