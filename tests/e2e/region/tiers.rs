@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use tempfile::TempDir;
-use verge_tests::origin::respond;
+use tokio::sync::mpsc;
+use verge_tests::origin::{respond, respond_in_steps};
 use verge_tests::redis::Redis;
 use verge_tests::{Origin, TestNode, eventually, node};
 
@@ -106,4 +108,49 @@ async fn purged_response_on_disk_takes_no_later_one_of_the_region_away() {
     let late = patient_node(&versions, &redis.url()).await;
     assert_eq!(get(&late, "/a").await.text(), "/a v2");
     assert_eq!(versions.origin.count(), 2);
+}
+
+#[tokio::test]
+async fn fetch_that_turns_out_too_large_holds_up_no_other_node() {
+    let redis = Redis::start().await;
+    let (told, mut asked) = mpsc::unbounded_channel();
+    let origin = Origin::start(move |_| {
+        let (steps, response) = respond_in_steps(200, &[("cache-control", "max-age=60")]);
+        told.send(steps).unwrap();
+        async move { response }
+    })
+    .await;
+    let toml = format!(
+        "[cache]\nmax_object = \"256KiB\"\n\
+         [redis]\nurl = \"{}\"\ntimeout = \"5s\"\nlease_wait = \"1m\"\n{}",
+        redis.url(),
+        node::route_to(&origin)
+    );
+    let (here, there) = (TestNode::start(&toml).await, TestNode::start(&toml).await);
+    ready(&here).await;
+    ready(&there).await;
+    let asking = async {
+        let (first, second) = tokio::join!(get(&here, "/a"), async {
+            eventually("it is too large", async || {
+                here.state().cache.stats().fills_given_up == 1
+            })
+            .await;
+            get(&there, "/a").await
+        });
+        assert_eq!((first.body.len(), second.body.len()), (512 * 1024, 1));
+    };
+    let answering = async {
+        let first = asked.recv().await.unwrap();
+        for _ in 0..8 {
+            let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+            first.send(Some(piece)).unwrap();
+        }
+        // The first is still under way.
+        let second = tokio::time::timeout(verge_tests::PATIENCE, asked.recv()).await;
+        let second = second.expect("the origin is asked").unwrap();
+        second.send(Some(Bytes::from_static(b"x"))).unwrap();
+        second.send(None).unwrap();
+        first.send(None).unwrap();
+    };
+    tokio::join!(asking, answering);
 }

@@ -70,7 +70,7 @@ impl FillJob {
             FillOutcome::Filling { .. } => {}
             FillOutcome::Passed { .. } => {
                 if let Some(lease) = self.lease.take() {
-                    lease.lease.refuse(lease.refused_for);
+                    lease.refuse();
                 }
             }
             FillOutcome::Freshened { .. } => {
@@ -91,6 +91,11 @@ impl FetchLease {
         if pumped.stored.is_some() {
             self.saved();
         }
+    }
+
+    /// What is fetched is not stored: nobody waits for it.
+    pub(super) fn refuse(self) {
+        self.lease.refuse(self.refused_for);
     }
 
     /// Others go on once what was queued before is saved.

@@ -7,6 +7,8 @@ use verge_cache::{FillWriter, Finished, Key, Stopped, StoredResponse};
 use verge_http::failure::NodeFault;
 use verge_http::{Body, Failure};
 
+use super::lease::FetchLease;
+
 /// How a pump ended.
 pub(super) struct Pumped {
     pub(super) bytes: u64,
@@ -27,8 +29,13 @@ impl Pumped {
     }
 }
 
-/// Writes all of `body` into the cache, or says why not.
-pub(super) async fn pump(mut body: Body, mut writer: FillWriter) -> Pumped {
+/// Writes all of `body` into the cache, or says why not. Where it turns out that nothing will be
+/// stored, no other node waits for the rest of it on account of the `lease`.
+pub(super) async fn pump(
+    mut body: Body,
+    mut writer: FillWriter,
+    lease: &mut Option<FetchLease>,
+) -> Pumped {
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
         let data = match frame.map(http_body::Frame::into_data) {
@@ -61,6 +68,11 @@ pub(super) async fn pump(mut body: Body, mut writer: FillWriter) -> Pumped {
                 failure,
                 stored: None,
             };
+        }
+        if writer.has_given_up()
+            && let Some(lease) = lease.take()
+        {
+            lease.refuse();
         }
     }
     let bytes = writer.written();

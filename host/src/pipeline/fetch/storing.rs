@@ -133,12 +133,12 @@ impl FillJob {
             .origin
             .as_ref()
             .map(|receipt| Arc::clone(&receipt.origin));
-        let (place, lease) = (self.place.take(), self.lease.take());
+        let (place, mut lease) = (self.place.take(), self.lease.take());
         let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
-            let pumped = pump(body, writer).await;
+            let pumped = pump(body, writer, &mut lease).await;
             if let Some((key, stored)) = &pumped.stored {
                 tiers::save(&node, key, stored, None);
             }

@@ -265,7 +265,7 @@ impl FillJob {
             Box::new((routed, self.head.clone(), self.marks.clone()))
         });
         tokio::spawn(async move {
-            let pumped = pump(content, writer).await;
+            let pumped = pump(content, writer, &mut None).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
                 if let Some((routed, head, marks)) = due.as_deref() {

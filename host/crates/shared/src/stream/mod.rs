@@ -4,6 +4,7 @@
 //! Whatever Redis lost is noticed by [`chain`], and then everything older is
 //! purged softly. Nothing here knows what a purge is: [`PurgeSink`] does.
 
+mod awaited;
 pub(crate) mod chain;
 pub(crate) mod positions;
 mod publisher;
@@ -20,7 +21,8 @@ use tokio::sync::Notify;
 
 use crate::histogram::{Histogram, HistogramSample};
 use crate::link::{Link, Surroundings};
-use chain::{Incarnation, Place, Tail};
+use awaited::Awaited;
+use chain::{Incarnation, Place};
 use positions::{Position, Positions};
 use wire::Keys;
 
@@ -109,8 +111,8 @@ struct Known {
     positions: Positions,
     /// When everything that there was had been read.
     level: Option<Instant>,
-    /// Entries of this node that Redis took and that have not come back, in order.
-    awaited: VecDeque<Tail>,
+    /// Entries of this node that Redis took and that have not come back.
+    awaited: Awaited,
 }
 
 impl Stream {
@@ -123,7 +125,7 @@ impl Stream {
                 place: None,
                 positions: Positions::new(),
                 level: None,
-                awaited: VecDeque::new(),
+                awaited: Awaited::default(),
             }),
             queue: Mutex::new(VecDeque::new()),
             queued: Notify::new(),

@@ -55,7 +55,7 @@ impl Stream {
             place.incarnation == tail.incarnation && place.number >= tail.number
         });
         if !is_read {
-            known.awaited.push_back(tail);
+            known.awaited.push(tail);
         }
         let mut queue = self.0.queue.lock();
         if queue

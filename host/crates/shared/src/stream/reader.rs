@@ -71,7 +71,7 @@ impl Stream {
         ahead: &mut Option<(Tail, Instant)>,
     ) -> Result<(), Trouble> {
         let asked = self.0.around.clock.now();
-        let awaited = self.0.known.lock().awaited.back().copied();
+        let awaited = self.0.known.lock().awaited.last();
         let open = self.0.keys.open(self.fresh(), self.number());
         let (tail, redis_ms) = read_opened(&ask(connection, &open).await?)?;
         // Redis's clock says no less than `redis_ms` from here on.
@@ -204,16 +204,8 @@ impl Stream {
             number: entry.number,
             token: Some(entry.publication.token),
         });
-        let mut is_right = true;
-        while let Some(first) = known.awaited.front().copied() {
-            if first.incarnation == entry.incarnation && first.number > entry.number {
-                break;
-            }
-            known.awaited.pop_front();
-            let is_it = first.number == entry.number && first.token == entry.publication.token;
-            is_right &= is_it || first.incarnation != entry.incarnation;
-        }
-        is_right
+        let token = entry.publication.token;
+        known.awaited.arrive(entry.incarnation, entry.number, token)
     }
 
     fn apply(&self, entry: &Entry, now_ms: u64) {
