@@ -137,6 +137,15 @@ fn preconditions() -> Vec<Case> {
 fn preconditions_elsewhere() -> Vec<Case> {
     const ASKED: Fields = &[("if-none-match", "\"a\"")];
     vec![
+        case("9110 8.8.3", "what is no entity tag, as the origin sent it")
+            .get(&[])
+            .answer(200, &[("cache-control", "max-age=60"), ("etag", "a")])
+            .get(&[("if-none-match", "a")])
+            .hit()
+            .status(304)
+            .get(&[("if-none-match", "\"a\"")])
+            .hit()
+            .status(200),
         stored("9110 13.2.1", "HEAD")
             .ask("HEAD", ASKED)
             .status(304)

@@ -7,7 +7,7 @@ use http::header::{
     DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
     LAST_MODIFIED,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use memchr::memchr;
 
 use crate::date::{self, FieldDate, field_date};
@@ -170,11 +170,26 @@ fn may_act(request: &HeaderMap, selected: &HeaderMap, now: SystemTime) -> bool {
 
 /// Step 3: whether a listed tag is the selected response's (RFC 9110 13.1.2).
 fn any_tag_matches(request: &HeaderMap, selected: &HeaderMap) -> bool {
-    let tag = EntityTag::of(selected);
+    let Some(tag) = EntityTag::of(selected) else {
+        return is_echo(request, selected)
+            || listed_tags(request, &IF_NONE_MATCH).any(|listed| matches!(listed, ListedTag::Any));
+    };
     listed_tags(request, &IF_NONE_MATCH).any(|listed| match listed {
         ListedTag::Any => true,
-        ListedTag::Tag(listed) => tag.is_some_and(|tag| tag.weak_eq(listed)),
+        ListedTag::Tag(listed) => tag.weak_eq(listed),
     })
+}
+
+/// Whether the client says what this response's ETag says, though that is no entity tag: an origin
+/// that leaves out the quotes gets it back as it sent it, and meant no other.
+fn is_echo(request: &HeaderMap, selected: &HeaderMap) -> bool {
+    let only = |fields: &HeaderMap, name: &HeaderName| {
+        let mut lines = fields.get_all(name).iter();
+        let first = lines.next().cloned()?;
+        lines.next().is_none().then_some(first)
+    };
+    only(request, &IF_NONE_MATCH)
+        .is_some_and(|echoed| !echoed.is_empty() && Some(echoed) == only(selected, &ETAG))
 }
 
 /// Step 4 (RFC 9110 13.1.3, RFC 9111 4.3.2); true where the field does not

@@ -250,18 +250,13 @@ impl FillWriter {
         let inner = self.lead.inner();
         let response = StoredResponse::new(Arc::clone(&self.head), self.fill.segments());
         let response = Arc::new(response);
-        let is_superseded = Cell::new(false);
-        let is_stored = inner.store.insert(key, &response, &|| {
-            let mut others = inner.store.variants(key).into_iter();
-            is_superseded.set(others.any(|other| other.head().supersedes(response.head())));
-            !is_superseded.get() && inner.admits(key, &response)
+        let refused = Cell::new(None);
+        inner.store.insert(key, &response, &|| {
+            refused.set(inner.refusal_of(key, &response));
+            refused.get().is_none()
         });
         inner.whole_stored(key);
-        match is_superseded.get() {
-            true => Err(RefuseReason::Superseded),
-            false if is_stored => Ok(response),
-            false => Err(RefuseReason::Purged),
-        }
+        refused.get().map_or(Ok(response), Err)
     }
 
     /// Keeps what has arrived of a 200 whose length is known as an incomplete

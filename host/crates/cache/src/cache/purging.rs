@@ -11,6 +11,7 @@ use verge_http::surrogate::SurrogateKey;
 use super::{Cache, Inner};
 use crate::collapse::SentAt;
 use crate::key::{Key, Target};
+use crate::policy::RefuseReason;
 use crate::purge::{
     Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Subject,
     Verdict,
@@ -237,6 +238,15 @@ impl Inner {
             is_stored: false,
         };
         !self.settle(response, self.purges.decide(subject, seen))
+    }
+
+    /// Why a response is not stored under `key` now that it is complete, if it is not.
+    pub(crate) fn refusal_of(&self, key: &Key, response: &StoredResponse) -> Option<RefuseReason> {
+        let mut others = self.store.variants(key).into_iter();
+        if others.any(|other| other.head().supersedes(response.head())) {
+            return Some(RefuseReason::Superseded);
+        }
+        (!self.admits(key, response)).then_some(RefuseReason::Purged)
     }
 
     /// Whether a response on its way, asked for at `sent`, has been purged
