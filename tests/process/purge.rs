@@ -168,7 +168,7 @@ async fn purge_tells_what_is_wrong_and_where() {
     let output = node.run("purge", &["--from", "-"], "key a\nurls b\n").await;
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        errors(&output).starts_with("-:2: `urls b` is no scope"),
+        errors(&output).starts_with("standard input:2: `urls b` is no scope"),
         "{}",
         errors(&output)
     );

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -39,7 +39,8 @@ pub(super) struct NodeArguments {
 /// Where to ask, and with which token.
 pub(super) struct AdminClient {
     authority: String,
-    token: String,
+    /// The value of `Authorization`.
+    token: HeaderValue,
 }
 
 /// An answer of the admin API.
@@ -79,9 +80,15 @@ impl AdminClient {
             (None, None) => return Err("give the admin token by --token-file FILE".to_owned()),
         };
         let token = SecretText::read(&source)?;
-        let token = std::str::from_utf8(token.expose())
-            .map_err(|_| "the admin token is no text".to_owned())?
-            .to_owned();
+        let token = authorization(token.expose()).ok_or_else(|| match &source {
+            SecretSource::File(path) => format!(
+                "{}: holds no admin token; expected one line of text",
+                path.display()
+            ),
+            SecretSource::Variable(name) => {
+                format!("${name} holds no admin token; expected one line of text")
+            }
+        })?;
         Ok(Self { authority, token })
     }
 
@@ -116,7 +123,7 @@ impl AdminClient {
         tokio::spawn(connection);
         let request = Request::post(path)
             .header(header::HOST, &self.authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::AUTHORIZATION, &self.token)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(content)))
             .map_err(|error| failed(&error))?;
@@ -136,9 +143,19 @@ impl AdminAnswer {
     pub(super) fn refusal(&self) -> String {
         match serde_json::from_slice::<Refusal>(&self.content) {
             Ok(Refusal { error, expected }) => format!("{error}\n  expected: {expected}"),
-            Err(_) => format!("the node answers {}", self.status),
+            Err(_) => format!(
+                "what answers is no admin API: {}\n  expected: the address of `listen.admin`",
+                self.status
+            ),
         }
     }
+}
+
+/// The value of `Authorization` for `token`; `None` if no field can hold it.
+fn authorization(token: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn read(path: &Path) -> Result<Config, String> {
@@ -185,6 +202,13 @@ fn authority_of(url: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_is_one_line() {
+        let value = authorization(b"secret").expect("it is one line");
+        assert_eq!(value, "Bearer secret");
+        assert!(authorization(b"[node]\nname = \"a\"").is_none());
+    }
 
     #[test]
     fn an_admin_url_is_a_host_and_a_port() {

@@ -1,10 +1,10 @@
 //! `verge purge`: takes stored responses out of a running node's cache.
 //!
 //! Exits with 0 if all was purged, with 1 if anything was wrong with a scope,
-//! with 2 if no node could be asked.
+//! with 2 if no node could be asked, or not all scopes could be read.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -75,10 +75,16 @@ pub(super) fn purge(arguments: &PurgeArguments) -> ExitCode {
 fn run(arguments: &PurgeArguments) -> Result<bool, String> {
     let scopes = scopes(arguments)?;
     if scopes.is_empty() {
-        return Err(
-            "nothing to purge; give --url, --prefix, --key, --site, --function, --all or --from"
-                .to_owned(),
-        );
+        return Err(match &arguments.from {
+            Some(path) => format!(
+                "{} names nothing to purge; expected a scope on each line, as `key product-7`",
+                source(path)
+            ),
+            None => {
+                "nothing to purge; give --url, --prefix, --key, --site, --function, --all or --from"
+                    .to_owned()
+            }
+        });
     }
     let client = AdminClient::new(&arguments.node)?;
     let mut is_good = true;
@@ -140,7 +146,7 @@ fn scopes(arguments: &PurgeArguments) -> Result<Vec<(String, Value)>, String> {
         scopes.push(("--all".to_owned(), json!({ "all": true })));
     }
     if let Some(path) = &arguments.from {
-        let name = path.display().to_string();
+        let name = source(path);
         for (number, line) in read(path)?.lines().enumerate() {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
@@ -174,8 +180,17 @@ fn item(line: &str) -> Result<Value, String> {
     }
 }
 
-fn read(path: &PathBuf) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+/// Where scopes are read from, in words for people.
+fn source(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: cannot be read: {error}", source(path));
     let mut text = String::new();
     if path.as_os_str() == "-" {
         let stdin = std::io::stdin().lock();
@@ -226,6 +241,12 @@ mod tests {
         assert_eq!(batch_len(&scopes(10, 200 << 10), 1_000), 2);
         // What is too large by itself is for the node to refuse.
         assert_eq!(batch_len(&scopes(2, 2 << 20), 1_000), 1);
+    }
+
+    #[test]
+    fn standard_input_is_named_in_words() {
+        assert_eq!(source(Path::new("-")), "standard input");
+        assert_eq!(source(Path::new("list.txt")), "list.txt");
     }
 
     #[test]

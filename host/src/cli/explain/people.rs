@@ -44,7 +44,7 @@ pub(super) fn text(told: &Explanation) -> String {
         lines.put("stored", "nothing");
     }
     for tier in &told.unknown {
-        lines.put(place(&tier.tier), &unknown(tier));
+        lines.put(name(&tier.tier), &unknown(tier));
     }
     for (number, stored) in told.stored.iter().enumerate() {
         lines.gap();
@@ -54,7 +54,7 @@ pub(super) fn text(told: &Explanation) -> String {
             ""
         };
         let tier = place(&stored.tier);
-        let title = format!("{} of {}, in {tier}{mark}", number + 1, told.stored.len());
+        let title = format!("{} of {}, {tier}{mark}", number + 1, told.stored.len());
         lines.put("stored", &title);
         response(&mut lines, stored);
     }
@@ -70,7 +70,7 @@ fn next(lines: &mut Lines, next: &ExplainedNext) {
     lines.put(&next.outcome.to_uppercase(), &next.what);
     let mut why = rule(&next.reason, &next.section);
     if let Some(tier) = &next.tier {
-        let _infallible = write!(why, ", in {}", place(tier));
+        let _infallible = write!(why, ", {}", place(tier));
     }
     if let Some(status) = next.status {
         let _infallible = write!(why, "; the client gets {status}");
@@ -133,7 +133,11 @@ fn response(lines: &mut Lines, stored: &ExplainedResponse) {
     lines.put("  state", &state(stored));
     let lifetime = seconds(stored.lifetime_seconds);
     let source = rule(&stored.lifetime_source, &stored.lifetime_section);
-    lines.put("  lifetime", &format!("{lifetime} from {source}"));
+    let ended = match stored.purged.as_str() {
+        "soft" => "; a soft purge ends it",
+        _ => "",
+    };
+    lines.put("  lifetime", &format!("{lifetime} from {source}{ended}"));
     let windows = [
         (
             stored.stale_while_revalidate_seconds,
@@ -239,10 +243,18 @@ fn history(lines: &mut Lines, told: &Explanation) {
 }
 
 /// A tier in plain words.
-fn place(tier: &str) -> &str {
+fn name(tier: &str) -> &str {
     match tier {
         "l2" => "Redis",
         other => other,
+    }
+}
+
+/// Where what a tier has is.
+fn place(tier: &str) -> String {
+    match tier {
+        "disk" => "on disk".to_owned(),
+        other => format!("in {}", name(other)),
     }
 }
 
@@ -283,6 +295,12 @@ fn seconds(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiers_have_their_preposition() {
+        let places = ["memory", "disk", "l2"].map(place);
+        assert_eq!(places, ["in memory", "on disk", "in Redis"]);
+    }
 
     #[test]
     fn spans_are_for_people() {
