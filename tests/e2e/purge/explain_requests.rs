@@ -67,6 +67,22 @@ async fn rules_of_the_route_are_told() {
 }
 
 #[tokio::test]
+async fn a_request_goes_past_the_cache_by_a_cookie_that_its_key_leaves_out() {
+    let origin = origin_with(FRESH).await;
+    let toml = format!(
+        "{}[site.route.policy]\nbypass = [{{ cookie = \"session\" }}]\n\
+         [site.route.key]\ncookies = [\"currency\"]\n",
+        node::route_to(&origin)
+    );
+    let node = TestNode::start(&toml).await;
+    store(&node, HOST, "/a").await;
+    let told = explain(&node, "/a", json!([["cookie", "session=1"]])).await;
+    assert_eq!(next(&told), ["bypass", "route-cookie", ""]);
+    let what = told["next"]["what"].as_str().unwrap();
+    assert!(what.contains("cookie session"), "{what}");
+}
+
+#[tokio::test]
 async fn what_the_client_gets_is_told() {
     let origin = origin_with(FRESH).await;
     let toml = format!(

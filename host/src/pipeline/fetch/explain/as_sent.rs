@@ -87,8 +87,10 @@ fn problem(what: String, expected: &str) -> ScopeProblem {
 
 /// The request as a client would send it.
 fn as_sent(request: &ExplainRequest, url: &OperatorUrl) -> Result<Request<Body>, ScopeProblem> {
-    let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| problem(format!("`{}` is no method", request.method), "GET or HEAD"))?;
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
+        let what = format!("`{}` is no method", request.method);
+        problem(what, "one word, such as GET or POST")
+    })?;
     let target = match &url.query {
         Some(query) => format!("{}?{query}", url.path),
         None => url.path.clone(),

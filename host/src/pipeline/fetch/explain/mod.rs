@@ -146,10 +146,11 @@ async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
     };
     told.key = Some(explained_key(routed, viewed, &keyed.key));
     // From here on the request is what its key says of it.
+    let asked_for = viewed;
     let viewed = keyed.reduced.as_deref().unwrap_or(viewed);
     let (holdings, unknown) = holdings(routed, viewed, keyed.key).await;
     let (cache, now) = (&routed.node.cache, routed.node.clock.now());
-    let (next, answering) = next::decide(routed, viewed, &holdings);
+    let (next, answering) = next::decide(routed, asked_for, viewed, &holdings);
     told.next = next;
     told.coding = answering.and_then(|kept| next::coding(routed, viewed, &kept));
     told.stored = stored::responses(&holdings, &viewed.head.fields);

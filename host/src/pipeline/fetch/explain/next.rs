@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::header::RANGE;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use verge_cache::policy::{
     BypassReason, LookupDecision, LookupFacts, Reuse, ValidateReason, decide_lookup, decide_reuse,
 };
@@ -25,13 +25,19 @@ use crate::telemetry::CacheReceipt;
 /// What would happen, and what would answer if something stored does.
 pub(super) type Told = (ExplainedNext, Option<Kept>);
 
-/// Says what would happen to a request that has a key.
-pub(super) fn decide(routed: &Routed, viewed: &ViewedRequest, holdings: &Holdings) -> Told {
+/// Says what would happen to a request that has a key. Whether it goes past the cache is decided
+/// by what the client asked; from there on the request is `viewed`, what its key says of it.
+pub(super) fn decide(
+    routed: &Routed,
+    asked_for: &ViewedRequest,
+    viewed: &ViewedRequest,
+    holdings: &Holdings,
+) -> Told {
     let facts = LookupFacts {
-        method: &viewed.head.method,
-        directives: &RequestDirectives::parse(&viewed.head.fields),
+        method: &asked_for.head.method,
+        directives: &RequestDirectives::parse(&asked_for.head.fields),
         has_content: false,
-        fields: &viewed.head.fields,
+        fields: &asked_for.head.fields,
         route: &routed.route.policy,
     };
     let lookup = decide_lookup(&facts);
@@ -41,7 +47,7 @@ pub(super) fn decide(routed: &Routed, viewed: &ViewedRequest, holdings: &Holding
         directives: RequestDirectives::parse(&viewed.head.fields),
         holdings,
     };
-    if let Some(next) = asked.past(lookup) {
+    if let Some(next) = asked.past(lookup, &asked_for.head.fields) {
         return (next, None);
     }
     let answered = asked.memory().or_else(|| asked.pieces());
@@ -54,7 +60,7 @@ pub(super) fn decide(routed: &Routed, viewed: &ViewedRequest, holdings: &Holding
     }
     if let LookupDecision::AnswerOnly(reason) = lookup {
         // What is stored could have answered.
-        return (asked.bypass(reason), None);
+        return (asked.bypass(reason, &asked_for.head.fields), None);
     }
     if let Some(next) = asked.origins_own().or_else(|| asked.under_way()) {
         return (next, None);
@@ -108,23 +114,19 @@ pub(super) struct Asked<'a> {
 
 impl Asked<'_> {
     /// Past the cache.
-    fn past(&self, lookup: LookupDecision) -> Option<ExplainedNext> {
+    fn past(&self, lookup: LookupDecision, asked_for: &HeaderMap) -> Option<ExplainedNext> {
         if !self.routed.route.cached {
             let what = "The route does not use the cache: the request goes to the origin.";
             return Some(outcome("bypass", "route", "", what));
         }
         match lookup {
-            LookupDecision::Bypass(reason) => Some(self.bypass(reason)),
+            LookupDecision::Bypass(reason) => Some(self.bypass(reason, asked_for)),
             LookupDecision::Allowed | LookupDecision::AnswerOnly(_) => None,
         }
     }
 
-    fn bypass(&self, reason: BypassReason) -> ExplainedNext {
-        let rule = self
-            .routed
-            .route
-            .policy
-            .bypass_rule(&self.viewed.head.fields);
+    fn bypass(&self, reason: BypassReason, asked_for: &HeaderMap) -> ExplainedNext {
+        let rule = self.routed.route.policy.bypass_rule(asked_for);
         let what = match (reason, rule) {
             (BypassReason::RouteField | BypassReason::RouteCookie, Some(rule)) => format!(
                 "The route sends requests with the {} past the cache, and stores nothing of them.",
@@ -234,12 +236,15 @@ impl Asked<'_> {
         let tiers = self.holdings.tiers.iter();
         let mut asked = tiers.filter(|(tier, _)| !is_known || tier.is_shared());
         let (tier, kept) = asked.find_map(|(tier, kept)| {
-            let answering = kept.iter().filter(|kept| self.is_selected(kept));
+            // What was purged there hides nothing that a tier behind it has.
+            let answering = kept
+                .iter()
+                .filter(|kept| kept.purged != Purged::Hard && self.is_selected(kept));
             let latest = answering.max_by_key(|kept| kept.head.date())?;
             Some((*tier, latest))
         })?;
         let limit = self.routed.node.cache.settings().max_object;
-        if kept.purged == Purged::Hard || kept.content_length > limit {
+        if kept.content_length > limit {
             return None;
         }
         let reuse = decide_reuse(&self.directives, &kept.freshness);
