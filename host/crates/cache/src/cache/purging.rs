@@ -59,11 +59,16 @@ impl Cache {
 
     /// Purges what another node, or a log, tells of: from now on, and for what
     /// is kept on disk as from [`Purge::at`], by this node's clock and give or take
-    /// [`crate::CacheSettings::purge_skew`]. Listeners do not hear of it.
+    /// [`crate::CacheSettings::purge_skew`]. Listeners do not hear of it. One that this node was
+    /// asked for itself, and that comes back to it, is not counted again.
     /// Returns the purge's number on this node.
     pub fn purge_remote(&self, purge: &Purge) -> u64 {
         let skew = self.0.settings.purge_skew;
         let number = self.0.take(&purge.scope, purge.hardness, purge.at, skew);
+        let is_own = purge.id.node == self.0.node_id && purge.id.number > 0;
+        if !is_own {
+            self.0.stats.purged(purge.scope.kind());
+        }
         self.journal(purge, number);
         number
     }
@@ -170,6 +175,7 @@ impl Cache {
     fn purge_for(&self, scope: PurgeScope, hardness: Hardness, cause: PurgeCause) -> Purge {
         let at = self.0.walls.now();
         let number = self.0.take(&scope, hardness, at, Duration::ZERO);
+        self.0.stats.purged(scope.kind());
         self.tell(scope, hardness, cause, at, number)
     }
 
@@ -206,7 +212,6 @@ impl Inner {
             self.store
                 .remove(&Key::new(&self.hasher, target.target(), &[]));
         }
-        self.stats.purged(scope.kind());
         number
     }
 

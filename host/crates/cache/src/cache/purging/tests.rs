@@ -155,6 +155,30 @@ fn listeners_hear_of_purges_and_invalidations_of_this_node_alone() {
 }
 
 #[test]
+fn an_own_purge_that_comes_back_is_not_counted_again() {
+    let kit = kit();
+    let own = kit.cache.purge(red(), Hardness::Hard);
+    kit.cache.purge_remote(&own);
+    assert_eq!(kit.cache.stats().purges, 1);
+    let elsewhere = Purge {
+        id: PurgeId { node: 1, number: 9 },
+        ..own.clone()
+    };
+    kit.cache.purge_remote(&elsewhere);
+    assert_eq!(kit.cache.stats().purges, 2);
+    // What this node missed of others has no number.
+    let missed = Purge {
+        id: PurgeId {
+            number: 0,
+            ..own.id
+        },
+        ..own
+    };
+    kit.cache.purge_remote(&missed);
+    assert_eq!(kit.cache.stats().purges, 3);
+}
+
+#[test]
 fn groups_are_invalidated_on_their_own_origin_rfc_9875_3() {
     let kit = kit();
     let (member, other) = (kit.key("/a"), kit.key("/b"));
