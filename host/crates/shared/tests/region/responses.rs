@@ -279,6 +279,16 @@ async fn garbled_answers_are_misses_and_pass() {
     eventually("it is found again", async || load(&there).await.is_ok()).await;
 }
 
+/// How often Redis was asked to SET anything, as asking for a lease is.
+fn leases_asked_for(redis: &Redis) -> u64 {
+    let stats = redis.ask(&["INFO", "commandstats"]);
+    let calls = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_set:calls="));
+    let calls = calls.and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
 #[tokio::test]
 async fn one_node_holds_the_lease_and_others_wait_for_what_it_saves() {
     let redis = Redis::start().await;
@@ -286,12 +296,18 @@ async fn one_node_holds_the_lease_and_others_wait_for_what_it_saves() {
     let Leasing::Held(lease) = here.shared.lease(&KEY, Duration::ZERO).await else {
         panic!("the lease was free");
     };
+    let asked = leases_asked_for(&redis);
     let waiting = async {
         let leasing = there.shared.lease(&KEY, Duration::ZERO).await;
         assert!(matches!(leasing, Leasing::LookAgain), "{leasing:?}");
         load(&there).await.unwrap()
     };
     let saving = async {
+        // Who comes after the lease was given back would get it.
+        eventually("the other node waits", async || {
+            leases_asked_for(&redis) > asked
+        })
+        .await;
         here.shared
             .save(response(&here, Bytes::from_static(b"shared")));
         here.shared.release_when_saved(lease);
