@@ -28,7 +28,7 @@ pub struct ConfigError {
 /// The setting of that name.
 #[must_use]
 pub fn get(name: &str) -> Option<String> {
-    imp::config_get(name)
+    imp::config::get(name)
 }
 
 /// The setting of that name as a number, an address or whatever else parses; `None` when it is not

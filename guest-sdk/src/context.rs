@@ -22,7 +22,7 @@ pub struct Full(String);
 /// The value of that name.
 #[must_use]
 pub fn get(name: &str) -> Option<Vec<u8>> {
-    imp::context_get(name)
+    imp::context::get(name)
 }
 
 /// The value of that name, if it is UTF-8.
@@ -36,6 +36,6 @@ pub fn text(name: &str) -> Option<String> {
 /// # Errors
 /// The context is full.
 pub fn set(name: &str, value: impl AsRef<[u8]>) -> Result<(), Full> {
-    let kept = imp::context_set(name, value.as_ref());
+    let kept = imp::context::set(name, value.as_ref());
     kept.then_some(()).ok_or_else(|| Full(name.to_owned()))
 }

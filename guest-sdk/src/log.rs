@@ -28,7 +28,7 @@ pub enum Level {
 
 /// Writes one line.
 pub fn write(level: Level, message: impl fmt::Display) {
-    imp::log_write(level, &message.to_string());
+    imp::log::write(level, &message.to_string());
 }
 
 /// Defines one macro for each level. `$d` is the dollar sign of the inner macro.

@@ -92,5 +92,5 @@ pub fn check(key: &str, policy: &Policy) -> Decision {
 
 /// Takes `cost` units from the counter `key`: all of them or, when it refuses, none.
 pub fn check_cost(key: &str, policy: &Policy, cost: u32) -> Decision {
-    imp::rate_limit_check(key, policy, cost)
+    imp::rate_limit::check(key, policy, cost)
 }

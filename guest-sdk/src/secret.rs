@@ -33,5 +33,5 @@ impl fmt::Debug for Secret {
 /// The secret of that name; `None` when none was granted.
 #[must_use]
 pub fn get(name: &str) -> Option<Secret> {
-    imp::secret_get(name).map(Secret)
+    imp::secret::get(name).map(Secret)
 }

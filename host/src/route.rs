@@ -8,11 +8,9 @@ use verge_cache::policy::RoutePolicy;
 use verge_config::{FieldCondition, SiteName};
 use verge_origin::Origin;
 use verge_runtime::Function;
-use verge_runtime::capabilities::RateCounters;
 
+use crate::capabilities::FunctionCapabilities;
 use crate::key_rule::KeyRule;
-use crate::secrets::SecretText;
-
 use crate::telemetry::{FunctionMetrics, OriginMetrics, RouteLabel, SiteMetrics};
 
 /// A served authority.
@@ -121,10 +119,8 @@ pub struct FunctionEntry {
     pub function: Function,
     /// The settings it was built from.
     pub settings: verge_config::Function,
-    /// The secrets that it was granted.
-    pub(crate) secrets: Vec<(Arc<str>, SecretText)>,
-    /// Its rate counters; a new version takes them over.
-    pub(crate) counters: Arc<RateCounters>,
+    /// What stands behind its imports; a new version takes over what is to last.
+    pub(crate) capabilities: Arc<FunctionCapabilities>,
     /// Its counters.
     pub metrics: Arc<FunctionMetrics>,
 }

@@ -1,19 +1,10 @@
-//! The host of one test: what a function may ask for, and what it left behind.
+//! The host of one test: its clock and its requests. What it offers of each capability stands in
+//! that capability's file.
 
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
 use crate::backend::native::{State, with};
-use crate::log::Level;
-
-/// One line that a function logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// How much it matters.
-    pub level: Level,
-    /// Its text.
-    pub message: String,
-}
 
 /// The host of this test's thread: settings, secrets, counters, context, log and clock. A new one
 /// starts empty, at 2026-01-01T00:00:00Z; dropping it forgets everything.
@@ -37,42 +28,9 @@ impl Host {
         Self { _thread }
     }
 
-    /// Gives the function a setting.
-    pub fn config(self, name: &str, value: &str) -> Self {
-        with(|state| state.config.insert(name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Grants the function a secret.
-    pub fn secret(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        with(|state| {
-            state
-                .secrets
-                .insert(name.to_owned(), value.as_ref().to_owned())
-        });
-        self
-    }
-
     /// Sets the clock.
     pub fn at(self, now: SystemTime) -> Self {
         with(|state| state.now = now);
-        self
-    }
-
-    /// Puts a value into the context, as an earlier trigger would have.
-    pub fn context(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        with(|state| {
-            state
-                .context
-                .insert(name.to_owned(), value.as_ref().to_owned())
-        });
-        self
-    }
-
-    /// Refuses every rate-limited request, for this long. Without it the counters count, by this
-    /// host's clock.
-    pub fn rate_exhausted(self, retry_after: Duration) -> Self {
-        with(|state| state.exhausted_for = Some(retry_after));
         self
     }
 
@@ -83,13 +41,7 @@ impl Host {
 
     /// Starts another request: the context is empty again, counters and clock go on.
     pub fn next_request(&self) {
-        with(|state| state.context.clear());
-    }
-
-    /// What was logged so far, in order.
-    #[must_use]
-    pub fn logged(&self) -> Vec<LogLine> {
-        with(|state| state.log.clone())
+        with(|state| state.context.0.clear());
     }
 }
 

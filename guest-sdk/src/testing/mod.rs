@@ -24,10 +24,16 @@
 //! The host here imitates the node's rules (which fields may be edited, how much the context
 //! holds) as far as a function can tell; the node has the last word.
 
+mod config;
+mod context;
 mod host;
+mod log;
 mod message;
+mod rate_limit;
+mod secret;
 
-pub use host::{Host, LogLine};
+pub use host::Host;
+pub use log::LogLine;
 pub use message::{Effects, Request, Response, effects, responded};
 
 /// Where in the request path a function runs.

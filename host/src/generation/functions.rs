@@ -7,23 +7,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use verge_config::{Config, Problem};
-use verge_runtime::capabilities::RateCounters;
-use verge_runtime::{Digest, FunctionSettings, Grants, Limits, QuarantineSettings};
+use verge_runtime::{Capabilities, Digest, FunctionSettings, Limits, QuarantineSettings};
 
+use super::capabilities::{self, Secrets};
 use super::{Foundation, Generation};
-use crate::capabilities::FunctionCapabilities;
 use crate::files;
 use crate::route::FunctionEntry;
-use crate::secrets::SecretText;
 
 /// Most bytes of a component file.
 const COMPONENT_BYTES_MAX: u64 = 32 << 20;
 
 /// How WebAssembly begins: as a binary, and as text.
 const BEGINNINGS: [&[u8]; 2] = [b"\0asm", b"("];
-
-/// Rate counters that one function may have.
-const RATE_COUNTERS_MAX: usize = 65_536;
 
 /// All functions; adds to `problems` for those that cannot be.
 pub(super) fn build(
@@ -32,7 +27,7 @@ pub(super) fn build(
     previous: Option<&Generation>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<FunctionEntry>> {
-    let secrets = secrets(config, problems);
+    let secrets = capabilities::secrets(config, problems);
     let mut functions = BTreeMap::new();
     for (name, settings) in &config.functions {
         let held = previous.and_then(|generation| generation.functions.get(name));
@@ -48,25 +43,7 @@ pub(super) fn build(
     functions
 }
 
-type Secrets = BTreeMap<Arc<str>, SecretText>;
 type FunctionError = (&'static str, String, &'static str);
-
-fn secrets(config: &Config, problems: &mut Vec<Problem>) -> Secrets {
-    let mut secrets = BTreeMap::new();
-    for (name, secret) in &config.secrets {
-        match SecretText::read(&secret.source) {
-            Ok(text) => {
-                secrets.insert(Arc::clone(name), text);
-            }
-            Err(what) => problems.push(config.problem(
-                &format!("secret.{name}"),
-                what,
-                "expected a file or variable with the secret in it",
-            )),
-        }
-    }
-    secrets
-}
 
 fn build_one(
     config: &Config,
@@ -94,17 +71,12 @@ fn build_one(
             )
         })?;
     let digest = Digest::of(&bytes);
-    let granted: Vec<(Arc<str>, SecretText)> = settings
-        .grants
-        .secrets
-        .iter()
-        .filter_map(|name| Some((Arc::clone(name), secrets.get(name)?.clone())))
-        .collect();
+    let granted = capabilities::granted(settings, secrets);
     if let Some(entry) = held
         && entry.function.digest() == digest
         && entry.settings == *settings
         && *entry.function.limits() == limits(config, settings)
-        && entry.secrets == granted
+        && entry.capabilities.secrets == granted
     {
         return Ok(Arc::clone(entry));
     }
@@ -112,20 +84,7 @@ fn build_one(
         .engine
         .compile(&bytes)
         .map_err(|error| ("component", error.to_string(), ""))?;
-    // Counters go by the function's name: a new version goes on counting.
-    let counters = held.map_or_else(
-        || Arc::new(RateCounters::new(RATE_COUNTERS_MAX, foundation.clock.now())),
-        |entry| Arc::clone(&entry.counters),
-    );
-    let metrics = foundation.metrics.function(&settings.name);
-    let capabilities = FunctionCapabilities {
-        name: Arc::clone(&settings.name),
-        config: settings.config.clone(),
-        secrets: granted.clone(),
-        counters: Arc::clone(&counters),
-        clock: foundation.clock.clone(),
-        metrics: Arc::clone(&metrics),
-    };
+    let capabilities = capabilities::build(foundation, settings, granted, held);
     let function = foundation
         .engine
         .load(
@@ -133,13 +92,8 @@ fn build_one(
             FunctionSettings {
                 name: Arc::clone(&settings.name),
                 limits: limits(config, settings),
-                grants: Grants {
-                    config: settings.grants.config,
-                    secret: !settings.grants.secrets.is_empty(),
-                    rate_limit: settings.grants.rate_limit,
-                    log: settings.grants.log,
-                },
-                capabilities: Arc::new(capabilities),
+                grants: capabilities::grants(settings),
+                capabilities: Arc::clone(&capabilities) as Arc<dyn Capabilities>,
                 quarantine: QuarantineSettings::default(),
             },
         )
@@ -154,9 +108,8 @@ fn build_one(
         name: Arc::clone(&settings.name),
         function,
         settings: settings.clone(),
-        secrets: granted,
-        counters,
-        metrics,
+        metrics: Arc::clone(&capabilities.metrics),
+        capabilities,
     }))
 }
 

@@ -5,6 +5,7 @@
 //! place. Parts whose settings did not change are carried over from the
 //! previous generation with all their state: pools, counters, compiled code.
 
+mod capabilities;
 mod certificates;
 mod functions;
 mod origins;

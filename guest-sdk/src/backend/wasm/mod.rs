@@ -1,15 +1,14 @@
 //! The host's hostcalls behind the SDK's types, for components.
 //! It converts between the generated bindings and the SDK's vocabulary, and decides nothing.
+//! Each capability has its file.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::Target;
 use crate::body::BodyError;
 use crate::edit::{Edit, Refusal};
-use crate::log::Level;
-use crate::rate_limit::{Decision, Policy};
 use crate::request::TargetError;
 
 #[allow(
@@ -24,7 +23,13 @@ use crate::request::TargetError;
 pub mod bindings;
 mod glue;
 
-use bindings::imports::verge::edge::{config, context, log, rate_limit, secret, types};
+pub(crate) mod config;
+pub(crate) mod context;
+pub(crate) mod log;
+pub(crate) mod rate_limit;
+pub(crate) mod secret;
+
+use bindings::imports::verge::edge::types;
 pub use glue::{origin_request, origin_response, viewer_request, viewer_response};
 pub use types::{Request as RequestHandle, Response as ResponseHandle};
 
@@ -247,48 +252,6 @@ impl RawWriter {
     pub(crate) fn finish(self) -> Result<(), BodyError> {
         Ok(types::BodyWriter::finish(self.0)?)
     }
-}
-
-pub(crate) fn context_get(name: &str) -> Option<Vec<u8>> {
-    context::get(name)
-}
-
-pub(crate) fn context_set(name: &str, value: &[u8]) -> bool {
-    context::set(name, value)
-}
-
-pub(crate) fn config_get(name: &str) -> Option<String> {
-    config::get(name)
-}
-
-pub(crate) fn secret_get(name: &str) -> Option<Vec<u8>> {
-    secret::get(name)
-}
-
-pub(crate) fn rate_limit_check(key: &str, policy: &Policy, cost: u32) -> Decision {
-    let policy = rate_limit::Policy {
-        limit: policy.limit(),
-        window_ms: policy.window_ms(),
-        burst: policy.burst(),
-    };
-    let decision = rate_limit::check(key, policy, cost);
-    Decision {
-        allowed: decision.allowed,
-        remaining: decision.remaining,
-        reset_after: Duration::from_millis(decision.reset_after_ms.into()),
-        retry_after: Duration::from_millis(decision.retry_after_ms.into()),
-    }
-}
-
-pub(crate) fn log_write(level: Level, message: &str) {
-    let level = match level {
-        Level::Trace => log::Level::Trace,
-        Level::Debug => log::Level::Debug,
-        Level::Info => log::Level::Info,
-        Level::Warn => log::Level::Warn,
-        Level::Error => log::Level::Error,
-    };
-    log::write(level, message);
 }
 
 #[allow(

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::kinds::{ANY_TEXT, Choice, Count, Flag, Size, time};
+use crate::grants::Grants;
+use crate::kinds::{ANY_TEXT, Choice, Count, Size, time};
 use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
 use crate::table::Table;
@@ -41,20 +42,6 @@ pub(crate) const ON_FAILURE: Choice<OnFailure> = Choice(&[
     ("open", Ok(OnFailure::Open)),
     ("stale", Err(LATER)),
 ]);
-
-/// What a function may import besides clocks and randomness.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Grants {
-    /// Its own settings; granted by `[function.NAME.config]`, which may be empty.
-    pub config: bool,
-    /// Names of secrets that it may read (`secret`).
-    pub secrets: Vec<Arc<str>>,
-    /// Counters that limit rates (`rate_limit`); default false.
-    pub rate_limit: bool,
-    /// The node's log (`log`); default false.
-    pub log: bool,
-}
 
 /// `[function.NAME]`: a component and its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +114,7 @@ impl Function {
             body: table.or("body", &Size(0..=1 << 30), default.body),
             log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
-            grants: read_grants(&table.table("grants"), secrets, settings.is_given()),
+            grants: Grants::read(&table.table("grants"), secrets, settings.is_given()),
             config: read_settings(&settings),
             name: default.name,
         };
@@ -141,19 +128,6 @@ impl Function {
             );
         }
         function
-    }
-}
-
-fn read_grants(table: &Table<'_, '_>, secrets: &Names, config: bool) -> Grants {
-    let named = table.items("secret", "names of secrets", true);
-    Grants {
-        config,
-        secrets: named
-            .iter()
-            .filter_map(|item| secrets.resolve(item))
-            .collect(),
-        rate_limit: table.or("rate_limit", &Flag, false),
-        log: table.or("log", &Flag, false),
     }
 }
 

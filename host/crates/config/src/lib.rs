@@ -11,6 +11,7 @@ mod compression;
 mod config;
 mod disk;
 mod function;
+mod grants;
 mod host;
 mod kinds;
 mod limits;
@@ -34,7 +35,8 @@ pub use cache_limits::CacheLimits;
 pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use disk::Disk;
-pub use function::{Function, Grants, Isolation, OnFailure, Secret};
+pub use function::{Function, Isolation, OnFailure, Secret};
+pub use grants::Grants;
 pub use limits::Limits;
 pub use node::{
     Admin, Cache, Listen, Log, LogFormat, LogTarget, Node, ProxyField, Runtime, SecretSource, Stop,

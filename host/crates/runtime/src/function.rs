@@ -13,8 +13,9 @@ use crate::Digest;
 use crate::bindings::exports::verge::edge;
 use crate::capabilities::Capabilities;
 use crate::engine::{Compiled, Engine, Shared, WASM_PAGE};
+use crate::grants::Grants;
 use crate::limits::Limits;
-use crate::linker::{self, Grants, MissingImport};
+use crate::linker::{self, MissingImport};
 use crate::outcome::Trigger;
 use crate::quarantine::{Admission, Conclusion, Quarantine, QuarantineSettings};
 use crate::state::Data;
@@ -122,7 +123,10 @@ impl Engine {
             return Err(LoadError::ImportsMissing(missing));
         }
         let mut linker = engine.imports.clone();
-        linker::add_granted(&mut linker, settings.grants).map_err(LoadError::Unfit)?;
+        settings
+            .grants
+            .add_to(&mut linker)
+            .map_err(LoadError::Unfit)?;
         let instance = linker
             .instantiate_pre(component)
             .map_err(LoadError::Unfit)?;

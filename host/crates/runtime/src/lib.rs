@@ -17,6 +17,7 @@ mod code_cache;
 mod digest;
 mod engine;
 mod function;
+mod grants;
 mod handles;
 mod hostcalls;
 mod limits;
@@ -33,8 +34,9 @@ pub use capabilities::{CallId, Capabilities, LogLevel, RateCounters, RateDecisio
 pub use digest::{Digest, ShortDigest};
 pub use engine::{CodeOrigin, CompileError, Compiled, Engine, EngineError, EngineSettings};
 pub use function::{Function, FunctionSettings, LoadError};
+pub use grants::Grants;
 pub use limits::Limits;
-pub use linker::{Grants, MissingImport};
+pub use linker::MissingImport;
 pub use message::{
     Call, ClientFacts, ContentChange, Context, EdgeRequest, HandlerCall, NoScope, RequestCall,
     RequestEffects, ResponseCall, ResponseEffects, Scope, SeenInput, Verdict,

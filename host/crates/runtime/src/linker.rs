@@ -5,20 +5,8 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::verge::edge;
+use crate::grants::Grants;
 use crate::state::{CallState, Data};
-
-/// Capabilities that a function's configuration may grant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// `verge:edge/config`.
-    pub config: bool,
-    /// `verge:edge/secret`.
-    pub secret: bool,
-    /// `verge:edge/rate-limit`.
-    pub rate_limit: bool,
-    /// `verge:edge/log`. A guest's stdout and stderr reach the log without it.
-    pub log: bool,
-}
 
 /// An import that a function needs and does not get.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,23 +41,6 @@ pub(crate) fn common(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Data>
     Ok(linker)
 }
 
-/// Adds what was granted.
-pub(crate) fn add_granted(linker: &mut Linker<Data>, grants: Grants) -> wasmtime::Result<()> {
-    if grants.config {
-        edge::config::add_to_linker::<_, HasSelf<CallState>>(linker, state)?;
-    }
-    if grants.secret {
-        edge::secret::add_to_linker::<_, HasSelf<CallState>>(linker, state)?;
-    }
-    if grants.rate_limit {
-        edge::rate_limit::add_to_linker::<_, HasSelf<CallState>>(linker, state)?;
-    }
-    if grants.log {
-        edge::log::add_to_linker::<_, HasSelf<CallState>>(linker, state)?;
-    }
-    Ok(())
-}
-
 fn state(data: &mut Data) -> &mut CallState {
     data
 }
@@ -87,18 +58,11 @@ pub(crate) fn missing_imports(
         .filter(|(_, import)| matches!(import.ty, ComponentItem::ComponentInstance(_)))
         .filter_map(|(name, _)| {
             let interface = name.split('@').next().unwrap_or(name);
-            let grant = match interface {
-                "verge:edge/types" | "verge:edge/context" => return None,
-                "verge:edge/config" if grants.config => return None,
-                "verge:edge/secret" if grants.secret => return None,
-                "verge:edge/rate-limit" if grants.rate_limit => return None,
-                "verge:edge/log" if grants.log => return None,
-                "verge:edge/config" => Some("config"),
-                "verge:edge/secret" => Some("grants.secret"),
-                "verge:edge/rate-limit" => Some("grants.rate_limit"),
-                "verge:edge/log" => Some("grants.log"),
-                _ if is_wasi(interface) => return None,
-                _ => None,
+            let grant = match grants.of(interface) {
+                Some((true, _)) => return None,
+                Some((false, key)) => Some(key),
+                None if is_common(interface) => return None,
+                None => None,
             };
             Some(MissingImport {
                 import: name.to_owned(),
@@ -108,8 +72,12 @@ pub(crate) fn missing_imports(
         .collect()
 }
 
-/// The WASI 0.2 packages that exist here; versions and single interfaces are the linker's matter.
-fn is_wasi(interface: &str) -> bool {
+/// What needs no grant: the messages, and the WASI 0.2 packages that exist here; versions and
+/// single interfaces are the linker's matter.
+fn is_common(interface: &str) -> bool {
+    if matches!(interface, "verge:edge/types" | "verge:edge/context") {
+        return true;
+    }
     let package = interface.split('/').next().unwrap_or(interface);
     matches!(
         package,

@@ -3,11 +3,14 @@
 //! Each hostcall is counted first. An `Err` of the outer result ends the
 //! guest; what the WIT calls an error goes back to it.
 
-mod capabilities;
+mod config;
 mod content;
 mod fields;
+mod log;
+mod rate_limit;
 mod request;
 mod response;
+mod secret;
 
 use crate::bindings::verge::edge::types;
 use crate::state::CallState;

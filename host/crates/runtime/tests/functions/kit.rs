@@ -83,12 +83,7 @@ impl Default for Setup {
                 deadline: Duration::from_secs(10),
                 ..Limits::default()
             },
-            grants: Grants {
-                config: true,
-                secret: true,
-                rate_limit: true,
-                log: true,
-            },
+            grants: Grants::ALL,
             quarantine: QuarantineSettings {
                 failures: 0,
                 ..QuarantineSettings::default()

@@ -1,0 +1,61 @@
+//! What is told of a call that has ended: its cost, and one line about its failure.
+
+use std::sync::Arc;
+
+use verge_runtime::{CallFailure, CallReceipt};
+
+use crate::telemetry::{FunctionDigest, FunctionMetrics, TriggerReceipt};
+
+/// What a call cost, as receipts and metrics have it.
+pub(crate) fn trigger_receipt(
+    metrics: &Arc<FunctionMetrics>,
+    call: &CallReceipt,
+) -> TriggerReceipt {
+    TriggerReceipt {
+        function: Arc::clone(metrics),
+        digest: FunctionDigest::from_full(call.digest.as_bytes()),
+        trigger: call.trigger,
+        start_class: (!call.instantiate.is_zero()).then_some(call.start),
+        start: call.instantiate,
+        cpu: call.cpu,
+        wall: call.wall,
+        hostcalls: u64::from(call.hostcalls),
+        memory_peak_bytes: call.memory_peak,
+        outcome: call.outcome.label(),
+    }
+}
+
+/// One line about a failed call. The detail may quote what the guest said, so it is escaped.
+pub(crate) fn log_failure(function: &str, request: &str, failure: &CallFailure) {
+    tracing::warn!(
+        target: "function",
+        function,
+        request,
+        fault = failure.fault.label(),
+        "{}", escaped(&failure.detail)
+    );
+}
+
+/// `text` on one line, without anything that a terminal would obey.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_said_stays_on_one_line() {
+        let said = "a\r\nfake line\u{1b}[2J\0";
+        assert_eq!(escaped(said), "a\\r\\nfake line\\u{1b}[2J\\u{0}");
+    }
+}
