@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::event::Limit;
 use super::frame_budget::FrameBudget;
-use super::frames::{FrameScanner, goaway};
+use super::frames::{FrameScanner, goaway, kind};
 use super::http2_state::Http2State;
 use super::send_watch::SendWatch;
 use super::stream::Stream;
@@ -87,13 +87,22 @@ impl BudgetedIo {
 
     fn note_sent<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, mut count: usize) {
         let budget = &mut self.budget;
+        let mut content = 0;
         for slice in slices {
             let sent = slice.get(..count.min(slice.len())).unwrap_or_default();
             count -= sent.len();
-            self.outbound.scan(sent, |frame| budget.sent(frame));
+            self.outbound.scan(sent, |frame| {
+                if frame.kind == kind::DATA {
+                    content += u64::from(frame.length);
+                }
+                budget.sent(frame);
+            });
             if count == 0 {
                 break;
             }
+        }
+        if content > 0 {
+            self.state.note_sent(content);
         }
     }
 }

@@ -67,6 +67,17 @@ impl Deadlines {
         self.receive.store(NEVER, Ordering::Relaxed);
     }
 
+    /// The client owes nothing, unless a new deadline was published since the last one passed.
+    pub(super) fn forget_expired(&self) {
+        let packed = self.receive.load(Ordering::Relaxed);
+        if packed != NEVER && packed >> CAUSE_BITS <= self.micros(self.now()) {
+            // Where it fails, somebody has just published another.
+            let _ =
+                self.receive
+                    .compare_exchange(packed, NEVER, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     /// What the client owes, if anything.
     pub(super) fn expected(&self) -> Option<Waiting> {
         let packed = self.receive.load(Ordering::Relaxed);
@@ -91,6 +102,11 @@ impl Deadlines {
     /// Nothing waits for room to write.
     pub(super) fn send_freely(&self) {
         self.send.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Whether something waits for room to write.
+    pub(super) fn is_sending_blocked(&self) -> bool {
+        self.send.load(Ordering::Relaxed) != NEVER
     }
 
     /// The first deadline and what it is about, in microseconds since the epoch.
@@ -226,6 +242,17 @@ mod tests {
         deadlines.shorten_idle(SOON);
         let waiting = poll_fn(|context| timer.poll_expired(&deadlines, context)).await;
         assert_eq!(waiting, Waiting::Idle);
+    }
+
+    #[test]
+    fn only_a_deadline_that_has_passed_is_forgotten() {
+        let deadlines = Deadlines::new(Clock::system());
+        deadlines.expect_within(Waiting::Idle, LATE);
+        deadlines.forget_expired();
+        assert_eq!(deadlines.expected(), Some(Waiting::Idle));
+        deadlines.expect_within(Waiting::Idle, Duration::ZERO);
+        deadlines.forget_expired();
+        assert_eq!(deadlines.expected(), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Ending the work of all listeners in steps, and knowing when it has ended.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 
@@ -104,7 +104,7 @@ impl Drain {
     /// Wakes the task that polls it at each change of phase; never ends.
     ///
     /// Waiting takes a lock that all connections share, so a connection polls
-    /// this once and then again only after it saw [`Drain::phase`] change.
+    /// this through a [`PhaseWatch`].
     pub(super) async fn wake_on_changes(&self) {
         loop {
             let mut changed = pin!(self.0.phase_changed.notified());
@@ -122,6 +122,39 @@ impl Drain {
     }
 }
 
+/// What one connection's task has seen of the drain. It is woken at each change, and
+/// polls what wakes it only then.
+pub(super) struct PhaseWatch<'a, W> {
+    drain: &'a Drain,
+    /// [`Drain::wake_on_changes`].
+    wakes: Pin<&'a mut W>,
+    seen: Option<DrainPhase>,
+}
+
+impl<'a, W: Future<Output = ()>> PhaseWatch<'a, W> {
+    pub(super) fn new(drain: &'a Drain, wakes: Pin<&'a mut W>) -> Self {
+        Self {
+            drain,
+            wakes,
+            seen: None,
+        }
+    }
+
+    /// How far the drain has gone. The task is woken when it goes further.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> DrainPhase {
+        loop {
+            // Noted as it was read before the poll: a phase that comes meanwhile has spent its
+            // wake-up, and what wakes for the next one has to be polled again.
+            let phase = self.drain.phase();
+            if self.seen == Some(phase) {
+                return phase;
+            }
+            let _never = self.wakes.as_mut().poll(context);
+            self.seen = Some(phase);
+        }
+    }
+}
+
 impl Drop for DrainGuard {
     fn drop(&mut self) {
         if self.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -132,7 +165,18 @@ impl Drop for DrainGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Wake, Waker};
+
     use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     #[tokio::test]
     async fn finished_waits_for_the_last_guard() {
@@ -148,6 +192,31 @@ mod tests {
         drop(b);
         waiter.await.expect("no panic");
         assert_eq!(drain.live(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_phase_that_comes_while_another_is_noted_loses_no_wake_up() {
+        let drain = Drain::new();
+        drain.advance(DrainPhase::Draining);
+        let mut inner = pin!(drain.wake_on_changes());
+        let mut polls = 0;
+        let wakes = pin!(poll_fn(|context| {
+            let polled = inner.as_mut().poll(context);
+            polls += 1;
+            if polls == 1 {
+                drain.advance(DrainPhase::Refusing);
+            }
+            polled
+        }));
+        let mut watch = PhaseWatch::new(&drain, wakes);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        assert_eq!(watch.poll(&mut context), DrainPhase::Refusing);
+        let before = woken.0.load(Ordering::Relaxed);
+        drain.advance(DrainPhase::Cut);
+        assert_eq!(woken.0.load(Ordering::Relaxed), before + 1);
+        assert_eq!(watch.poll(&mut context), DrainPhase::Cut);
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use super::answer;
 use super::client_body::{ClientBody, Source};
 use super::connection::Context;
 use super::deadlines::{DeadlineTimer, Deadlines, Waiting};
-use super::drain::DrainPhase;
+use super::drain::{DrainPhase, PhaseWatch};
 use super::event::{CloseReason, ConnectionEvent, Limit, limit_of};
 use super::exchange::{self, EventSink};
 use super::facts::ConnectionFacts;
@@ -125,21 +125,21 @@ where
     let state = &connection.state;
     let drain = &connection.context.drain;
     let mut timer = DeadlineTimer::new(state.settings.idle_time);
-    let mut drain_wakes = pin!(tokio::task::coop::unconstrained(drain.wake_on_changes()));
-    let mut phase = None;
+    let drain_wakes = pin!(tokio::task::coop::unconstrained(drain.wake_on_changes()));
+    let mut watch = PhaseWatch::new(drain, drain_wakes);
+    let mut seen = None;
     poll_fn(move |context| {
-        if phase != Some(drain.phase()) {
-            if phase.is_none() {
-                state.set_waker(context.waker());
-            }
-            let _never = drain_wakes.as_mut().poll(context);
-            let reached = drain.phase();
-            phase = Some(reached);
-            if reached >= DrainPhase::Draining {
+        if seen.is_none() {
+            state.set_waker(context.waker());
+        }
+        let phase = watch.poll(context);
+        if seen != Some(phase) {
+            seen = Some(phase);
+            if phase >= DrainPhase::Draining {
                 state.drain();
             }
         }
-        if phase == Some(DrainPhase::Cut) {
+        if phase == DrainPhase::Cut {
             return Poll::Ready(Finish::Cut);
         }
         loop {

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::{Connection, Handshake, SendResponse};
@@ -17,7 +18,7 @@ use http::Request;
 
 use super::budgeted_io::BudgetedIo;
 use super::deadlines::{DeadlineTimer, Waiting};
-use super::drain::DrainPhase;
+use super::drain::{DrainPhase, PhaseWatch};
 use super::event::{CloseReason, ConnectionEvent, Limit};
 use super::exchange::EventSink;
 use super::handler::Handler;
@@ -25,6 +26,7 @@ use super::http2_interim::Http2Interim;
 use super::http2_keep_alive::KeepAlive;
 use super::http2_state::{Http2State, StreamGuard};
 use super::http2_stream::{self, Shared};
+use super::patience::Patience;
 
 /// Requests that are begun before other tasks of the thread have their turn.
 const REQUESTS_PER_TURN: usize = 32;
@@ -74,6 +76,11 @@ pub(super) struct Driver<'io, H> {
     requests: u64,
     timer: DeadlineTimer,
     goodbye: Option<CloseReason>,
+    /// From when on a client that was told so gets no more requests answered.
+    refuses_from: Option<Instant>,
+    /// With a client that has yet to take what the library holds for it, when no stream is at
+    /// work. From the first look at that until the next request.
+    tail: Option<Patience>,
     is_silent: bool,
 }
 
@@ -93,6 +100,8 @@ impl<'io, H: Handler> Driver<'io, H> {
             spare: None,
             requests: 0,
             goodbye: None,
+            refuses_from: None,
+            tail: None,
             is_silent: false,
         }
     }
@@ -101,17 +110,11 @@ impl<'io, H: Handler> Driver<'io, H> {
     /// ends, if it was, and how many requests there were.
     pub(super) async fn run(mut self) -> (Finish, Option<CloseReason>, u64) {
         let drain = self.shared.context.drain.clone();
-        let mut drain_wakes = pin!(tokio::task::coop::unconstrained(drain.wake_on_changes()));
-        let mut phase = None;
-        let finish = poll_fn(|context| {
-            if phase != Some(drain.phase()) {
-                let _never = drain_wakes.as_mut().poll(context);
-                phase = Some(drain.phase());
-            }
-            if phase == Some(DrainPhase::Cut) {
-                return Poll::Ready(Finish::Cut);
-            }
-            self.poll(phase >= Some(DrainPhase::Draining), context)
+        let drain_wakes = pin!(tokio::task::coop::unconstrained(drain.wake_on_changes()));
+        let mut watch = PhaseWatch::new(&drain, drain_wakes);
+        let finish = poll_fn(|context| match watch.poll(context) {
+            DrainPhase::Cut => Poll::Ready(Finish::Cut),
+            phase => self.poll(phase >= DrainPhase::Draining, context),
         })
         .await;
         (finish, self.goodbye, self.requests)
@@ -128,7 +131,14 @@ impl<'io, H: Handler> Driver<'io, H> {
             let waiting = match self.timer.poll_expired(&self.state.deadlines, context) {
                 Poll::Ready(Waiting::Idle) if !self.state.is_idle() => {
                     // A request began while the last one ended, on another thread.
-                    self.state.deadlines.expect_nothing();
+                    self.state.deadlines.forget_expired();
+                    continue;
+                }
+                Poll::Ready(Waiting::Idle) if self.is_sending() => {
+                    if self.is_taken_too_slowly() {
+                        return Poll::Ready(Finish::Expired(Waiting::Send));
+                    }
+                    self.state.look_again();
                     continue;
                 }
                 Poll::Ready(waiting) => Some(waiting),
@@ -147,9 +157,11 @@ impl<'io, H: Handler> Driver<'io, H> {
                 }
                 None => return Poll::Pending,
             };
-            // GOAWAY in two steps, so that no request on its way is lost
-            // (RFC 9113 6.8). A client that does not answer is not waited for.
+            // GOAWAY in two steps, so that no request on its way is lost (RFC 9113 6.8). The
+            // second comes when the client has answered the library's PING; one that does not
+            // answer is refused what it asks for later.
             self.goodbye = Some(reason);
+            self.refuses_from = Some(self.state.deadlines.now() + self.state.linger());
             if let Library::Serving(connection) = &mut self.library {
                 connection.graceful_shutdown();
             }
@@ -221,15 +233,45 @@ impl<'io, H: Handler> Driver<'io, H> {
             return false;
         }
         let mut arrived = std::mem::take(&mut self.arrived);
-        for (request, reply) in arrived.drain(..) {
-            self.begin(request, reply, context);
+        if self.refuses() {
+            for (_, mut reply) in arrived.drain(..) {
+                // Nothing was done of it: the client may ask again elsewhere (RFC 9113 8.7).
+                reply.send_reset(Reason::REFUSED_STREAM);
+            }
+        } else {
+            self.tail = None;
+            for (request, reply) in arrived.drain(..) {
+                self.begin(request, reply, context);
+            }
+            if self.state.is_idle() {
+                self.state.expect_request();
+            }
         }
         // Its memory serves the next ones.
         self.arrived = arrived;
-        if self.state.is_idle() {
-            self.state.expect_request();
-        }
         true
+    }
+
+    /// Whether requests come too late to be answered.
+    fn refuses(&self) -> bool {
+        self.refuses_from
+            .is_some_and(|from| self.state.deadlines.now() >= from)
+    }
+
+    /// Whether a response that is handed to the library is still on its way to the client.
+    fn is_sending(&self) -> bool {
+        let holds = match &self.library {
+            Library::Handshaking(_) => false,
+            Library::Serving(connection) => connection.has_streams(),
+        };
+        holds || self.state.deadlines.is_sending_blocked()
+    }
+
+    /// Whether the client has used up its patience with what the library holds for it.
+    fn is_taken_too_slowly(&mut self) -> bool {
+        let floor = self.state.settings.send_floor;
+        let tail = self.tail.get_or_insert_with(|| Patience::new(floor));
+        tail.looked_at(self.state.take_sent(), self.state.deadlines.now())
     }
 
     fn begin(

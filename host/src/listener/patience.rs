@@ -67,6 +67,23 @@ impl Patience {
             .is_some_and(|since| now.saturating_duration_since(since) >= self.left)
     }
 
+    /// The peer had yet to take what is there for it since the last look, and `bytes` have moved
+    /// meanwhile. Returns whether the patience is used up.
+    pub(super) fn looked_at(&mut self, bytes: u64, now: Instant) -> bool {
+        let since = self.blocked_since.replace(now).unwrap_or(now);
+        let earned = match bytes {
+            0 => Duration::ZERO,
+            bytes => self.earned(usize::try_from(bytes).unwrap_or(usize::MAX)),
+        };
+        let waited = now.saturating_duration_since(since);
+        let left = self.left.saturating_add(earned).saturating_sub(waited);
+        self.left = left.min(self.floor.grace);
+        if self.floor.bytes_per_second == 0 && bytes > 0 {
+            self.left = self.floor.grace;
+        }
+        self.left.is_zero()
+    }
+
     fn earned(&self, bytes: usize) -> Duration {
         if self.floor.bytes_per_second == 0 {
             return self.floor.grace;
@@ -128,6 +145,27 @@ mod tests {
             assert!(!patience.is_exhausted(clock.now()));
             patience.moved(600, || clock.now());
         }
+    }
+
+    #[test]
+    fn looks_far_apart_judge_by_the_rate() {
+        let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH);
+        let looks = |bytes: u64| {
+            let mut patience = Patience::new(FLOOR);
+            assert!(!patience.looked_at(0, clock.now()));
+            let mut lasted = 0;
+            while lasted < 60 {
+                time.advance(Duration::from_secs(60));
+                if patience.looked_at(bytes, clock.now()) {
+                    break;
+                }
+                lasted += 1;
+            }
+            lasted
+        };
+        assert_eq!(looks(0), 0);
+        assert_eq!(looks(5_900), 9, "a second short each time, of ten");
+        assert_eq!(looks(6_000), 60);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// `GET / ` to the authority `a`, in HPACK (RFC 7541).
-const GET_ROOT: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+pub(super) const GET_ROOT: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
-async fn connect(node: &Node) -> (Sender, JoinHandle<hyper::Result<()>>) {
+pub(super) async fn connect(node: &Node) -> (Sender, JoinHandle<hyper::Result<()>>) {
     let tcp = TcpStream::connect(node.address).await.expect("connect");
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(tcp))
         .await
@@ -21,13 +21,13 @@ async fn connect(node: &Node) -> (Sender, JoinHandle<hyper::Result<()>>) {
     (sender, tokio::spawn(connection))
 }
 
-fn request(path: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
+pub(super) fn request(path: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
     Request::post(format!("http://a{path}"))
         .body(Full::new(Bytes::from_static(body)))
         .expect("request")
 }
 
-async fn fetch(sender: &mut Sender, path: &str, body: &'static [u8]) -> (u16, Bytes) {
+pub(super) async fn fetch(sender: &mut Sender, path: &str, body: &'static [u8]) -> (u16, Bytes) {
     let response = tokio::time::timeout(PATIENCE, sender.send_request(request(path, body)))
         .await
         .expect("in time")
@@ -37,7 +37,7 @@ async fn fetch(sender: &mut Sender, path: &str, body: &'static [u8]) -> (u16, By
     (status, body.to_bytes())
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());
@@ -46,7 +46,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A raw connection after the preface and SETTINGS with `settings`.
-async fn raw(node: &Node, settings: &[u8]) -> Client {
+pub(super) async fn raw(node: &Node, settings: &[u8]) -> Client {
     let mut client = node.connect().await;
     client.send(PREFACE).await;
     client.send(frame(4, 0, 0, settings)).await;
@@ -54,7 +54,7 @@ async fn raw(node: &Node, settings: &[u8]) -> Client {
 }
 
 /// The frames of a server's bytes, as kind, stream and payload.
-fn frames(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
+pub(super) fn frames(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
     let mut frames = Vec::new();
     while bytes.len() >= 9 {
         let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) as usize;
@@ -292,88 +292,4 @@ async fn a_flood_of_empty_data_is_cut() {
         matches!(reason, CloseReason::Http2Error(11)) || reason == ours,
         "{reason:?}"
     );
-}
-
-#[tokio::test]
-async fn the_last_request_is_followed_by_goaway() {
-    let node = Node::start(ListenerSettings {
-        requests_per_connection: 2,
-        ..ListenerSettings::default()
-    });
-    let (mut sender, connection) = connect(&node).await;
-    for _ in 0..2 {
-        assert_eq!(fetch(&mut sender, "/", b"").await.0, 200);
-    }
-    tokio::time::timeout(PATIENCE, connection)
-        .await
-        .expect("in time")
-        .expect("no panic")
-        .expect("a graceful end");
-    assert_eq!(node.all_closed(1).await, [CloseReason::Answered]);
-}
-
-#[tokio::test]
-async fn an_idle_connection_is_told_and_closed() {
-    let node = Node::start(ListenerSettings {
-        idle_time: SHORT,
-        ..ListenerSettings::default()
-    });
-    let (mut sender, connection) = connect(&node).await;
-    assert_eq!(fetch(&mut sender, "/", b"").await.0, 200);
-    tokio::time::timeout(PATIENCE, connection)
-        .await
-        .expect("in time")
-        .expect("no panic")
-        .expect("a graceful end");
-    let expected = CloseReason::Limit(Limit::IdleTime);
-    assert_eq!(node.all_closed(1).await, [expected]);
-}
-
-#[tokio::test]
-async fn a_client_that_ignores_goaway_is_closed_all_the_same() {
-    let node = Node::start(ListenerSettings {
-        idle_time: SHORT,
-        drain_idle_time: SHORT,
-        close_time: SHORT,
-        ..ListenerSettings::default()
-    });
-    let mut client = raw(&node, &[]).await;
-    client.rest_bytes().await;
-    let expected = CloseReason::Limit(Limit::IdleTime);
-    assert_eq!(node.all_closed(1).await, [expected]);
-}
-
-#[tokio::test]
-async fn a_drain_finishes_streams_and_ends_connections() {
-    let node = Node::start(ListenerSettings::default());
-    let (mut sender, connection) = connect(&node).await;
-    let in_flight = sender.send_request(request("/gate", b""));
-    eventually(|| *node.handler.at_gate.lock() == 1).await;
-    node.drain.advance(DrainPhase::Refusing);
-    node.handler.gate.notify_one();
-    let response = tokio::time::timeout(PATIENCE, in_flight)
-        .await
-        .expect("in time")
-        .expect("response");
-    let body = response.into_body().collect().await.expect("body");
-    assert_eq!(body.to_bytes(), "through");
-    connection.await.expect("no panic").expect("a graceful end");
-    tokio::time::timeout(PATIENCE, node.drain.finished())
-        .await
-        .expect("everything ends");
-    assert_eq!(node.closed(), [CloseReason::Drained]);
-}
-
-#[tokio::test]
-async fn streams_that_do_not_finish_are_cut() {
-    let node = Node::start(ListenerSettings::default());
-    let (mut sender, _connection) = connect(&node).await;
-    let in_flight = sender.send_request(request("/gate", b""));
-    eventually(|| *node.handler.at_gate.lock() == 1).await;
-    node.drain.advance(DrainPhase::Cut);
-    tokio::time::timeout(PATIENCE, node.drain.finished())
-        .await
-        .expect("everything ends");
-    assert!(in_flight.await.is_err());
-    assert_eq!(node.closed(), [CloseReason::Cut]);
 }

@@ -6,6 +6,7 @@ mod deadlines;
 mod drain;
 mod heads;
 mod http2;
+mod http2_end;
 mod limits;
 mod streams;
 mod tls;
@@ -92,6 +93,7 @@ impl Handler for Scripted {
                 response
             }
             "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 8 << 20]))),
+            "/tail" => Response::new(Body::from(Bytes::from(vec![b'x'; 30_000]))),
             "/panic" => panic!("as the test asked"),
             "/panic-body" => Response::new(Body::stream(Panicking(false))),
             "/status-100" => {
