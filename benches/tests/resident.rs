@@ -30,6 +30,9 @@ const OVER_WHILE_REPLACED: f64 = 1.2;
 /// Content whose entries take so many pages that they come free.
 const MANY_SEGMENTS: usize = 1_000_000;
 
+/// The same while entries of one size take the place of those of another.
+const OVER_WHILE_CHANGED: f64 = 2.0;
+
 /// So much of what is counted is resident at least: else too much is counted. Of small entries a
 /// tenth is counted for what several threads leave free between blocks; here is one thread.
 const USED: f64 = 0.85;
@@ -87,8 +90,56 @@ fn measure(memory: u64, size: usize) {
     );
 }
 
+/// Entries of one size after the other, each twice the limit: what is resident at most, and in
+/// the end of each.
+fn measure_change(memory: u64, sizes: &[usize]) {
+    let before = resident();
+    let shop = Shop::new(CacheSettings::with_memory(memory), Clock::system());
+    let share = |bytes: u64| bytes.saturating_sub(before) as f64 / memory as f64;
+    let mut most = 0;
+    for (round, size) in sizes.iter().enumerate() {
+        let content: Bytes = (0..*size).map(|index| (index % 251) as u8).collect();
+        let each = *size as u64 + 1500;
+        let (mut in_round, mut unseen) = (0, 0);
+        for index in 0..2 * memory / each {
+            let key = shop.key(&format!("/articles/of/the/day/{round}/{index:08}"));
+            assert!(shop.store(&key, &content), "{index}");
+            unseen += each;
+            if unseen > MIB {
+                unseen = 0;
+                in_round = resident().max(in_round);
+            }
+        }
+        println!(
+            "{size} bytes of content: {:.2} of the limit resident at most, {:.2} in the end",
+            share(in_round),
+            share(resident()),
+        );
+        most = in_round.max(most);
+    }
+    assert!(share(most) <= OVER_WHILE_CHANGED, "{:.2}", share(most));
+}
+
 /// Says to a process of this test which size it measures.
 const SIZE: &str = "RESIDENT_SIZE";
+
+#[test]
+fn resident_memory_is_bounded_while_all_sizes_change() {
+    if std::env::var_os(SIZE).is_some() {
+        measure_change(
+            128 * MIB,
+            &[100, 3_000_000, 5000, 300_000, 40_000, 3_000_000, 1000],
+        );
+        return;
+    }
+    let measured = Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact"])
+        .arg("resident_memory_is_bounded_while_all_sizes_change")
+        .env(SIZE, "all")
+        .status()
+        .unwrap();
+    assert!(measured.success());
+}
 
 #[test]
 fn resident_memory_stays_within_what_the_ledger_counts() {

@@ -57,10 +57,17 @@ impl AdminSource for NodeSource {
             draining: state.drain.phase() != DrainPhase::Serving,
             cache: CacheSample {
                 bytes: cache.bytes,
+                table_bytes: cache.table_bytes,
                 limit_bytes: cache.bytes_max,
                 entries: cache.entries,
                 fills: cache.fills_in_progress,
                 evictions: cache.evictions,
+                evicted: state
+                    .cache
+                    .evictions_by_site()
+                    .into_iter()
+                    .map(Into::into)
+                    .collect(),
                 collapsed: cache.collapsed,
                 purges: ScopeKind::ALL
                     .iter()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use verge_base::Permits;
+use verge_cache::SiteEvictions;
 use verge_cache::disk::DiskStats;
 use verge_cache::tier::Off;
 use verge_shared::SharedSample;
@@ -37,7 +38,9 @@ pub struct Sample {
 pub struct CacheSample {
     /// Bytes held, fills in progress included.
     pub bytes: u64,
-    /// The most bytes it may hold.
+    /// Bytes of what it remembers beside responses: purges, refusals, marks.
+    pub table_bytes: u64,
+    /// The most bytes it may hold, tables included.
     pub limit_bytes: u64,
     /// Stored responses.
     pub entries: u64,
@@ -45,6 +48,8 @@ pub struct CacheSample {
     pub fills: u64,
     /// Stored responses put out for room since the start.
     pub evictions: u64,
+    /// The same by site.
+    pub evicted: Vec<EvictedSample>,
     /// Requests that followed another one's fill since the start.
     pub collapsed: u64,
     /// Purges and invalidations since the start, by the word of their scope.
@@ -57,6 +62,27 @@ pub struct CacheSample {
     pub swept_softened: u64,
     /// Times that stored pieces gave way because there were too many, since the start.
     pub pieces_dropped: u64,
+}
+
+/// What was put out for room of one site since the start.
+#[derive(Clone, Debug, Serialize)]
+pub struct EvictedSample {
+    /// The site's name; `None` for what is of no site.
+    pub site: Option<Arc<str>>,
+    /// Stored responses.
+    pub evictions: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl From<SiteEvictions> for EvictedSample {
+    fn from(counted: SiteEvictions) -> Self {
+        Self {
+            site: counted.site,
+            evictions: counted.evictions,
+            bytes: counted.bytes,
+        }
+    }
 }
 
 /// The disk's levels and sums.

@@ -87,7 +87,9 @@ async fn content_that_says_that_it_is_too_large_is_not_begun_to_be_stored() {
         "fwd=uri-miss fwd-status=200 !stored detail=object-too-large",
     );
     let stats = stats(&node);
-    assert_eq!((stats.entries, stats.bytes_peak, stats.fills), (0, 0, 0));
+    assert_eq!((stats.entries, stats.bytes, stats.fills), (0, 0, 0));
+    // Nothing but why it is not stored, and that it is not collapsed.
+    assert_eq!(stats.bytes_peak, stats.table_bytes);
     // A part of it costs a part of it.
     let fields = [("range", "bytes=0-9")];
     for _ in 0..2 {
@@ -216,6 +218,59 @@ async fn ledger_bounds_what_is_stored_and_what_is_being_filled() {
     assert!(bytes > 0.0 && bytes <= node.metric("verge_cache_limit_bytes").await);
     node.settles("verge_cache_limit_bytes", (4 * MIB) as f64)
         .await;
+}
+
+#[tokio::test]
+async fn evictions_are_counted_for_the_site_that_lost_a_response() {
+    let origin = Origin::start(async |_| {
+        respond(200, &[("cache-control", "max-age=60")], vec![b'x'; 50_000])
+    })
+    .await;
+    let toml = format!(
+        "[cache]\nmemory = \"4MiB\"\n[origin.app]\naddresses = [\"{}\"]\n{}{}",
+        origin.address,
+        site("red.example"),
+        site("blue.example"),
+    );
+    let node = TestNode::start(&toml).await;
+    let mut client = node.client().await;
+    let evicted = |name: &str, host: &str| format!("verge_cache_{name}_total{{site=\"{host}\"}}");
+    let mut ask = async |host: &str, first: usize, count: usize| {
+        for index in first..first + count {
+            let path = format!("/{index}");
+            client.send("GET", &path, &[("host", host)], "").await;
+        }
+    };
+    // Of the first site's responses some have to go for others of its own.
+    ask("red.example", 0, 120).await;
+    settled(&node).await;
+    let red = node.metric(&evicted("evictions", "red.example")).await;
+    assert!(red > 0.0 && red < 120.0, "{red}");
+    assert_eq!(
+        node.metric(&evicted("evictions", "blue.example")).await,
+        0.0
+    );
+    // Then all that is left of them goes for the second's, and some of those.
+    ask("blue.example", 0, 240).await;
+    settled(&node).await;
+    node.settles(&evicted("evictions", "red.example"), 120.0)
+        .await;
+    let blue = node.metric(&evicted("evictions", "blue.example")).await;
+    assert!(blue > 0.0 && blue < 240.0, "{blue}");
+    let stats = stats(&node);
+    assert_eq!(stats.evictions as f64, 120.0 + blue);
+    assert_eq!(stats.entries as f64, 240.0 - blue);
+    for (host, evictions) in [("red.example", 120.0), ("blue.example", blue)] {
+        let bytes = node.metric(&evicted("evicted_bytes", host)).await;
+        let each = bytes / evictions;
+        assert!((50_000.0..70_000.0).contains(&each), "{host}: {each}");
+    }
+}
+
+fn site(name: &str) -> String {
+    format!(
+        "[[site]]\nnames = [\"{name}\"]\n[[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n"
+    )
 }
 
 #[tokio::test]

@@ -100,6 +100,12 @@ impl Reservation {
         grown
     }
 
+    /// Holds what `other`, which is of the same ledger, held, too.
+    pub fn merge(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.account, &other.account), "of one ledger");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives back all but `bytes`; does nothing when it holds no more than that.
     pub fn shrink_to(&mut self, bytes: u64) {
         if let Some(surplus) = self.bytes.checked_sub(bytes) {
@@ -129,6 +135,9 @@ mod tests {
         assert_eq!(ledger.used(), 100);
         first.shrink_to(10);
         assert_eq!(ledger.used(), 10);
+        let second = ledger.try_reserve(5).expect("15 of 100 fit");
+        first.merge(second);
+        assert_eq!((first.bytes(), ledger.used()), (15, 15));
         drop(first);
         assert_eq!((ledger.used(), ledger.peak()), (0, 100));
     }

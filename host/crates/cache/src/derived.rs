@@ -197,7 +197,7 @@ impl Inner {
         place: Option<(Arc<Derived>, Coding)>,
     ) -> Option<(DerivedWriter, FillReader)> {
         let reservation = self.reserve(plan.coder_bytes)?;
-        let fill = Arc::new(Fill::new(None, self.settings.fill_window));
+        let fill = Arc::new(Fill::new(None, self.settings.fill_window, None));
         let reader = FillReader::attach(&fill).ok()?;
         let writer = DerivedWriter {
             inner: Arc::clone(self),

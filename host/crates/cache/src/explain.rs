@@ -137,6 +137,7 @@ impl Inner {
         if let NotStored::Refused(reason) = reason {
             self.stats.refused(reason);
         }
+        self.make_table_room();
         self.refusals.note(key, reason, self.clock.now());
     }
 

@@ -69,15 +69,29 @@ pub fn listed_tags(variants: &[Arc<StoredResponse>]) -> Option<HeaderValue> {
 
 /// Bytes to reserve for a head.
 pub(crate) fn head_cost(fields: &HeaderMap, vary: &Vary, variant_key: &VariantKey) -> u64 {
+    let length = length_cost(fields);
     let fields: u64 = fields
         .iter()
         .map(|(name, value)| (name.as_str().len() + value.len()) as u64 + FIELD_OVERHEAD)
         .sum();
-    let varying = variant_key.as_bytes().len() + size_of_val(vary.names());
+    let names = vary.names().iter().map(|name| name.as_str().len());
+    let varying = variant_key.as_bytes().len() + size_of_val(vary.names()) + names.sum::<usize>();
     HEAD_OVERHEAD
         .saturating_add(fields)
+        .saturating_add(length)
         .saturating_add(varying as u64)
 }
+
+/// Bytes to reserve for the Content-Length that `fields` get once it is known.
+fn length_cost(fields: &HeaderMap) -> u64 {
+    if fields.contains_key(header::CONTENT_LENGTH) {
+        return 0;
+    }
+    header::CONTENT_LENGTH.as_str().len() as u64 + LENGTH_DIGITS + FIELD_OVERHEAD
+}
+
+/// Bytes of the longest Content-Length.
+const LENGTH_DIGITS: u64 = 20;
 
 /// Fields that a node adds to a stored response when it serves it: room for them in the stored
 /// hash table means that no hit rebuilds it.

@@ -9,11 +9,19 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use verge_http::Failure;
 
+use crate::counted::{Counted, Tables};
 use crate::key::{Key, PrecomputedHash};
 use crate::policy::RefuseReason;
 
 /// Keys of which the last refusal is remembered, by default.
 pub const REFUSALS_MAX: usize = 4_096;
+
+/// Bytes of a refusal: 73 in its table and 16 in the order, each with as much room beside it as
+/// growing leaves, and with both copies while it grows.
+const REFUSAL_BYTES: u64 = 288;
+
+/// Refusals that are kept even where there is no memory for them.
+const REFUSALS_KEPT: usize = 64;
 
 /// Why nothing was stored the last time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,21 +49,28 @@ pub(crate) struct Refusals {
     known: Mutex<Known>,
 }
 
-#[derive(Default)]
 struct Known {
     /// With the number of its place in `order`; keys of one hash share a place.
     by_key: HashMap<u64, (u64, LastRefusal), PrecomputedHash>,
     order: VecDeque<(u64, u64)>,
     next: u64,
     forgotten: u64,
+    /// The memory of all of them.
+    counted: Counted,
 }
 
 impl Refusals {
-    /// Remembers the last refusal of at most `max` keys.
-    pub(crate) fn new(max: usize) -> Self {
+    /// Remembers the last refusal of at most `max` keys, as far as `tables` has memory for them.
+    pub(crate) fn new(max: usize, tables: &Tables) -> Self {
         Self {
             max,
-            known: Mutex::default(),
+            known: Mutex::new(Known {
+                by_key: HashMap::default(),
+                order: VecDeque::new(),
+                next: 0,
+                forgotten: 0,
+                counted: Counted::new(tables, REFUSAL_BYTES, REFUSALS_KEPT),
+            }),
         }
     }
 
@@ -66,12 +81,12 @@ impl Refusals {
             at,
             superseded: None,
         };
-        let mut known = self.known.lock();
+        let known = &mut *self.known.lock();
         let number = known.next;
         known.next += 1;
         known.by_key.insert(hash, (number, refusal));
         known.order.push_back((hash, number));
-        while known.order.len() > self.max {
+        while known.order.len() > self.max || !known.counted.allows(known.order.len()) {
             let Some((oldest, number)) = known.order.pop_front() else {
                 break;
             };
@@ -105,15 +120,21 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use verge_base::Ledger;
+
     use super::*;
     use crate::testkit::kit;
 
     const MAX: usize = 16;
 
+    fn tables() -> Tables {
+        Tables::new(&Ledger::new(u64::MAX))
+    }
+
     #[test]
     fn the_last_reason_of_each_key_is_kept_and_the_oldest_goes() {
         let kit = kit();
-        let refusals = Refusals::new(MAX);
+        let refusals = Refusals::new(MAX, &tables());
         let now = kit.clock.now();
         let note = |n: usize, reason| {
             refusals.note(&kit.key(&format!("/{n}")), NotStored::Refused(reason), now);
@@ -140,7 +161,7 @@ mod tests {
     #[test]
     fn what_is_stored_later_supersedes_a_refusal_until_the_next_one() {
         let kit = kit();
-        let refusals = Refusals::new(MAX);
+        let refusals = Refusals::new(MAX, &tables());
         let key = kit.key("/a");
         let reason = NotStored::Refused(RefuseReason::Private);
         let now = kit.clock.now();
@@ -159,7 +180,7 @@ mod tests {
     #[test]
     fn none_are_remembered_where_none_may_be() {
         let kit = kit();
-        let refusals = Refusals::new(0);
+        let refusals = Refusals::new(0, &tables());
         let reason = NotStored::Refused(RefuseReason::Private);
         refusals.note(&kit.key("/a"), reason, kit.clock.now());
         assert_eq!(refusals.last(&kit.key("/a")), None);

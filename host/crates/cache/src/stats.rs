@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::cache::Swept;
+use crate::cache::{Cache, Swept};
 use crate::policy::RefuseReason;
 use crate::purge::ScopeKind;
+use crate::store::SiteEvictions;
 
 /// Counters of the cache; each is one relaxed addition, off the hit path.
 #[derive(Debug, Default)]
@@ -40,9 +41,11 @@ pub struct CacheStats {
     /// Bytes reserved: stored responses, fills in progress, and responses that
     /// were evicted and are still being read.
     pub bytes: u64,
-    /// The most bytes that were ever reserved.
+    /// Bytes reserved for what is remembered beside responses: purges, refusals, marks.
+    pub table_bytes: u64,
+    /// The most bytes that were ever reserved, those of tables included.
     pub bytes_peak: u64,
-    /// The limit on `bytes`.
+    /// The limit on `bytes` and `table_bytes` together.
     pub bytes_max: u64,
     /// Keys that had to go for others since the start.
     pub evictions: u64,
@@ -82,6 +85,38 @@ pub struct CacheStats {
     pub purge_records: u64,
     /// Those that were forgotten, and count as purges of everything older, since the start.
     pub purge_records_forgotten: u64,
+}
+
+impl Cache {
+    /// What the cache holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let inner = self.inner();
+        let usage = inner.store.usage();
+        let table_bytes = inner.tables.bytes();
+        let (refusals_kept, refusals_forgotten) = inner.refusals.counts();
+        let (purge_records, purge_records_forgotten) = inner.purges.counts();
+        CacheStats {
+            refusals_kept,
+            refusals_forgotten,
+            purge_records,
+            purge_records_forgotten,
+            entries: usage.entries,
+            evictions: usage.evictions,
+            bytes: inner.ledger.used().saturating_sub(table_bytes),
+            table_bytes,
+            bytes_peak: inner.ledger.peak(),
+            bytes_max: inner.ledger.limit(),
+            uncollapsible: inner.flights.markers(),
+            ..inner.stats.snapshot()
+        }
+    }
+
+    /// What had to go for others since the start, by site.
+    #[must_use]
+    pub fn evictions_by_site(&self) -> Vec<SiteEvictions> {
+        self.inner().store.evictions()
+    }
 }
 
 impl Stats {

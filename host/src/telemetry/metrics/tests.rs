@@ -12,7 +12,7 @@ use super::super::handles::RouteLabel;
 use super::super::receipt::{
     CacheReceipt, FunctionDigest, OriginReceipt, StartClass, Trigger, TriggerReceipt,
 };
-use super::super::sample::{AccessLogSample, CacheSample, LimitSample, PoolSample};
+use super::super::sample::{AccessLogSample, CacheSample, EvictedSample, LimitSample, PoolSample};
 use super::super::span::RequestId;
 use super::*;
 
@@ -258,6 +258,18 @@ fn levels_come_from_the_sample() {
             entries: 3,
             fills: 1,
             evictions: 7,
+            evicted: vec![
+                EvictedSample {
+                    site: None,
+                    evictions: 1,
+                    bytes: 100,
+                },
+                EvictedSample {
+                    site: Some("shop".into()),
+                    evictions: 6,
+                    bytes: 700,
+                },
+            ],
             ..CacheSample::default()
         },
         limits: vec![LimitSample::from(&connections)],
@@ -281,7 +293,9 @@ fn levels_come_from_the_sample() {
         ("verge_draining", 0.0),
         ("verge_cache_bytes", 10.0),
         ("verge_cache_entries", 3.0),
-        ("verge_cache_evictions_total", 7.0),
+        ("verge_cache_evictions_total{site=\"-\"}", 1.0),
+        ("verge_cache_evictions_total{site=\"shop\"}", 6.0),
+        ("verge_cache_evicted_bytes_total{site=\"shop\"}", 700.0),
         ("verge_limit_hits_total{limit=\"head-bytes\"}", 1.0),
         ("verge_limit_hits_total{limit=\"connections\"}", 2.0),
         ("verge_limit_in_use{limit=\"connections\"}", 1.0),

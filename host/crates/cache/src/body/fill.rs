@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use verge_base::Reservation;
 use verge_http::Failure;
 use verge_http::failure::NodeFault;
 
@@ -21,6 +22,9 @@ pub(crate) struct Fill {
     expected: Option<u64>,
     /// Bytes on each side of the furthest reader that are kept once not all is.
     half_window: u64,
+    /// What the fill itself takes.
+    #[expect(dead_code, reason = "held for its Drop")]
+    reservation: Option<Reservation>,
 }
 
 /// What a reader gets next.
@@ -50,6 +54,24 @@ pub(crate) enum Room {
     NoReaders,
 }
 
+/// Bytes that a fill takes beside its content, for as long as somebody reads it: writer, reader,
+/// flight and lists; and the second head, once the length is known that the first one does not tell.
+pub(crate) fn fill_cost(fields: usize, expected: Option<u64>) -> u64 {
+    match expected {
+        Some(_) => FILL_BYTES,
+        None => FILL_BYTES + HEAD_COPY_BYTES + FIELD_COPY_BYTES * fields as u64,
+    }
+}
+
+/// A fill without content.
+const FILL_BYTES: u64 = 512;
+
+/// A copy of a head without fields.
+const HEAD_COPY_BYTES: u64 = 512;
+
+/// A field in such a copy, which shares names and values.
+const FIELD_COPY_BYTES: u64 = 104;
+
 fn wake(wakers: Wakers) {
     for waker in wakers {
         waker.wake();
@@ -58,8 +80,12 @@ fn wake(wakers: Wakers) {
 
 impl Fill {
     /// An empty fill that keeps everything; `window` is the bytes kept once
-    /// that ends.
-    pub(crate) fn new(expected: Option<u64>, window: u64) -> Self {
+    /// that ends, and `reservation` is for the fill itself.
+    pub(crate) fn new(
+        expected: Option<u64>,
+        window: u64,
+        reservation: Option<Reservation>,
+    ) -> Self {
         Self {
             state: Mutex::new(State {
                 segments: VecDeque::new(),
@@ -73,6 +99,7 @@ impl Fill {
             }),
             expected,
             half_window: window / 2,
+            reservation,
         }
     }
 
@@ -230,7 +257,10 @@ impl Fill {
         let cut = {
             let mut state = self.state.lock();
             state.keep = Keep::Window;
-            state.trim(self.half_window)
+            let cut = state.trim(self.half_window);
+            // The list has room for all of the content.
+            state.segments.shrink_to_fit();
+            cut
         };
         wake(cut);
     }

@@ -11,7 +11,7 @@ mod reader;
 mod state;
 mod writer;
 
-pub(crate) use fill::{Attach, Fill, Room};
+pub(crate) use fill::{Attach, Fill, Room, fill_cost};
 pub use reader::FillReader;
 pub(crate) use writer::FillWriterParts;
 pub use writer::{FillWriter, Finished, Stopped};

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use verge_base::Reservation;
 use verge_http::Failure;
 
 use super::fill::{Attach, Fill, Read};
@@ -30,8 +31,12 @@ pub struct FillReader {
 
 impl FillReader {
     /// A fill with nothing in it yet, and its first reader.
-    pub(crate) fn open(expected: Option<u64>, window: u64) -> (Arc<Fill>, Self) {
-        let fill = Arc::new(Fill::new(expected, window));
+    pub(crate) fn open(
+        expected: Option<u64>,
+        window: u64,
+        reservation: Option<Reservation>,
+    ) -> (Arc<Fill>, Self) {
+        let fill = Arc::new(Fill::new(expected, window, reservation));
         let place = fill.add_reader();
         let reader = Self::at(&fill, place);
         (fill, reader)

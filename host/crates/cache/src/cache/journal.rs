@@ -24,6 +24,7 @@ impl Cache {
     pub fn keep_purges(&self, disk: Arc<DiskTier>, before: &PurgesBefore) {
         let purges = &self.0.purges;
         for logged in &before.purges {
+            self.0.make_table_room();
             match Purge::decode(&logged.purge) {
                 Ok(purge) => purges.restore(&purge.scope, purge.hardness, purge.at, logged.number),
                 // What cannot be read, or was too much to be written, may have been anything.

@@ -21,6 +21,7 @@ use crate::collapse::{
     AloneReason, Entered, FillPermit, FlightKey, Flights, FlightsSettings, Join, Lead, Outcome,
     Seeker, SentAt, Waiter,
 };
+use crate::counted::{TABLE_ROOM, Tables};
 use crate::key::{Key, KeyHasher, KeyPart, Target};
 use crate::policy::{HeadFreshening, Reuse, decide_head_freshening, decide_reuse};
 use crate::purge::{Purged, Purges};
@@ -28,7 +29,7 @@ use crate::record::Walls;
 use crate::refusals::Refusals;
 use crate::response::StoredResponse;
 use crate::settings::CacheSettings;
-use crate::stats::{CacheStats, Stats};
+use crate::stats::Stats;
 use crate::store::{MemoryStore, Selection, Store, VARIANTS_MAX};
 use freshen::{Former, Updated};
 pub use freshen::{FreshenedByHead, Newer};
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) walls: Walls,
     pub(crate) hasher: KeyHasher,
     pub(crate) ledger: Ledger,
+    pub(crate) tables: Tables,
     pub(crate) store: Box<dyn Store>,
     pub(crate) purges: Purges,
     listeners: Listeners,
@@ -89,24 +91,28 @@ impl Cache {
     pub fn new(settings: CacheSettings, clock: Clock) -> Self {
         let settings = settings.effective();
         let hasher = KeyHasher::new();
+        let ledger = Ledger::new(settings.memory);
+        let tables = Tables::new(&ledger);
         let store = MemoryStore::new(settings.memory_settings(), hasher.clone());
+        let flights = FlightsSettings {
+            marked_for: settings.uncollapsible_for,
+            marked_max: settings.uncollapsible_max,
+        };
         Self(Arc::new(Inner {
             walls: Walls::new(clock.clone()),
             clock,
-            purges: Purges::new(hasher.clone(), settings.purge_records_max),
+            purges: Purges::new(hasher.clone(), settings.purge_records_max, &tables),
             node_id: hasher.hash(b"node"),
             hasher,
-            ledger: Ledger::new(settings.memory),
+            ledger,
             store: Box::new(store),
             listeners: Listeners::default(),
-            refusals: Refusals::new(settings.refusals_max),
+            refusals: Refusals::new(settings.refusals_max, &tables),
             journal: Journal::default(),
-            flights: Flights::new(FlightsSettings {
-                marked_for: settings.uncollapsible_for,
-                marked_max: settings.uncollapsible_max,
-            }),
+            flights: Flights::new(flights, &tables),
             stats: Stats::default(),
             combining: Mutex::new(()),
+            tables,
             settings,
         }))
     }
@@ -261,27 +267,6 @@ impl Cache {
         &self.0.settings
     }
 
-    /// What the cache holds and has done.
-    #[must_use]
-    pub fn stats(&self) -> CacheStats {
-        let usage = self.0.store.usage();
-        let (refusals_kept, refusals_forgotten) = self.0.refusals.counts();
-        let (purge_records, purge_records_forgotten) = self.0.purges.counts();
-        CacheStats {
-            refusals_kept,
-            refusals_forgotten,
-            purge_records,
-            purge_records_forgotten,
-            entries: usage.entries,
-            evictions: usage.evictions,
-            bytes: self.0.ledger.used(),
-            bytes_peak: self.0.ledger.peak(),
-            bytes_max: self.0.ledger.limit(),
-            uncollapsible: self.0.flights.markers(),
-            ..self.0.stats.snapshot()
-        }
-    }
-
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
     }
@@ -347,6 +332,13 @@ impl Inner {
         }
         self.stats.ledger_refused();
         None
+    }
+
+    /// A table beside the store may grow.
+    pub(crate) fn make_table_room(&self) {
+        if self.ledger.limit().saturating_sub(self.ledger.used()) < TABLE_ROOM {
+            self.store.make_room(TABLE_ROOM);
+        }
     }
 
     pub(crate) fn sent_at(&self) -> SentAt {

@@ -111,6 +111,7 @@ impl Cache {
     /// with whatever declared parts (RFC 9111 4.4). Returns the purge's number.
     pub fn invalidate(&self, key: &Key) -> u64 {
         let at = self.0.walls.now();
+        self.0.make_table_room();
         let number = self.0.purges.purge_uri(key, Hardness::Hard, at);
         self.0.store.remove(key);
         self.0.stats.purged(ScopeKind::Uri);
@@ -206,6 +207,7 @@ impl Cache {
 impl Inner {
     /// Takes a purge whose time may be off by `skew`, and returns its number.
     fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime, skew: Duration) -> u64 {
+        self.make_table_room();
         let number = self.purges.purge_within(scope, hardness, at, skew);
         if let (PurgeScope::Uri(target), Hardness::Hard) = (scope, hardness) {
             // So that the bytes come free at once, and the record may be forgotten.

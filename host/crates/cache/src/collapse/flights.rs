@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::waiter::Outcome;
+use crate::counted::{Counted, Tables};
 use crate::key::{Key, PrecomputedHash};
 use crate::response::StoredHead;
 use crate::store::VariantHint;
@@ -20,6 +21,13 @@ const SHARDS: usize = 64;
 /// The purge sequence of a flight whose origin request is not sent yet: no
 /// purge so far can concern it.
 const UNSENT: u64 = u64::MAX;
+
+/// Bytes of a marker: 25 in its table and 24 in the order, each with as much room beside it as
+/// growing leaves, and with both copies while it grows.
+const MARKER_BYTES: u64 = 160;
+
+/// Markers of each shard that are kept even where there is no memory for them.
+const MARKERS_KEPT: usize = 16;
 
 /// Bounds on markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +45,6 @@ pub(crate) struct Flights {
     markers: AtomicU64,
 }
 
-#[derive(Default)]
 struct Shard {
     flights: HashMap<FlightKey, Arc<Flight>, PrecomputedHash>,
     markers: Markers,
@@ -45,11 +52,12 @@ struct Shard {
 
 /// Keys that are not collapsed, by hash: two of one hash share a marker, and
 /// all that costs is a collapse.
-#[derive(Default)]
 struct Markers {
     until: HashMap<u64, Instant, PrecomputedHash>,
     /// The same in order of their end, which is the order in which they were left.
     order: VecDeque<(u64, Instant)>,
+    /// The memory of all of them.
+    counted: Counted,
 }
 
 /// What requests are collapsed by.
@@ -133,9 +141,18 @@ impl Flight {
 }
 
 impl Flights {
-    pub(crate) fn new(settings: FlightsSettings) -> Self {
+    /// No flights, and markers whose memory is one of `tables`.
+    pub(crate) fn new(settings: FlightsSettings, tables: &Tables) -> Self {
+        let shard = || Shard {
+            flights: HashMap::default(),
+            markers: Markers {
+                until: HashMap::default(),
+                order: VecDeque::new(),
+                counted: Counted::new(tables, MARKER_BYTES, MARKERS_KEPT),
+            },
+        };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
             settings,
             markers: AtomicU64::new(0),
         }
@@ -244,7 +261,7 @@ impl Markers {
         self.until.insert(hash, until);
         self.order.push_back((hash, until));
         while let Some((oldest, ends)) = self.order.front().copied()
-            && (ends <= now || self.order.len() > max)
+            && (ends <= now || self.order.len() > max || !self.counted.allows(self.order.len()))
         {
             self.order.pop_front();
             // It may have been marked again since.

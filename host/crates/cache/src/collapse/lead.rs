@@ -61,6 +61,7 @@ impl Lead {
     pub(crate) fn leave_marked(&mut self) {
         let now = self.inner.clock.now();
         let flight = self.flight.take();
+        self.inner.make_table_room();
         self.inner
             .flights
             .leave_marked(&self.key, flight.as_ref(), now);

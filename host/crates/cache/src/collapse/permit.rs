@@ -11,7 +11,7 @@ use verge_http::cache_control::RequestDirectives;
 use super::lead::Lead;
 use super::waiter::{Outcome, Released};
 use crate::age::ResponseTimes;
-use crate::body::{FillReader, FillWriter, FillWriterParts};
+use crate::body::{FillReader, FillWriter, FillWriterParts, fill_cost};
 use crate::cache::freshen::{Former, Updated};
 use crate::cache::{Inner, Newer};
 use crate::key::Key;
@@ -186,7 +186,10 @@ impl FillPermit {
         target: FillTarget,
     ) -> Filling {
         let inner = Arc::clone(self.lead.inner());
-        let (fill, reader) = FillReader::open(expected, inner.settings.fill_window);
+        // A head that there was no memory for began no fill, so that few can be without.
+        let reservation = inner.reserve(fill_cost(head.fields().len(), expected));
+        let window = inner.settings.fill_window;
+        let (fill, reader) = FillReader::open(expected, window, reservation);
         let is_shared = is_sharable(&head, inner.clock.now());
         if is_shared {
             self.lead

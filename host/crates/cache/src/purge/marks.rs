@@ -5,16 +5,28 @@ use std::collections::{HashMap, VecDeque};
 
 use super::Hardness;
 use super::scope::ScopeKind;
+use crate::counted::{Counted, Tables};
 use crate::key::PrecomputedHash;
 
+/// Bytes of a record: 57 in its table and 24 in the order, each with as much room beside it as
+/// growing leaves, and with both copies while it grows.
+const RECORD_BYTES: u64 = 272;
+
+/// Records that are kept even where there is no memory for them.
+const RECORDS_KEPT: usize = 1024;
+
+/// A table with fewer places than this is left as it is when it empties.
+const SHRINK_MIN: usize = 1024;
+
 /// See the module.
-#[derive(Default)]
 pub(super) struct Records {
     /// By [`ScopeKind::index`], what was purged by the hash of its scope. Two
     /// scopes of one hash purge each other, which costs a fetch and nothing else.
     pub(super) tables: [HashMap<u64, Last, PrecomputedHash>; ScopeKind::ALL.len()],
     /// The same in order, so that the oldest can be forgotten.
-    pub(super) order: VecDeque<(ScopeKind, u64, u64)>,
+    order: VecDeque<(ScopeKind, u64, u64)>,
+    /// Places of the order whose scope was purged again since.
+    outdated: usize,
     /// What was forgotten of hard purges of one URI: they took all that has no
     /// declared parts out of the store at once.
     pub(super) uri_floor: Last,
@@ -24,6 +36,8 @@ pub(super) struct Records {
     pub(super) last_by_head: u64,
     /// How many were forgotten.
     pub(super) forgotten: u64,
+    /// The memory of all of them.
+    counted: Counted,
 }
 
 /// The last purges of one scope.
@@ -43,6 +57,20 @@ pub(super) struct Mark {
 }
 
 impl Records {
+    /// None, whose memory is one of `tables`.
+    pub(super) fn new(tables: &Tables) -> Self {
+        Self {
+            tables: Default::default(),
+            order: VecDeque::new(),
+            outdated: 0,
+            uri_floor: Last::default(),
+            floor: Last::default(),
+            last_by_head: 0,
+            forgotten: 0,
+            counted: Counted::new(tables, RECORD_BYTES, RECORDS_KEPT),
+        }
+    }
+
     pub(super) fn has(&self, kind: ScopeKind) -> bool {
         self.tables
             .get(kind.index())
@@ -50,8 +78,13 @@ impl Records {
     }
 
     pub(super) fn add(&mut self, kind: ScopeKind, hash: u64, hardness: Hardness, mark: Mark) {
+        if kind == ScopeKind::Everything && hardness == Hardness::Hard {
+            self.drop_covered(mark);
+        }
         if let Some(table) = self.tables.get_mut(kind.index()) {
-            table.entry(hash).or_default().set(hardness, mark);
+            let last = table.entry(hash).or_default();
+            self.outdated += usize::from(last.number() > 0);
+            last.set(hardness, mark);
         }
         if kind.is_shown_by_head() {
             self.last_by_head = self.last_by_head.max(mark.number);
@@ -59,9 +92,41 @@ impl Records {
         self.order.push_back((kind, hash, mark.number));
     }
 
-    /// Forgets the oldest records above `max`.
+    /// How many scopes are remembered one by one.
+    pub(super) fn len(&self) -> usize {
+        self.order.len().saturating_sub(self.outdated)
+    }
+
+    /// Drops what a hard purge of everything says, too: it came later by number and by time.
+    fn drop_covered(&mut self, by: Mark) {
+        let is_covered = |mark: &Mark| mark.number <= by.number && mark.until <= by.until;
+        for table in &mut self.tables {
+            table.retain(|_, last| !(is_covered(&last.hard) && is_covered(&last.soft)));
+        }
+        self.drop_outdated();
+        for table in &mut self.tables {
+            shrink(table);
+        }
+    }
+
+    /// Drops the places of scopes that were purged again since, or are told of no more.
+    fn drop_outdated(&mut self) {
+        let tables = &self.tables;
+        self.order.retain(|(kind, hash, number)| {
+            let last = tables.get(kind.index()).and_then(|table| table.get(hash));
+            last.is_some_and(|last| last.number() == *number)
+        });
+        self.outdated = 0;
+    }
+
+    /// Forgets the oldest records above `max`, or for which there is no memory.
     pub(super) fn forget(&mut self, max: usize) {
-        while self.order.len() > max {
+        // Purges of the same scopes again and again take no place from others. It is gone through
+        // once for so many that each purge pays for a few places.
+        if self.order.len() > max && self.outdated > max / 4 {
+            self.drop_outdated();
+        }
+        while self.order.len() > max || !self.counted.allows(self.order.len()) {
             let Some((kind, hash, number)) = self.order.pop_front() else {
                 return;
             };
@@ -69,13 +134,13 @@ impl Records {
                 return;
             };
             // A scope that was purged again is still told of by a later place in the order.
-            let Some(last) = table.get(&hash).copied() else {
+            let last = table.get(&hash).copied();
+            let Some(last) = last.filter(|last| last.number() == number) else {
+                self.outdated = self.outdated.saturating_sub(1);
                 continue;
             };
-            if last.number() != number {
-                continue;
-            }
             table.remove(&hash);
+            shrink(table);
             self.forgotten = self.forgotten.saturating_add(1);
             if kind == ScopeKind::Uri {
                 self.uri_floor.raise(Last {
@@ -90,6 +155,13 @@ impl Records {
                 self.floor.raise(last);
             }
         }
+    }
+}
+
+/// Gives back what a table is too large for what is left in it.
+fn shrink(table: &mut HashMap<u64, Last, PrecomputedHash>) {
+    if table.capacity() >= SHRINK_MIN && table.len() < table.capacity() / 4 {
+        table.shrink_to(table.len() * 2);
     }
 }
 

@@ -16,6 +16,7 @@ use super::marks::{Last, Mark, Records};
 use super::scope::{PREFIX_SEGMENTS_MAX, PurgeScope, ScopeKind};
 use super::wire::millis;
 use super::{Hardness, Purged};
+use crate::counted::Tables;
 use crate::key::{Key, KeyHasher, Target};
 use crate::response::StoredHead;
 
@@ -62,12 +63,12 @@ pub(crate) struct Verdict {
 }
 
 impl Purges {
-    /// Remembers at most `records_max` purges one by one.
-    pub(crate) fn new(hasher: KeyHasher, records_max: usize) -> Self {
+    /// Remembers at most `records_max` purges one by one, as far as `tables` has memory for them.
+    pub(crate) fn new(hasher: KeyHasher, records_max: usize, tables: &Tables) -> Self {
         Self {
             sequence: AtomicU64::new(0),
             hasher,
-            records: RwLock::new(Records::default()),
+            records: RwLock::new(Records::new(tables)),
             records_max,
         }
     }
@@ -212,7 +213,7 @@ impl Purges {
     /// Purges that are remembered one by one, and how many were forgotten.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let records = self.records.read();
-        (records.order.len() as u64, records.forgotten)
+        (records.len() as u64, records.forgotten)
     }
 
     /// Shows every record that concerns `subject`: a bounded number of lookups.

@@ -302,6 +302,8 @@ impl StoredHead {
         let mut head = self.clone();
         head.fields
             .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        // A clone has no room for more fields, of which inserting one made as much as there was.
+        head.fields = head.fields.clone();
         head
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+use super::evictions::{Evictions, SiteEvictions};
 use super::shelf::{Shelf, ShelfLayout};
 use super::variants::{VariantHint, Variants};
 use super::{Selection, Store, StoreCursor, StoreUsage};
@@ -65,6 +66,7 @@ pub struct MemoryStore {
     small: Shelf,
     large: Shelf,
     locks: Box<[Mutex<()>]>,
+    evictions: Evictions,
 }
 
 impl MemoryStore {
@@ -86,6 +88,7 @@ impl MemoryStore {
             small: shelf(SMALL_SHARD_BYTES, SMALL_SHARDS_MAX, SMALL_PROBATION),
             large: shelf(LARGE_SHARD_BYTES, LARGE_SHARDS_MAX, LARGE_PROBATION),
             locks: (0..WRITE_LOCKS).map(|_| Mutex::new(())).collect(),
+            evictions: Evictions::default(),
         }
     }
 
@@ -193,9 +196,9 @@ impl Store for MemoryStore {
 
     fn make_room(&self, bytes: u64) {
         let (first, second) = self.sides();
-        let freed = first.evict(bytes);
+        let freed = first.evict(bytes, &self.evictions);
         if freed < bytes {
-            second.evict(bytes - freed);
+            second.evict(bytes - freed, &self.evictions);
         }
     }
 
@@ -220,6 +223,10 @@ impl Store for MemoryStore {
             };
         }
         found
+    }
+
+    fn evictions(&self) -> Vec<SiteEvictions> {
+        self.evictions.all()
     }
 
     fn usage(&self) -> StoreUsage {

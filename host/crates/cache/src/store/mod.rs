@@ -4,6 +4,7 @@
 //! be reused. Bytes are counted by the ledger, through reservations that the
 //! responses themselves hold: a store only chooses who has to go.
 
+mod evictions;
 mod memory;
 mod shelf;
 mod variants;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+pub use evictions::SiteEvictions;
 pub use memory::{MemorySettings, MemoryStore};
 pub use variants::{VARIANTS_MAX, VariantHint};
 
@@ -100,6 +102,9 @@ pub trait Store: Send + Sync + 'static {
     /// are as many, and moves the cursor; no use. What is put in, or moved,
     /// meanwhile may be left out.
     fn walk(&self, cursor: &mut StoreCursor, most: usize) -> Vec<(Key, Arc<StoredResponse>)>;
+
+    /// What had to go for others since the start, by site.
+    fn evictions(&self) -> Vec<SiteEvictions>;
 
     /// What it holds now.
     fn usage(&self) -> StoreUsage;

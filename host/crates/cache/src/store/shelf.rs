@@ -23,6 +23,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use super::Selection;
+use super::evictions::Evictions;
 use super::variants::Variants;
 use crate::key::Key;
 use crate::response::StoredResponse;
@@ -123,8 +124,8 @@ impl Shelf {
         self.count_removed(guarded, removed.as_ref());
     }
 
-    /// Evicts entries worth `bytes`, or as many as there are.
-    pub(crate) fn evict(&self, bytes: u64) -> u64 {
+    /// Evicts entries worth `bytes`, or as many as there are, and notes whose they were.
+    pub(super) fn evict(&self, bytes: u64, noted: &Evictions) -> u64 {
         let mut freed = 0_u64;
         // Twice around meets every shard that has an entry.
         let mut steps = self.shards.len().saturating_mul(2).max(LOOKS_MAX);
@@ -135,6 +136,7 @@ impl Shelf {
             for variants in &evicted {
                 freed = freed.saturating_add(variants.bytes());
                 self.count_removed(guarded, Some(variants));
+                noted.note(variants.site(), variants.bytes());
             }
             self.evictions
                 .fetch_add(evicted.len() as u64, Ordering::Relaxed);

@@ -125,6 +125,11 @@ impl Variants {
             })
     }
 
+    /// The site that they belong to: one key is of one site.
+    pub(super) fn site(&self) -> Option<&Arc<str>> {
+        self.list.first().and_then(|stored| stored.head().site())
+    }
+
     /// Bytes of all of them, by what is reserved for them.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes

@@ -6,7 +6,8 @@ use verge_cache::tier::TierName;
 
 use super::super::super::exposition::Page;
 use super::super::super::handles::CACHE_RESULTS;
-use super::super::CacheTier;
+use super::super::super::sample::EvictedSample;
+use super::super::{CacheTier, NO_SITE};
 use super::Collected;
 
 impl Collected {
@@ -17,17 +18,16 @@ impl Collected {
             "Bytes held, fills in progress included.",
         )?
         .put_one(cache.bytes)?;
+        let help = "Bytes of what is remembered beside responses: purges, refusals, marks.";
+        page.gauge("verge_cache_table_bytes", help)?
+            .put_one(cache.table_bytes)?;
         page.gauge("verge_cache_limit_bytes", "Bytes that may be held.")?
             .put_one(cache.limit_bytes)?;
         page.gauge("verge_cache_entries", "Stored responses.")?
             .put_one(cache.entries)?;
         page.gauge("verge_cache_fills_in_progress", "Fills in progress.")?
             .put_one(cache.fills)?;
-        page.counter(
-            "verge_cache_evictions",
-            "Stored responses put out for room.",
-        )?
-        .put_one(cache.evictions)?;
+        self.evictions(page)?;
         let help = "Responses of routes that compress, by coding or by why they have none.";
         page.counter("verge_compression_responses", help)?
             .put_all("outcome", &self.inner.codings)?;
@@ -65,6 +65,22 @@ impl Collected {
         self.purges(page)?;
         self.tiers(page)?;
         self.disk(page)
+    }
+
+    fn evictions(&self, page: &mut Page<'_>) -> fmt::Result {
+        let evicted = &self.sample.cache.evicted;
+        let site = |counted: &EvictedSample| counted.site.clone().unwrap_or(NO_SITE.into());
+        let help = "Stored responses put out for room.";
+        let mut evictions = page.counter("verge_cache_evictions", help)?;
+        for counted in evicted {
+            evictions.put([("site", &*site(counted))], counted.evictions)?;
+        }
+        let help = "Bytes of stored responses put out for room.";
+        let mut bytes = page.counter("verge_cache_evicted_bytes", help)?;
+        for counted in evicted {
+            bytes.put([("site", &*site(counted))], counted.bytes)?;
+        }
+        Ok(())
     }
 
     fn fills(&self, page: &mut Page<'_>) -> fmt::Result {

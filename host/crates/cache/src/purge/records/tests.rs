@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use verge_base::Ledger;
 use verge_http::Scheme;
 use verge_http::surrogate::SurrogateKey;
 
@@ -9,6 +10,8 @@ use super::*;
 use crate::key::KeyPart;
 use crate::purge::PurgeTarget;
 use crate::testkit::{Entry, head_of};
+
+mod forgetting;
 
 fn target<'a>(authority: &'a str, path: &'a str, query: Option<&'a str>) -> Target<'a> {
     Target {
@@ -25,7 +28,10 @@ fn at(millis: u64) -> SystemTime {
 
 fn kit(max: usize) -> (KeyHasher, Purges) {
     let hasher = KeyHasher::new();
-    (hasher.clone(), Purges::new(hasher, max))
+    (
+        hasher.clone(),
+        Purges::new(hasher, max, &Tables::new(&Ledger::new(u64::MAX))),
+    )
 }
 
 fn uri(path: &str) -> PurgeScope {

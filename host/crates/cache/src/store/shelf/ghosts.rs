@@ -33,6 +33,12 @@ impl Ghosts {
         }
     }
 
+    /// Gives back what is left over of having remembered more.
+    pub(super) fn shrink(&mut self) {
+        self.numbers.shrink_to(self.order.len() * 2);
+        self.order.shrink_to(self.order.len() * 2);
+    }
+
     /// Whether `hash` is remembered; it is not any more after this.
     pub(super) fn take(&mut self, hash: u64) -> bool {
         self.numbers.remove(&hash).is_some()

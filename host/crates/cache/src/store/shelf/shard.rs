@@ -16,6 +16,9 @@ const NOWHERE: u32 = u32::MAX;
 /// Uses that count: so many rounds an entry is spared at most.
 const USES_MAX: u8 = 3;
 
+/// Places of a shard that is not made smaller.
+const SHRINK_MIN: usize = 256;
+
 /// Fewest keys that are remembered, however few entries there are.
 const GHOSTS_MIN: usize = 64;
 
@@ -127,7 +130,7 @@ impl Shard {
             return self.replace(place, variants);
         }
         let is_kept = self.ghosts.take(hash);
-        let place = self.place(Node {
+        self.link_new(Node {
             entry: Some(Entry {
                 key: key.clone(),
                 variants,
@@ -137,10 +140,6 @@ impl Shard {
             before: NOWHERE,
             after: NOWHERE,
         });
-        let nodes = &self.nodes;
-        self.table
-            .insert_unique(hash, place, |place| hash_at(nodes, *place));
-        self.link(place);
         None
     }
 
@@ -185,7 +184,9 @@ impl Shard {
             entry.is_some_and(|entry| entry.key == *key)
         });
         let (place, _) = found.ok()?.remove();
-        Some(self.take(place)?.variants)
+        let removed = self.take(place)?.variants;
+        self.shrink();
+        Some(removed)
     }
 
     /// Evicts entries worth `bytes`, or those that it finds in `looks` looks:
@@ -217,7 +218,51 @@ impl Shard {
                 evicted.push(variants);
             }
         }
+        self.shrink();
         evicted
+    }
+
+    /// Gives back the places of entries that are gone, once they are most of all: larger entries
+    /// took their memory, and each counts for its own place only.
+    fn shrink(&mut self) {
+        if self.nodes.len() < SHRINK_MIN || self.table.len() > self.nodes.len() / 4 {
+            return;
+        }
+        let room = self.table.len() * 2;
+        let mut nodes = std::mem::replace(&mut self.nodes, Vec::with_capacity(room));
+        self.table = HashTable::with_capacity(room);
+        self.free = Vec::new();
+        self.ghosts.shrink();
+        let tails = [self.probation.tail, self.kept.tail];
+        (self.probation, self.kept) = (Queue::EMPTY, Queue::EMPTY);
+        for tail in tails {
+            let mut place = tail;
+            // From the tail on: each is linked in front of those before.
+            while let Some(node) = nodes.get_mut(place as usize) {
+                place = node.before;
+                let moved = Node {
+                    entry: node.entry.take(),
+                    uses: AtomicU8::new(*node.uses.get_mut()),
+                    is_kept: node.is_kept,
+                    before: NOWHERE,
+                    after: NOWHERE,
+                };
+                self.link_new(moved);
+            }
+        }
+    }
+
+    /// Puts `node`, whose key is in no place, in front of its queue.
+    fn link_new(&mut self, node: Node) {
+        let hash = node
+            .entry
+            .as_ref()
+            .map_or(0, |entry| entry.key.hash_value());
+        let place = self.place(node);
+        let nodes = &self.nodes;
+        self.table
+            .insert_unique(hash, place, |place| hash_at(nodes, *place));
+        self.link(place);
     }
 
     fn is_probation_full(&self) -> bool {
