@@ -25,7 +25,7 @@ use verge_http::Body;
 use verge_runtime::{
     Call, CallEnd, CallId, CallReceipt, Capabilities, ClientFacts, EdgeRequest, Engine,
     EngineSettings, Function, FunctionSettings, Grants, KeptInstance, Limits, LogLevel, NoScope,
-    QuarantineSettings, RateDecision, RatePolicy, StartClass,
+    QuarantineSettings, StartClass,
 };
 
 /// What the function reads, in the order in which a browser might send it.
@@ -82,15 +82,6 @@ impl Capabilities for NoCapabilities {
 
     fn secret(&self, _name: &str) -> Option<Vec<u8>> {
         None
-    }
-
-    fn rate_limit(&self, _key: &str, _policy: RatePolicy, cost: u32) -> RateDecision {
-        RateDecision {
-            allowed: true,
-            remaining: cost,
-            reset_after: Duration::ZERO,
-            retry_after: Duration::ZERO,
-        }
     }
 
     fn log(&self, _call: &CallId, _level: LogLevel, _message: &str) {}

@@ -1,6 +1,9 @@
-//! Counters that limit rates, by the generic cell rate algorithm, local to the node.
+//! Counters that limit rates: a generic cell rate, a sliding counter, and a penalty box.
 //!
-//! Counters belong to the function: two functions never share one.
+//! Counters belong to the function: two functions never share one. The operator decides whether
+//! they are those of one node, or of all nodes of a region. In a region, each answer is exact as
+//! long as Redis answers; otherwise the node decides by what passed there alone, so N nodes
+//! together let through at most N times as much, and a penalty holds where it was given.
 //!
 //! ```
 //! # use verge_sdk::testing::Host;
@@ -12,6 +15,27 @@
 //! assert!(rate_limit::check("192.0.2.1", &policy).allowed);
 //! assert!(rate_limit::check("192.0.2.1", &policy).allowed);
 //! assert!(!rate_limit::check("192.0.2.1", &policy).allowed);
+//! ```
+//!
+//! Who fails to log in too often is left outside for a while:
+//!
+//! ```
+//! # use verge_sdk::testing::Host;
+//! # let _host = Host::new();
+//! use std::time::Duration;
+//! use verge_sdk::rate_limit;
+//!
+//! fn failed_to_log_in(client: &str) {
+//!     if rate_limit::count(client, Duration::from_secs(60), 1) > 3 {
+//!         rate_limit::penalize(client, Duration::from_secs(600));
+//!     }
+//! }
+//!
+//! for _ in 0..4 {
+//!     assert_eq!(rate_limit::penalty("192.0.2.1"), None);
+//!     failed_to_log_in("192.0.2.1");
+//! }
+//! assert_eq!(rate_limit::penalty("192.0.2.1"), Some(Duration::from_secs(600)));
 //! ```
 
 use std::time::Duration;
@@ -34,7 +58,7 @@ impl Policy {
         let limit = limit.max(1);
         Self {
             limit,
-            window_ms: u32::try_from(window.as_millis()).unwrap_or(u32::MAX).max(1),
+            window_ms: millis(window).max(1),
             burst: limit,
         }
     }
@@ -93,4 +117,27 @@ pub fn check(key: &str, policy: &Policy) -> Decision {
 /// Takes `cost` units from the counter `key`: all of them or, when it refuses, none.
 pub fn check_cost(key: &str, policy: &Policy, cost: u32) -> Decision {
     imp::rate_limit::check(key, policy, cost)
+}
+
+/// Adds `amount` to the sliding counter `key` (0 only asks), and tells how much came within the
+/// last `window`, this included. The window before the present one is taken to have been even:
+/// what is told differs from what came by at most what came in it. Counters with different windows
+/// are different. The window is between a millisecond and 49 days.
+pub fn count(key: &str, window: Duration, amount: u32) -> u64 {
+    imp::rate_limit::count(key, millis(window).max(1), amount)
+}
+
+/// Puts `key` into the penalty box for `duration`, up to 49 days. A penalty that lasts longer stays.
+pub fn penalize(key: &str, duration: Duration) {
+    imp::rate_limit::penalize(key, millis(duration));
+}
+
+/// How much longer `key` is in the penalty box; `None` when it is not.
+#[must_use]
+pub fn penalty(key: &str) -> Option<Duration> {
+    imp::rate_limit::penalty(key)
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

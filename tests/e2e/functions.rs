@@ -10,9 +10,12 @@ mod functions {
     mod auth;
     mod handler;
     mod keys;
+    mod kv;
+    mod kv_region;
     mod loading;
     mod logging;
     mod rate_limit;
+    mod rates;
     mod router;
     mod token;
     mod transform;

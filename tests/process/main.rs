@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod disk_trouble;
 mod kit;
+mod kv;
 mod purge;
 mod restart;
 mod serve;

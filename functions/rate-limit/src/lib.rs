@@ -17,7 +17,7 @@ const MAX_KEY: usize = 256;
 #[verge_sdk::viewer_request]
 fn limit(request: &mut Request) -> Result<Verdict, Error> {
     let settings = Settings::from_config()?;
-    let decision = rate_limit::check(&settings.by.key(request), &settings.policy);
+    let decision = settings.decide(&settings.by.key(request));
     let state = settings.state(&decision);
     if decision.allowed {
         context::set(STATE, state)?;
@@ -49,6 +49,8 @@ fn inform(_request: &Request, response: &mut Response) -> Result<(), Error> {
 struct Settings {
     name: String,
     policy: Policy,
+    /// For how long who passes the limit is refused everything; zero for as long as it is passed.
+    penalty: Duration,
     by: CountBy,
 }
 
@@ -66,6 +68,7 @@ impl Settings {
         let window = config::parse("window")?.unwrap_or(60);
         let policy = Policy::new(limit, Duration::from_secs(window));
         let burst = config::parse("burst")?;
+        let penalty = config::parse("penalty")?.unwrap_or(0);
         let by = match config::get("by").as_deref() {
             None | Some("client") => CountBy::Client,
             Some("api-key") => {
@@ -79,8 +82,30 @@ impl Settings {
         Ok(Self {
             name: policy_name(config::get("name").as_deref().unwrap_or("default")),
             policy: burst.map_or(policy, |burst| policy.with_burst(burst)),
+            penalty: Duration::from_secs(penalty),
             by,
         })
+    }
+
+    /// Whether one more may pass. Who is in the penalty box takes nothing.
+    fn decide(&self, key: &str) -> Decision {
+        if self.penalty.is_zero() {
+            return rate_limit::check(key, &self.policy);
+        }
+        if let Some(left) = rate_limit::penalty(key) {
+            return Decision {
+                allowed: false,
+                remaining: 0,
+                reset_after: left,
+                retry_after: left,
+            };
+        }
+        let mut decision = rate_limit::check(key, &self.policy);
+        if !decision.allowed {
+            rate_limit::penalize(key, self.penalty);
+            decision.retry_after = decision.retry_after.max(self.penalty);
+        }
+        decision
     }
 
     /// The value of `RateLimit-Policy`: quota and window in seconds.

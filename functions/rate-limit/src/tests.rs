@@ -137,6 +137,22 @@ fn burst_is_what_may_come_at_once() {
 }
 
 #[test]
+fn who_passes_the_limit_stays_outside_for_the_penalty() {
+    let host = host("2").config("penalty", "60");
+    assert!(passes(testing::Request::get("/")));
+    assert!(passes(testing::Request::get("/")));
+    let refused = responded(ask(testing::Request::get("/")));
+    assert_eq!(text(&refused, "retry-after").as_deref(), Some("60"));
+    // By the rate alone, one could pass again.
+    host.advance(Duration::from_secs(20));
+    let refused = responded(ask(testing::Request::get("/")));
+    assert_eq!(text(&refused, "retry-after").as_deref(), Some("40"));
+    assert!(passes(testing::Request::get("/").client("192.0.2.99")));
+    host.advance(Duration::from_secs(40));
+    assert!(passes(testing::Request::get("/")));
+}
+
+#[test]
 fn refusal_always_says_at_least_one_second() {
     let _host = Host::new().rate_exhausted(Duration::from_millis(1));
     let response = responded(ask(testing::Request::get("/")));
@@ -150,6 +166,7 @@ fn wrong_settings_fail_the_function_by_name() {
         ("window", "-1"),
         ("by", "moon"),
         ("burst", "x"),
+        ("penalty", "x"),
     ] {
         let _host = Host::new().config(name, value);
         let error = limit(&mut testing::Request::get("/").build()).expect_err(value);

@@ -27,6 +27,7 @@
 mod config;
 mod context;
 mod host;
+mod kv;
 mod log;
 mod message;
 mod rate_limit;

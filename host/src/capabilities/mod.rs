@@ -2,33 +2,33 @@
 //! generation; each capability has its file.
 
 mod ended;
+pub(crate) mod kv;
 mod log;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use verge_base::Clock;
 use verge_runtime::CallEnd;
-use verge_runtime::capabilities::{
-    CallId, Capabilities, LogLevel, RateCounters, RateDecision, RatePolicy,
-};
+use verge_runtime::capabilities::{CallId, Capabilities, KvStores, LogLevel, Rates};
 
 pub(crate) use self::ended::{log_failure, trigger_receipt};
+pub(crate) use self::rates::FunctionRates;
 use crate::secrets::SecretText;
 use crate::telemetry::FunctionMetrics;
 
 /// The capabilities of one function.
 pub(crate) struct FunctionCapabilities {
-    /// Its name, which owns its counters.
-    pub name: Arc<str>,
     /// Its settings.
     pub config: BTreeMap<String, String>,
     /// The secrets that were granted to it.
     pub secrets: Vec<(Arc<str>, SecretText)>,
-    /// Its counters; they outlive a reload.
-    pub counters: Arc<RateCounters>,
-    /// What the counters run on.
-    pub clock: Clock,
+    /// Its counters.
+    pub rates: FunctionRates,
+    /// The key-value stores that were granted to it.
+    pub kv: KvStores,
+    /// What these are built from.
+    pub kv_settings: Vec<verge_config::KvStore>,
     /// Its metrics.
     pub metrics: Arc<FunctionMetrics>,
 }
@@ -45,9 +45,12 @@ impl Capabilities for FunctionCapabilities {
             .map(|(_, text)| text.expose().to_vec())
     }
 
-    fn rate_limit(&self, key: &str, policy: RatePolicy, cost: u32) -> RateDecision {
-        self.counters
-            .check(&self.name, key, policy, cost, self.clock.now())
+    fn rates(&self) -> Option<&dyn Rates> {
+        Some(&self.rates)
+    }
+
+    fn kv(&self) -> Option<&KvStores> {
+        Some(&self.kv)
     }
 
     fn call_ended(&self, call: &CallId, end: &CallEnd) {

@@ -9,6 +9,7 @@ use verge_config::{Config, Problem};
 use verge_runtime::Engine;
 
 use super::{count, report};
+use crate::capabilities::kv::Stores;
 use crate::generation::{Foundation, Generation};
 use crate::node::{admin_token, engine_settings};
 use crate::telemetry::Metrics;
@@ -39,11 +40,15 @@ fn build(path: &Path) -> Result<Generation, Vec<Problem>> {
     let clock = Clock::system();
     let engine = Engine::new(engine_settings(&config), clock.clone())
         .map_err(|error| vec![config.problem("runtime", error.to_string(), "")])?;
+    let metrics = Metrics::new(1);
     let foundation = Foundation {
+        // A node that serves has their files.
+        kv: Arc::new(Stores::unopened(clock.clone(), metrics.clone())),
         clock,
         random: Random::system(),
         engine,
-        metrics: Metrics::new(1),
+        metrics,
+        shared: None,
     };
     let mut problems: Vec<Problem> = admin_token(&config).err().into_iter().collect();
     match Generation::build(Arc::new(config), &foundation, None) {

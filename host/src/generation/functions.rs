@@ -9,7 +9,7 @@ use std::sync::Arc;
 use verge_config::{Config, Problem};
 use verge_runtime::{Capabilities, Digest, FunctionSettings, Limits, QuarantineSettings};
 
-use super::capabilities::{self, Secrets};
+use super::capabilities::{self, Secrets, Stores};
 use super::{Foundation, Generation};
 use crate::files;
 use crate::route::FunctionEntry;
@@ -28,10 +28,12 @@ pub(super) fn build(
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<FunctionEntry>> {
     let secrets = capabilities::secrets(config, problems);
+    let stores = capabilities::stores(config, foundation, problems);
+    capabilities::check_rates(config, foundation, problems);
     let mut functions = BTreeMap::new();
     for (name, settings) in &config.functions {
         let held = previous.and_then(|generation| generation.functions.get(name));
-        match build_one(config, foundation, settings, &secrets, held) {
+        match build_one(config, foundation, settings, &secrets, &stores, held) {
             Ok(entry) => {
                 functions.insert(Arc::clone(name), entry);
             }
@@ -50,6 +52,7 @@ fn build_one(
     foundation: &Foundation,
     settings: &verge_config::Function,
     secrets: &Secrets,
+    stores: &Stores,
     held: Option<&Arc<FunctionEntry>>,
 ) -> Result<Arc<FunctionEntry>, FunctionError> {
     let bytes = files::read_bounded(&settings.component, COMPONENT_BYTES_MAX)
@@ -71,12 +74,12 @@ fn build_one(
             )
         })?;
     let digest = Digest::of(&bytes);
-    let granted = capabilities::granted(settings, secrets);
+    let granted = capabilities::granted(settings, secrets, stores);
     if let Some(entry) = held
         && entry.function.digest() == digest
         && entry.settings == *settings
         && *entry.function.limits() == limits(config, settings)
-        && entry.capabilities.secrets == granted
+        && granted.is_of(entry)
     {
         return Ok(Arc::clone(entry));
     }

@@ -21,9 +21,11 @@ use std::time::SystemTime;
 use verge_base::{Clock, Random};
 use verge_config::{Config, Problem};
 use verge_runtime::Engine;
+use verge_shared::Shared;
 
 pub use settings::Settings;
 
+use crate::capabilities::kv::Stores;
 use crate::listener::CertificateTable;
 use crate::pipeline::routing::Sites;
 use crate::route::{FunctionEntry, OriginEntry};
@@ -60,6 +62,10 @@ pub struct Foundation {
     pub engine: Engine,
     /// Counters of sites, origins and functions.
     pub metrics: Metrics,
+    /// Key-value stores.
+    pub kv: Arc<Stores>,
+    /// What is shared with other nodes, if anything is.
+    pub shared: Option<Arc<Shared>>,
 }
 
 impl Generation {

@@ -106,6 +106,7 @@ impl AdminSource for NodeSource {
                 },
             ],
             pools: pools.collect(),
+            kv: state.foundation.kv.sample(),
             access_log: state
                 .telemetry
                 .access_log()

@@ -15,6 +15,7 @@ use verge_runtime::{Engine, EngineSettings};
 use super::listener_settings::listener_settings;
 use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
+use crate::capabilities::kv::Stores;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
 use crate::pipeline::compress::Compression;
@@ -105,11 +106,18 @@ fn build_state(
         StartError::Problems(vec![config.problem("runtime", error.to_string(), "")])
     })?;
     let metrics = Metrics::new(workers);
+    let cache = Cache::new(cache_settings(config), clock.clone());
+    // The disk first: it is to hear of every purge of others.
+    let disk = tiers::disk(config, &clock, &cache)?;
+    let shared = region::start(config, &clock, &random, &cache)?;
+    let stores = Stores::new(clock.clone(), metrics.clone(), shared.clone());
     let foundation = Foundation {
         clock: clock.clone(),
         random: random.clone(),
         engine,
         metrics: metrics.clone(),
+        kv: Arc::new(stores),
+        shared: shared.clone(),
     };
     // Before files are read: what is saved from now on is read again.
     let reloads = Reloads::new(config);
@@ -127,9 +135,6 @@ fn build_state(
         source,
     })?;
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
-    let cache = Cache::new(cache_settings(config), clock.clone());
-    let disk = tiers::disk(config, &clock, &cache)?;
-    let shared = region::start(config, &clock, &random, &cache)?;
     Ok(Arc::new(NodeState {
         tiers: tiers::list(&clock, disk.as_ref(), shared.as_ref()),
         disk,

@@ -51,6 +51,7 @@ impl RunningNode {
         if let Some(disk) = &self.state.disk {
             disk.stop();
         }
+        self.state.foundation.kv.stop();
         if let Some(end) = self.end_control.take() {
             let _ = end.send(());
         }

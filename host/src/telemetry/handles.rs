@@ -7,6 +7,7 @@
 
 mod bounds;
 mod function;
+mod kv;
 mod listener;
 mod origin;
 
@@ -19,7 +20,8 @@ use verge_http::cache_status::{Forward, Outcome};
 
 use super::receipt::{CacheReceipt, Receipt};
 pub(super) use bounds::{FUNCTION_BOUNDS, LOOKUP_BOUNDS, NETWORK_BOUNDS, REQUEST_BOUNDS};
-pub use function::FunctionMetrics;
+pub use function::{FunctionMetrics, RatesBy};
+pub use kv::KvMetrics;
 pub use listener::ListenerMetrics;
 pub use origin::OriginMetrics;
 

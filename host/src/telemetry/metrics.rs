@@ -17,8 +17,8 @@ use verge_http::failure::Side;
 
 use super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::handles::{
-    FunctionMetrics, LOOKUP_BOUNDS, ListenerMetrics, NETWORK_BOUNDS, OriginMetrics, REQUEST_BOUNDS,
-    SiteMetrics,
+    FunctionMetrics, KvMetrics, LOOKUP_BOUNDS, ListenerMetrics, NETWORK_BOUNDS, OriginMetrics,
+    REQUEST_BOUNDS, SiteMetrics,
 };
 use crate::pipeline::compress::CodedBytes;
 
@@ -141,6 +141,12 @@ impl Metrics {
     #[must_use]
     pub fn function(&self, name: &str) -> Arc<FunctionMetrics> {
         self.0.registry.functions.resolve(name)
+    }
+
+    /// The handle of a key-value store. Locks: for building generations.
+    #[must_use]
+    pub fn kv(&self, name: &str) -> Arc<KvMetrics> {
+        self.0.registry.kv.resolve(name)
     }
 
     /// The handle of an origin. Locks: for building generations.

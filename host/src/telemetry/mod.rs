@@ -18,7 +18,9 @@ pub mod server_timing;
 pub mod span;
 
 pub use access_log::{AccessLog, AccessLogConfig, AccessLogOutput};
-pub use handles::{FunctionMetrics, ListenerMetrics, OriginMetrics, RouteLabel, SiteMetrics};
+pub use handles::{
+    FunctionMetrics, KvMetrics, ListenerMetrics, OriginMetrics, RatesBy, RouteLabel, SiteMetrics,
+};
 pub use metrics::{CacheTier, Metrics};
 pub use receipt::{
     CacheReceipt, FillReceipt, FunctionDigest, OriginReceipt, Receipt, StartClass, TlsReceipt,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::counters::{OVERFLOW_LABEL, ShardCount};
-use super::handles::{FunctionMetrics, ListenerMetrics, OriginMetrics, SiteMetrics};
+use super::handles::{FunctionMetrics, KvMetrics, ListenerMetrics, OriginMetrics, SiteMetrics};
 
 /// All handles of one kind, by name. Their number is bounded: past the bound,
 /// those that no generation holds any more are forgotten, and if none are, new
@@ -62,6 +62,7 @@ impl<T> Handles<T> {
 pub(super) struct Registry {
     pub(super) sites: Handles<SiteMetrics>,
     pub(super) functions: Handles<FunctionMetrics>,
+    pub(super) kv: Handles<KvMetrics>,
     pub(super) origins: Handles<OriginMetrics>,
     pub(super) listeners: Handles<ListenerMetrics>,
 }
@@ -70,6 +71,7 @@ impl Registry {
     /// Bounds on how many time series a scrape can have, whatever configuration says.
     const MOST_SITES: usize = 1000;
     const MOST_FUNCTIONS: usize = 500;
+    const MOST_KV_STORES: usize = 200;
     const MOST_ORIGINS: usize = 500;
     const MOST_LISTENERS: usize = 16;
 
@@ -77,6 +79,7 @@ impl Registry {
         Self {
             sites: Handles::new(Self::MOST_SITES, shards, SiteMetrics::new),
             functions: Handles::new(Self::MOST_FUNCTIONS, shards, FunctionMetrics::new),
+            kv: Handles::new(Self::MOST_KV_STORES, shards, KvMetrics::new),
             origins: Handles::new(Self::MOST_ORIGINS, shards, OriginMetrics::new),
             listeners: Handles::new(Self::MOST_LISTENERS, shards, ListenerMetrics::new),
         }

@@ -26,6 +26,8 @@ pub struct Sample {
     pub limits: Vec<LimitSample>,
     /// Every pool of connections to an origin.
     pub pools: Vec<PoolSample>,
+    /// Key-value stores on disk.
+    pub kv: Vec<KvSample>,
     /// The access log.
     pub access_log: AccessLogSample,
     /// What is shared with other nodes, if anything is.
@@ -169,6 +171,25 @@ pub struct PoolSample {
     pub in_use: u64,
     /// Requests that wait for a connection.
     pub queued: u64,
+}
+
+/// One key-value store on disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct KvSample {
+    /// The store's name.
+    pub store: Arc<str>,
+    /// Bytes as they count for its limit.
+    pub bytes: u64,
+    /// Its limit.
+    pub limit_bytes: u64,
+    /// Entries, those included that have ended and were not swept yet.
+    pub entries: u64,
+    /// Operations that wait.
+    pub waiting: u64,
+    /// Entries that were swept since the start.
+    pub swept: u64,
+    /// Whether its file can be used.
+    pub usable: bool,
 }
 
 /// The access log's sums since the start.

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use super::{config, context, log, rate_limit, secret};
+use super::{config, context, kv, log, rate_limit, secret};
 
 /// Where the clock of a test starts: 2026-01-01T00:00:00Z.
 const START: Duration = Duration::from_secs(1_767_225_600);
@@ -23,6 +23,7 @@ pub(crate) struct State {
     random: u64,
     pub(crate) config: config::Settings,
     pub(crate) context: context::Context,
+    pub(crate) kv: kv::Stores,
     pub(crate) log: log::Lines,
     pub(crate) rates: rate_limit::Counters,
     pub(crate) secrets: secret::Secrets,
@@ -35,6 +36,7 @@ impl State {
             random: 0,
             config: Default::default(),
             context: Default::default(),
+            kv: Default::default(),
             log: Default::default(),
             rates: Default::default(),
             secrets: Default::default(),

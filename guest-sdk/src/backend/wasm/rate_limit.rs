@@ -19,3 +19,15 @@ pub(crate) fn check(key: &str, policy: &Policy, cost: u32) -> Decision {
         retry_after: Duration::from_millis(decision.retry_after_ms.into()),
     }
 }
+
+pub(crate) fn count(key: &str, window_ms: u32, amount: u32) -> u64 {
+    rate_limit::count(key, window_ms, amount)
+}
+
+pub(crate) fn penalize(key: &str, duration_ms: u32) {
+    rate_limit::penalize(key, duration_ms);
+}
+
+pub(crate) fn penalty(key: &str) -> Option<Duration> {
+    rate_limit::penalty(key).map(|left| Duration::from_millis(left.into()))
+}

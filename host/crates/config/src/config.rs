@@ -11,6 +11,8 @@ use crate::cache_limits::CacheLimits;
 use crate::compression::Compression;
 use crate::disk::Disk;
 use crate::function::{Function, Secret};
+use crate::grants::Grantable;
+use crate::kv::{KvStore, check_paths};
 use crate::limits::Limits;
 use crate::names::Names;
 use crate::node::{Admin, Cache, Listen, Log, Node, Runtime, Stop};
@@ -80,6 +82,8 @@ pub struct Config {
     pub runtime: Runtime,
     /// `[function.NAME]`
     pub functions: BTreeMap<Arc<str>, Function>,
+    /// `[kv.NAME]`
+    pub kv: BTreeMap<Arc<str>, KvStore>,
     /// `[secret.NAME]`
     pub secrets: BTreeMap<Arc<str>, Secret>,
     /// `[origin.NAME]`
@@ -249,6 +253,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         root.named("function"),
         root.named("origin"),
     );
+    let kv_tables = root.named("kv");
     let names_of = |sort, tables: &[(String, Table<'_, '_>)]| {
         Names::new(sort, tables.iter().map(|(name, _)| name.as_str()))
     };
@@ -258,6 +263,21 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         names_of("origin", &tables.2),
     );
 
+    let kv_names = names_of("kv", &kv_tables);
+    let has_redis = root.item("redis").is_some();
+    let kv = kv_names.iter().zip(&kv_tables);
+    let kv = kv.map(|(name, (_, table))| {
+        let store = KvStore::read(name, table, has_redis);
+        (Arc::clone(name), store)
+    });
+    let kv: Vec<(Arc<str>, KvStore)> = kv.collect();
+    check_paths(&kv, &kv_tables);
+    let there = Grantable {
+        secrets: &secret_names,
+        kv: &kv_names,
+        redis: has_redis,
+    };
+
     let secrets = secret_names.iter().zip(&tables.0);
     let secrets = secrets
         .filter_map(|(name, (_, table))| Some((Arc::clone(name), Secret::read(name, table)?)));
@@ -265,7 +285,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let functions = functions.map(|(name, (_, table))| {
         (
             Arc::clone(name),
-            Function::read(name, table, &secret_names, &runtime),
+            Function::read(name, table, &there, &runtime),
         )
     });
     let origins = origin_names.iter().zip(&tables.2);
@@ -277,6 +297,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     };
     Config {
         file: file.to_owned(),
+        kv: kv.into_iter().collect(),
         secrets: secrets.collect(),
         functions: functions.collect(),
         origins: origins.collect(),

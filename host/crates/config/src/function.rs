@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::grants::Grants;
+use crate::grants::{Grantable, Grants};
 use crate::kinds::{ANY_TEXT, Choice, Count, Size, time};
-use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
 use crate::table::Table;
 
@@ -99,7 +98,7 @@ impl Function {
     pub(crate) fn read(
         name: &Arc<str>,
         table: &Table<'_, '_>,
-        secrets: &Names,
+        there: &Grantable<'_>,
         runtime: &Runtime,
     ) -> Self {
         let default = Self::new(name, PathBuf::new());
@@ -114,7 +113,7 @@ impl Function {
             body: table.or("body", &Size(0..=1 << 30), default.body),
             log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
-            grants: Grants::read(&table.table("grants"), secrets, settings.is_given()),
+            grants: Grants::read(&table.table("grants"), there, settings.is_given()),
             config: read_settings(&settings),
             name: default.name,
         };

@@ -14,6 +14,7 @@ mod function;
 mod grants;
 mod host;
 mod kinds;
+mod kv;
 mod limits;
 mod names;
 mod node;
@@ -36,7 +37,8 @@ pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use disk::Disk;
 pub use function::{Function, Isolation, OnFailure, Secret};
-pub use grants::Grants;
+pub use grants::{Grants, RateScope};
+pub use kv::{KvBackend, KvLimits, KvStore};
 pub use limits::Limits;
 pub use node::{
     Admin, Cache, Listen, Log, LogFormat, LogTarget, Node, ProxyField, Runtime, SecretSource, Stop,

@@ -5,6 +5,7 @@ use std::path::Path;
 use verge_config::Config;
 
 mod problems {
+    mod kv;
     mod sections;
 }
 

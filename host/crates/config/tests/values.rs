@@ -107,7 +107,7 @@ fn values_become_types_with_units_applied() {
 fn functions_and_origins_keep_their_defaults() {
     let config = read(TEXT);
     let auth = &config.functions["auth"];
-    assert!(auth.grants.config && auth.grants.log && !auth.grants.rate_limit);
+    assert!(auth.grants.config && auth.grants.log && auth.grants.rate_limit.is_none());
     assert_eq!(*auth.grants.secrets[0], *"jwt");
     assert_eq!((auth.on_failure, auth.hostcalls), (OnFailure::Open, 10_000));
     let app = &config.origins["app"];

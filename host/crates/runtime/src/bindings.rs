@@ -6,6 +6,8 @@
     reason = "generated from the WIT package"
 )]
 
+pub mod keyvalue;
+
 wasmtime::component::bindgen!({
     path: "../../../guest-sdk/wit",
     inline: "
@@ -23,6 +25,8 @@ wasmtime::component::bindgen!({
     imports: {
         "verge:edge/types.[method]body-reader.read": async | trappable,
         "verge:edge/types.[method]body-writer.write": async | trappable,
+        "verge:edge/kv": async | trappable,
+        "verge:edge/rate-limit": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -31,5 +35,6 @@ wasmtime::component::bindgen!({
         "verge:edge/types.response": crate::handles::ResponseHandle,
         "verge:edge/types.body-reader": crate::handles::ReaderHandle,
         "verge:edge/types.body-writer": crate::handles::WriterHandle,
+        "verge:edge/kv.store": crate::handles::StoreHandle,
     },
 });

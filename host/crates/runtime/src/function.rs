@@ -125,7 +125,7 @@ impl Engine {
         let mut linker = engine.imports.clone();
         settings
             .grants
-            .add_to(&mut linker)
+            .add_to(&mut linker, component)
             .map_err(LoadError::Unfit)?;
         let instance = linker
             .instantiate_pre(component)

@@ -1,9 +1,10 @@
 //! Which capabilities a function's configuration grants, and the import and the key of each.
 //! A capability of `verge:edge` is one row here.
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::verge::edge;
+use crate::hostcalls::keyvalue;
 use crate::state::{CallState, Data};
 
 /// The table: field of [`Grants`], import, module of its bindings, key that grants it.
@@ -19,20 +20,32 @@ macro_rules! grants {
             /// Everything there is.
             pub const ALL: Self = Self { $($field: true,)* };
 
-            /// Whether the import `interface`, named without its version, is granted, and the key
-            /// below the function's section that grants it; `None` when it is no capability.
-            pub(crate) fn of(self, interface: &str) -> Option<(bool, &'static str)> {
+            /// Whether the import `name` is granted, and the key below the function's section that
+            /// grants it; `None` when it is no capability. The version counts where it is that of a
+            /// draft; else it is the linker's matter.
+            pub(crate) fn of(self, name: &str) -> Option<(bool, &'static str)> {
+                let (interface, version) = name.split_once('@').unwrap_or((name, ""));
                 match interface {
                     $($interface => Some((self.$field, $key)),)*
+                    "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch" => {
+                        (version == keyvalue::VERSION).then_some((self.kv, "grants.kv"))
+                    }
                     _ => None,
                 }
             }
 
-            /// Adds what is granted.
-            pub(crate) fn add_to(self, linker: &mut Linker<Data>) -> wasmtime::Result<()> {
+            /// Adds what is granted, as `component` expects it.
+            pub(crate) fn add_to(
+                self,
+                linker: &mut Linker<Data>,
+                component: &Component,
+            ) -> wasmtime::Result<()> {
                 $(if self.$field {
                     edge::$module::add_to_linker::<_, HasSelf<CallState>>(linker, state)?;
                 })*
+                if self.kv {
+                    keyvalue::add_to_linker(linker, component, state)?;
+                }
                 Ok(())
             }
         }
@@ -42,6 +55,8 @@ macro_rules! grants {
 grants! {
     /// `verge:edge/config`.
     config: "verge:edge/config", config, "config";
+    /// `verge:edge/kv`, and `wasi:keyvalue` on the same stores.
+    kv: "verge:edge/kv", kv, "grants.kv";
     /// `verge:edge/log`. A guest's stdout and stderr reach the log without it.
     log: "verge:edge/log", log, "grants.log";
     /// `verge:edge/rate-limit`.

@@ -14,3 +14,7 @@ pub enum ResponseHandle {}
 pub enum ReaderHandle {}
 /// Content that is written.
 pub enum WriterHandle {}
+/// A key-value store: the number is its place among those that were granted.
+pub enum StoreHandle {}
+/// A compare-and-swap of `wasi:keyvalue`.
+pub enum CasHandle {}

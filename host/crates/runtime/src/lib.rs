@@ -30,7 +30,10 @@ mod ticker;
 mod wasi;
 
 pub use call::KeptInstance;
-pub use capabilities::{CallId, Capabilities, LogLevel, RateCounters, RateDecision, RatePolicy};
+pub use capabilities::{
+    CallId, Capabilities, KvStore, KvStores, LogLevel, RateAnswer, RateCounters, RateDecision,
+    RatePolicy, Rates,
+};
 pub use digest::{Digest, ShortDigest};
 pub use engine::{CodeOrigin, CompileError, Compiled, Engine, EngineError, EngineSettings};
 pub use function::{Function, FunctionSettings, LoadError};

@@ -58,7 +58,7 @@ pub(crate) fn missing_imports(
         .filter(|(_, import)| matches!(import.ty, ComponentItem::ComponentInstance(_)))
         .filter_map(|(name, _)| {
             let interface = name.split('@').next().unwrap_or(name);
-            let grant = match grants.of(interface) {
+            let grant = match grants.of(name) {
                 Some((true, _)) => return None,
                 Some((false, key)) => Some(key),
                 None if is_common(interface) => return None,

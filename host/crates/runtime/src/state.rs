@@ -16,6 +16,7 @@ pub(crate) use self::messages::{
 use crate::call::Shared;
 use crate::capabilities::{CallId, LogLevel};
 use crate::function::Inner;
+use crate::hostcalls::keyvalue::Cas;
 use crate::limits::{Limits, MemoryLimiter};
 use crate::message::Scope;
 use crate::outcome::Trigger;
@@ -28,7 +29,7 @@ pub(crate) type Data = Box<CallState>;
 pub(crate) const REQUEST: u32 = 0;
 /// The handle number of the response that a response trigger was given.
 pub(crate) const GIVEN_RESPONSE: u32 = 0;
-/// Responses that a call may make; readers, and writers, that may be open at once.
+/// Responses that a call may make; readers, writers and compare-and-swaps that may be open at once.
 const OPEN_HANDLES: usize = 16;
 
 /// The host's side of one call.
@@ -45,6 +46,8 @@ pub(crate) struct CallState {
     pub(crate) responses: Slots<ResponseState>,
     pub(crate) readers: Slots<Reader>,
     pub(crate) writers: Slots<Writer>,
+    /// Compare-and-swaps of `wasi:keyvalue`.
+    pub(crate) swaps: Slots<Cas>,
     /// What a `wasi:http` handler is given.
     pub(crate) incoming: Option<http::Request<Body>>,
     /// Made when the guest first calls a WASI import: most never do.
@@ -217,7 +220,7 @@ impl<T> Slots<T> {
     pub(crate) fn add_new(&mut self, value: T) -> wasmtime::Result<u32> {
         let number = self.0.len();
         if number >= OPEN_HANDLES {
-            wasmtime::bail!("it made more than {OPEN_HANDLES} messages or bodies");
+            wasmtime::bail!("it made more than {OPEN_HANDLES} messages, bodies or swaps");
         }
         self.0.push(Some(value));
         Ok(u32::try_from(number)?)

@@ -2,7 +2,7 @@
 //! Redis, and what they tell about themselves.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 use verge_base::{Clock, Random};
 use verge_cache::tier::{Saved, Want};
 
+use crate::kv::RegionKv;
 use crate::l2::{Candidate, L2, L2Sample, LoadedResponse, LookupOutcome, SavedResponse, Saver};
 use crate::lease::{Lease, Leases, Leasing};
 use crate::link::{Link, LinkSample, Surroundings};
+use crate::rates::RegionRates;
 use crate::settings::SharedSettings;
 use crate::stream::{PurgeSink, Stream, StreamSample};
 
@@ -24,6 +26,9 @@ const UNHURRIED: Duration = Duration::from_secs(1);
 /// admin calls or requests; dropping this ends the thread.
 pub struct Shared {
     parts: Parts,
+    around: Arc<Surroundings>,
+    kv: OnceLock<RegionKv>,
+    rates: OnceLock<RegionRates>,
     clock: Clock,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -93,6 +98,9 @@ impl Shared {
             })?;
         Ok(Self {
             parts,
+            around,
+            kv: OnceLock::new(),
+            rates: OnceLock::new(),
             clock,
             end: Some(end),
             thread: Some(thread),
@@ -154,6 +162,18 @@ impl Shared {
         self.parts.saver.release(lease);
     }
 
+    /// The key-value stores of the region. The first call begins to connect.
+    #[must_use]
+    pub fn kv(&self) -> &RegionKv {
+        self.kv.get_or_init(|| RegionKv::new(&self.around))
+    }
+
+    /// The rates of the region. The first call begins to connect.
+    #[must_use]
+    pub fn rates(&self) -> &RegionRates {
+        self.rates.get_or_init(|| RegionRates::new(&self.around))
+    }
+
     /// Whether stored responses in Redis are used now.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
@@ -163,8 +183,11 @@ impl Shared {
     /// What everything is and has done.
     #[must_use]
     pub fn sample(&self) -> SharedSample {
+        let links = self.parts.links.iter();
+        let links = links.chain(self.kv.get().map(RegionKv::link));
+        let links = links.chain(self.rates.get().map(RegionRates::link));
         SharedSample {
-            links: self.parts.links.iter().map(Link::sample).collect(),
+            links: links.map(Link::sample).collect(),
             stream: self.parts.stream.sample(),
             l2: self.parts.l2.sample(&self.parts.saver),
             leases: self.parts.leases.outcomes(),

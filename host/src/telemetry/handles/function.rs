@@ -2,9 +2,24 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::super::counters::{Histogram, LabelledCounters, ShardCount};
+use super::super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::super::receipt::{StartClass, TriggerReceipt};
 use super::FUNCTION_BOUNDS;
+
+/// Who answered a question about a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatesBy {
+    /// This node, which did not have to ask.
+    Node,
+    /// The region.
+    Region,
+    /// This node, because the region did not answer.
+    Fallback,
+}
+
+impl RatesBy {
+    const LABELS: [&str; 3] = ["node", "region", "fallback"];
+}
 
 /// What a function counts, over all its versions.
 #[derive(Debug)]
@@ -14,6 +29,8 @@ pub struct FunctionMetrics {
     starts: [OnceLock<Histogram>; StartClass::ALL.len()],
     pub(in crate::telemetry) cpu: Histogram,
     pub(in crate::telemetry) outcomes: LabelledCounters<24>,
+    /// By [`RatesBy`].
+    rates: Counters<{ RatesBy::LABELS.len() }>,
 }
 
 impl FunctionMetrics {
@@ -24,6 +41,7 @@ impl FunctionMetrics {
             starts: std::array::from_fn(|_| OnceLock::new()),
             cpu: Histogram::new(FUNCTION_BOUNDS, shards),
             outcomes: LabelledCounters::new(shards),
+            rates: Counters::new(shards),
         }
     }
 
@@ -46,6 +64,18 @@ impl FunctionMetrics {
                 .observe(receipt.start);
         }
         self.cpu.observe(receipt.cpu);
+    }
+
+    /// Counts an answer about a rate.
+    pub fn record_rate(&self, by: RatesBy) {
+        self.rates.add(by as usize, 1);
+    }
+
+    /// How many answers about rates there were, by who decided.
+    pub(in crate::telemetry) fn rates(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = RatesBy::LABELS.iter().enumerate();
+        let all = all.map(|(place, label)| (*label, self.rates.sum(place)));
+        all.filter(|(_, number)| *number > 0)
     }
 
     /// The start times of every class that was seen, with its label.

@@ -1,7 +1,9 @@
 //! The metrics' names and help texts, and nothing else: the only file that
-//! knows them, with `cache` for the cache and `shared` for what nodes share.
+//! knows them, with `cache` for the cache, `capabilities` for what functions ask the node for, and
+//! `shared` for what nodes share.
 
 mod cache;
+mod capabilities;
 mod shared;
 
 use std::fmt;
@@ -45,6 +47,7 @@ impl Collector for Collected {
         self.sites(&mut page)?;
         self.cache(&mut page)?;
         self.functions(&mut page)?;
+        capabilities::encode(&self.inner.registry, &self.sample.kv, &mut page)?;
         self.origins(&mut page)?;
         match &self.sample.shared {
             Some(sample) => shared::encode(sample, &mut page),

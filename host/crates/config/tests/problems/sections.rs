@@ -179,8 +179,8 @@ fn problems_of_sections_have_place_path_and_remedy() {
             "config/x.toml:3:22: function.f.grants.secret[0]: no secret is named \"k\"; there is no [secret.NAME]",
         ),
         (
-            "[function.f]\ncomponent = \"f.wasm\"\ngrants = { kv = true }",
-            "config/x.toml:3:12: function.f.grants.kv: unknown key; known keys: secret, rate_limit, log",
+            "[function.f]\ncomponent = \"f.wasm\"\ngrants = { sockets = true }",
+            "config/x.toml:3:12: function.f.grants.sockets: unknown key; known keys: secret, kv, rate_limit, log",
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\nconfig = { limit = 5 }",

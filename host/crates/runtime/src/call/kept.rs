@@ -133,6 +133,7 @@ impl Held {
             responses: Default::default(),
             readers: Default::default(),
             writers: Default::default(),
+            swaps: Default::default(),
             incoming: None,
             wasi: None,
         });

@@ -329,6 +329,7 @@ impl Function {
             responses,
             readers: Slots::default(),
             writers: Slots::default(),
+            swaps: Slots::default(),
             incoming: input.incoming,
             wasi: None,
         })

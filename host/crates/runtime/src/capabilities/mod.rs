@@ -4,6 +4,10 @@
 
 mod counters;
 mod gcra;
+mod kv;
+mod rates;
+mod sliding;
+mod table;
 
 use std::sync::Arc;
 
@@ -11,6 +15,11 @@ use crate::outcome::CallEnd;
 
 pub use counters::RateCounters;
 pub use gcra::{RateDecision, RatePolicy, decide as decide_rate};
+pub use kv::{
+    KV_PAGE_MAX, KvEntry, KvError, KvExpected, KvFuture, KvOp, KvPage, KvReply, KvStore, KvStores,
+};
+pub use rates::{RateAnswer, Rates};
+pub use sliding::{SlidingState, count as count_sliding};
 
 /// Which call a line of log belongs to.
 #[derive(Clone, Debug)]
@@ -36,8 +45,8 @@ pub enum LogLevel {
     Error,
 }
 
-/// What the node lets one function ask for. Called while the guest waits: answers at once, never
-/// blocks, never panics.
+/// What the node lets one function ask for. Called while the guest waits: answers at once or with a
+/// future that the guest waits for, never blocks, never panics.
 pub trait Capabilities: Send + Sync {
     /// A setting that the operator gave to this function.
     fn config(&self, name: &str) -> Option<String>;
@@ -45,8 +54,15 @@ pub trait Capabilities: Send + Sync {
     /// A secret that was granted to this function.
     fn secret(&self, name: &str) -> Option<Vec<u8>>;
 
-    /// Takes `cost` units from this function's counter `key`.
-    fn rate_limit(&self, key: &str, policy: RatePolicy, cost: u32) -> RateDecision;
+    /// This function's counters; only asked for where they are granted.
+    fn rates(&self) -> Option<&dyn Rates> {
+        None
+    }
+
+    /// The key-value stores that this function was granted.
+    fn kv(&self) -> Option<&KvStores> {
+        None
+    }
 
     /// One line of the function's log, stdout or stderr: without its line end, its control
     /// characters escaped, within the call's log limit.

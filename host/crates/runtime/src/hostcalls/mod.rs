@@ -6,6 +6,8 @@
 mod config;
 mod content;
 mod fields;
+pub(crate) mod keyvalue;
+mod kv;
 mod log;
 mod rate_limit;
 mod request;

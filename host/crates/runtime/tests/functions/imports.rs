@@ -166,6 +166,48 @@ pub(crate) const IMPORTS: &[(&str, &str, &str, &str)] = &[
         "(param i32)",
     ),
     ("$kv-open", "wasi:keyvalue/store@0.2.0", "open", ""),
+    (
+        "$store-open",
+        KV,
+        "[static]store.open",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "$store-get",
+        KV,
+        "[method]store.get",
+        "(param i32 i32 i32 i32)",
+    ),
+    (
+        "$store-exists",
+        KV,
+        "[method]store.exists",
+        "(param i32 i32 i32 i32)",
+    ),
+    (
+        "$store-set",
+        KV,
+        "[method]store.set",
+        "(param i32 i32 i32 i32 i32 i32 i64 i32)",
+    ),
+    (
+        "$rate-count",
+        "verge:edge/rate-limit@0.1.0",
+        "count",
+        "(param i32 i32 i32 i32) (result i64)",
+    ),
+    (
+        "$rate-penalize",
+        "verge:edge/rate-limit@0.1.0",
+        "penalize",
+        "(param i32 i32 i32)",
+    ),
+    (
+        "$rate-penalty",
+        "verge:edge/rate-limit@0.1.0",
+        "penalty",
+        "(param i32 i32 i32)",
+    ),
     ("$now", CLOCK, "now", "(result i64)"),
     (
         "$after",
@@ -279,6 +321,7 @@ pub(crate) const IMPORTS: &[(&str, &str, &str, &str)] = &[
 ];
 
 const TYPES: &str = "verge:edge/types@0.1.0";
+const KV: &str = "verge:edge/kv@0.1.0";
 const HTTP: &str = "wasi:http/types@0.2.0";
 const STREAMS: &str = "wasi:io/streams@0.2.0";
 const CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.0";

@@ -20,15 +20,52 @@ use verge_http::failure::FunctionFault;
 use verge_http::{Body, Failure};
 use verge_runtime::{
     Call, CallEnd, CallId, Capabilities, ClientFacts, ContentChange, Context, EdgeRequest, Engine,
-    EngineSettings, Function, FunctionSettings, Grants, Limits, LoadError, LogLevel, NoScope,
-    Outcome, QuarantineSettings, RateDecision, RatePolicy, RequestCall, Scope,
+    EngineSettings, Function, FunctionSettings, Grants, KvStores, Limits, LoadError, LogLevel,
+    NoScope, Outcome, QuarantineSettings, RateAnswer, RateDecision, RatePolicy, Rates, RequestCall,
+    Scope,
 };
 
 /// What the host offers in tests; it remembers what was logged, and calls that went on.
-#[derive(Default)]
 pub(crate) struct Host {
+    pub(crate) stores: KvStores,
     pub(crate) logged: Mutex<Vec<(LogLevel, String, String)>>,
     pub(crate) ended: Mutex<Vec<(String, CallEnd)>>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            stores: crate::kv::stores(),
+            logged: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+}
+
+impl Rates for Host {
+    fn check(&self, _: &str, policy: RatePolicy, cost: u32) -> RateAnswer<RateDecision> {
+        RateAnswer::Now(RateDecision {
+            allowed: cost <= policy.limit,
+            remaining: policy.limit.saturating_sub(cost),
+            reset_after: policy.window,
+            retry_after: Duration::MAX,
+        })
+    }
+
+    fn count(&self, _: &str, _: Duration, amount: u32) -> RateAnswer<u64> {
+        RateAnswer::Later(Box::pin(async move {
+            tokio::task::yield_now().await;
+            u64::from(amount) + 1
+        }))
+    }
+
+    fn penalize(&self, _: &str, _: Duration) -> RateAnswer<()> {
+        RateAnswer::Now(())
+    }
+
+    fn penalty(&self, key: &str) -> RateAnswer<Option<Duration>> {
+        RateAnswer::Now((key == "in").then_some(Duration::from_micros(1500)))
+    }
 }
 
 impl Capabilities for Host {
@@ -40,13 +77,12 @@ impl Capabilities for Host {
         (name == "key").then(|| b"sesame".to_vec())
     }
 
-    fn rate_limit(&self, _key: &str, policy: RatePolicy, cost: u32) -> RateDecision {
-        RateDecision {
-            allowed: cost <= policy.limit,
-            remaining: policy.limit.saturating_sub(cost),
-            reset_after: policy.window,
-            retry_after: Duration::MAX,
-        }
+    fn rates(&self) -> Option<&dyn Rates> {
+        Some(self)
+    }
+
+    fn kv(&self) -> Option<&KvStores> {
+        Some(&self.stores)
     }
 
     fn call_ended(&self, call: &CallId, end: &CallEnd) {

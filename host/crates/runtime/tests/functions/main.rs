@@ -4,6 +4,7 @@ mod guests;
 mod handler;
 mod imports;
 mod kit;
+mod kv;
 mod limits;
 mod loading;
 mod messages;
