@@ -55,6 +55,11 @@ impl BodyReader {
         Self { raw, rest, taken }
     }
 
+    /// The host's reader; `None` when a part of what it gave waits here.
+    pub(crate) fn into_raw(self) -> Option<RawReader> {
+        (self.taken >= self.rest.len()).then_some(self.raw)
+    }
+
     /// The next piece, of at most `max` bytes and never empty; `None` at the end. Waits for the
     /// sender.
     ///

@@ -20,6 +20,7 @@ mod verdict;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod fetch;
 pub mod kv;
 pub mod log;
 pub mod random;

@@ -21,6 +21,8 @@ pub struct Site {
     pub label: Arc<str>,
     /// Whether clients get `Server-Timing`.
     pub server_timing: bool,
+    /// What may be stored of what its functions fetch from origins.
+    pub fetch_policy: Arc<RoutePolicy>,
     /// Counters of this site.
     pub metrics: Arc<SiteMetrics>,
 }

@@ -8,6 +8,8 @@
 
 mod functions {
     mod auth;
+    mod fetching;
+    mod gateway;
     mod handler;
     mod keys;
     mod kv;

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use super::Trigger;
 use crate::Verdict;
 use crate::backend::Target;
+use crate::backend::native::fetch::RawFetched;
 use crate::backend::native::{Content, Fields, RawRequest, RawResponse, RequestState};
 use crate::edit::Edit;
 
@@ -195,6 +196,17 @@ impl Response {
         let content = Content::new(self.content, self.incomplete);
         let fields = Fields(self.fields);
         crate::Response::from_raw(RawResponse::with(self.status.as_u16(), fields, content))
+    }
+}
+
+impl Response {
+    /// As a function gets it that has fetched it.
+    pub(super) fn fetched(self) -> RawFetched {
+        RawFetched {
+            status: self.status.as_u16(),
+            content: Content::new(self.content, self.incomplete),
+            fields: Fields(self.fields),
+        }
     }
 }
 

@@ -26,6 +26,7 @@
 
 mod config;
 mod context;
+mod fetch;
 mod host;
 mod kv;
 mod log;
@@ -33,6 +34,7 @@ mod message;
 mod rate_limit;
 mod secret;
 
+pub use fetch::Fetched;
 pub use host::Host;
 pub use log::LogLine;
 pub use message::{Effects, Request, Response, effects, responded};

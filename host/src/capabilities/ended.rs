@@ -20,6 +20,8 @@ pub(crate) fn trigger_receipt(
         cpu: call.cpu,
         wall: call.wall,
         hostcalls: u64::from(call.hostcalls),
+        fetches: call.fetches,
+        fetch_time: call.fetch_time,
         memory_peak_bytes: call.memory_peak,
         outcome: call.outcome.label(),
     }

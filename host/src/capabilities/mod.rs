@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use verge_runtime::CallEnd;
-use verge_runtime::capabilities::{CallId, Capabilities, KvStores, LogLevel, Rates};
+use verge_runtime::capabilities::{CallId, Capabilities, FetchOutcome, KvStores, LogLevel, Rates};
 
 pub(crate) use self::ended::{log_failure, trigger_receipt};
 pub(crate) use self::rates::FunctionRates;
@@ -59,6 +59,10 @@ impl Capabilities for FunctionCapabilities {
         if let Some(failure) = &end.failure {
             log_failure(&call.function, &call.request, failure);
         }
+    }
+
+    fn fetched(&self, _call: &CallId, outcome: FetchOutcome) {
+        self.metrics.record_fetch(outcome.label());
     }
 
     fn log(&self, call: &CallId, level: LogLevel, message: &str) {

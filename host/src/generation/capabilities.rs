@@ -26,6 +26,7 @@ pub(super) fn grants(settings: &Function) -> Grants {
     Grants {
         config: grants.config,
         kv: !grants.kv.is_empty(),
+        fetch: !grants.fetch.is_empty() || grants.fetch_site,
         log: grants.log,
         rate_limit: grants.rate_limit.is_some(),
         secret: !grants.secrets.is_empty(),

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use verge_config::{Config, Problem};
-use verge_runtime::{Capabilities, Digest, FunctionSettings, Limits, QuarantineSettings};
+use verge_runtime::{
+    Capabilities, Digest, FetchLimits, FunctionSettings, Limits, QuarantineSettings,
+};
 
 use super::capabilities::{self, Secrets, Stores};
 use super::{Foundation, Generation};
@@ -126,5 +128,10 @@ fn limits(config: &Config, settings: &verge_config::Function) -> Limits {
         fields: config.limits.fields,
         field_bytes: config.limits.head_bytes,
         log_bytes: u64::from(settings.log_bytes),
+        fetch: FetchLimits {
+            requests: settings.fetch.requests,
+            concurrent: settings.fetch.concurrent,
+            bytes: settings.fetch.bytes,
+        },
     }
 }

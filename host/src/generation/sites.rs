@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use verge_cache::policy::RoutePolicy;
 use verge_config::{Config, Problem, Ranges};
 
 use super::policy;
@@ -29,11 +30,13 @@ pub(super) fn build(
 ) -> Option<Sites> {
     let mut sites = Vec::with_capacity(config.sites.len());
     for (site_index, settings) in config.sites.iter().enumerate() {
+        let site_metrics = parts.metrics.site(&settings.name);
         let site = Arc::new(Site {
             names: settings.names.clone(),
             label: Arc::clone(&settings.name),
             server_timing: settings.server_timing,
-            metrics: parts.metrics.site(&settings.name),
+            fetch_policy: fetch_policy(config, &site_metrics, problems),
+            metrics: site_metrics,
         });
         let mut routes = Vec::with_capacity(settings.routes.len());
         for (route_index, route) in settings.routes.iter().enumerate() {
@@ -61,6 +64,18 @@ pub(super) fn build(
             None
         }
     }
+}
+
+/// The policy for what functions of a site fetch from origins.
+fn fetch_policy(
+    config: &Config,
+    site: &SiteMetrics,
+    problems: &mut Vec<Problem>,
+) -> Arc<RoutePolicy> {
+    policy::build(&config.policy, config, site).unwrap_or_else(|(key, what)| {
+        problems.push(config.problem(&format!("cache.{key}"), what, ""));
+        Arc::default()
+    })
 }
 
 pub(super) type RouteError = (&'static str, String);

@@ -22,6 +22,7 @@ use super::failure_response;
 use super::head::TrustedHead;
 use super::routed::Routed;
 use super::sanitize::{Arrival, ReceivedBytes};
+use super::triggers::Asked;
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;
@@ -98,8 +99,12 @@ impl Exchange {
             Arc::clone(&self.generation),
             site,
             Arc::clone(route),
-            self.receipt.id,
-            self.receipt.trace,
+            Asked {
+                id: self.receipt.id,
+                trace: self.receipt.trace,
+                client: head.client.address,
+                depth: 0,
+            },
         );
         // Functions that change responses cannot see those that come ahead of them.
         let fields = if routed.route.changes_responses() {

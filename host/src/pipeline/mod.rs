@@ -8,6 +8,7 @@ mod exchange;
 mod failure_response;
 pub(crate) mod fetch;
 mod finish;
+mod guest_fetch;
 pub mod head;
 mod parts_body;
 mod ranges;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use verge_http::interim::InterimSender;
 use verge_runtime::Call;
 
-use super::triggers::{self, SiteScope};
+use super::triggers::{self, Asked, SiteScope};
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::{Route, Site};
@@ -41,13 +41,14 @@ impl Routed {
         generation: Arc<Generation>,
         site: Arc<Site>,
         route: Arc<Route>,
-        id: RequestId,
-        trace: Option<TraceContext>,
+        asked: Asked,
     ) -> Self {
         let scope = route.has_functions().then(|| {
             Arc::new(SiteScope {
+                node: Arc::clone(&node),
                 generation: Arc::clone(&generation),
                 site: Arc::clone(&site),
+                asked,
             })
         });
         Self {
@@ -55,8 +56,8 @@ impl Routed {
             generation,
             site,
             route,
-            id,
-            trace,
+            id: asked.id,
+            trace: asked.trace,
             interim: None,
             scope,
         }

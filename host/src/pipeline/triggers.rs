@@ -1,28 +1,30 @@
 //! Stages 4 and 7, and the origin triggers of a fill: functions in order, each
 //! with its own failure policy, each with a receipt.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority as UriAuthority, Scheme as UriScheme};
-use http::{HeaderName, Response};
+use http::{HeaderMap, HeaderName, Response, header};
 use smallvec::SmallVec;
 use verge_http::authority::{Authority, Scheme};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure};
 use verge_runtime::{
-    Call, CallFailure, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd,
-    RequestEffects, Scope, Verdict,
+    Call, CallFailure, CallId, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest,
+    Fetch, PendingEnd, RequestEffects, Scope, Verdict,
 };
 
 use super::answer::Answer;
 use super::conditions;
+use super::guest_fetch::GuestFetch;
 use super::head::TrustedHead;
 use super::routed::Routed;
 use verge_config::OnFailure;
 
 use crate::capabilities::{log_failure, trigger_receipt};
 use crate::route::FunctionUse;
-use crate::telemetry::TriggerReceipt;
+use crate::telemetry::{RequestId, TraceContext, TriggerReceipt};
 
 /// Receipts of the triggers that ran.
 pub(super) type TriggerReceipts = SmallVec<[TriggerReceipt; 2]>;
@@ -52,6 +54,29 @@ pub(super) struct RequestMarks {
 }
 
 impl RequestMarks {
+    /// The marks of a request that a function made, for this origin if it is for one. The function
+    /// wrote all of its fields; those that are about this exchange alone are no key parts.
+    pub(super) fn of_function(fields: &HeaderMap, origin: Option<String>) -> Self {
+        const OF_EXCHANGE: [HeaderName; 10] = [
+            header::CACHE_CONTROL,
+            header::PRAGMA,
+            header::RANGE,
+            header::IF_RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
+            header::TE,
+            header::CONTENT_LENGTH,
+        ];
+        let keyed = fields.keys().filter(|name| !OF_EXCHANGE.contains(*name));
+        Self {
+            keyed: keyed.cloned().collect(),
+            origin,
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, effects: RequestEffects) {
         for name in effects.fields {
             if !effects.unkeyed.contains(&name) && !self.keyed.contains(&name) {
@@ -357,11 +382,29 @@ fn update_head(head: &mut TrustedHead, edge: &mut EdgeRequest) -> Result<(), Fai
 }
 
 /// What a function may choose: origins of this generation, authorities of its site.
+#[derive(Clone)]
 pub struct SiteScope {
+    /// The node.
+    pub node: Arc<crate::node::NodeState>,
     /// The snapshot that the request lives on.
     pub generation: Arc<crate::generation::Generation>,
     /// The names of the request's site.
     pub site: Arc<crate::route::Site>,
+    /// The request, for what functions send because of it.
+    pub asked: Asked,
+}
+
+/// What requests of functions take over from the one that they run for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// Its id.
+    pub id: RequestId,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Who sent it.
+    pub client: IpAddr,
+    /// How many functions wait for it, one inside another.
+    pub depth: u8,
 }
 
 impl Scope for SiteScope {
@@ -374,6 +417,10 @@ impl Scope for SiteScope {
 
     fn has_origin(&self, name: &str) -> bool {
         self.generation.origins.contains_key(name)
+    }
+
+    fn fetch(&self, call: &CallId) -> Option<Arc<dyn Fetch>> {
+        GuestFetch::new(self, call).map(|fetch| Arc::new(fetch) as Arc<dyn Fetch>)
     }
 }
 

@@ -145,6 +145,10 @@ fn append_trigger(trigger: &TriggerReceipt, object: &mut Object<'_>) {
     object.micros("cpu_us", trigger.cpu);
     object.micros("wall_us", trigger.wall);
     object.number("hostcalls", trigger.hostcalls);
+    if trigger.fetches > 0 {
+        object.number("fetches", u64::from(trigger.fetches));
+        object.micros("fetch_us", trigger.fetch_time);
+    }
     object.number("memory_peak_bytes", trigger.memory_peak_bytes);
     object.text("outcome", trigger.outcome.as_bytes());
 }

@@ -166,6 +166,10 @@ pub struct TriggerReceipt {
     pub wall: Duration,
     /// How many hostcalls it made.
     pub hostcalls: u64,
+    /// How many requests it sent.
+    pub fetches: u32,
+    /// How long it waited for the heads of their responses, all requests together.
+    pub fetch_time: Duration,
     /// The most linear memory it held, in bytes.
     pub memory_peak_bytes: u64,
     /// The outcome's word, as `continued`, `responded`, `function-trapped`.

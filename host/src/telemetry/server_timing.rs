@@ -105,6 +105,8 @@ mod tests {
             cpu: Duration::from_micros(3),
             wall: Duration::from_micros(4),
             hostcalls: 1,
+            fetches: 0,
+            fetch_time: Duration::ZERO,
             memory_peak_bytes: 65_536,
             outcome: "continued",
         }

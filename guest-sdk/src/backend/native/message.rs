@@ -62,7 +62,7 @@ impl Fields {
         self.0.iter().filter(of_name).map(|(_, value)| value)
     }
 
-    fn joined(&self, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn joined(&self, name: &str) -> Option<Vec<u8>> {
         let lines: Vec<&[u8]> = self.lines(name).map(HeaderValue::as_bytes).collect();
         (!lines.is_empty()).then(|| lines.join(&b", "[..]))
     }

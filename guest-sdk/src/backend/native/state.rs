@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use super::{config, context, kv, log, rate_limit, secret};
+use super::{config, context, fetch, kv, log, rate_limit, secret};
 
 /// Where the clock of a test starts: 2026-01-01T00:00:00Z.
 const START: Duration = Duration::from_secs(1_767_225_600);
@@ -24,6 +24,7 @@ pub(crate) struct State {
     pub(crate) config: config::Settings,
     pub(crate) context: context::Context,
     pub(crate) kv: kv::Stores,
+    pub(crate) fetch: fetch::Origins,
     pub(crate) log: log::Lines,
     pub(crate) rates: rate_limit::Counters,
     pub(crate) secrets: secret::Secrets,
@@ -37,6 +38,7 @@ impl State {
             config: Default::default(),
             context: Default::default(),
             kv: Default::default(),
+            fetch: Default::default(),
             log: Default::default(),
             rates: Default::default(),
             secrets: Default::default(),

@@ -28,6 +28,7 @@ macro_rules! trigger {
                     "verge:edge/secret@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::secret,
                     "verge:edge/rate-limit@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::rate_limit,
                     "verge:edge/kv@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::kv,
+                    "verge:edge/fetch@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::fetch,
                     "verge:edge/log@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::log,
                 },
             });

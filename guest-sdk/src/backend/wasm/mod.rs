@@ -25,6 +25,7 @@ mod glue;
 
 pub(crate) mod config;
 pub(crate) mod context;
+pub(crate) mod fetch;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod rate_limit;

@@ -74,6 +74,8 @@ pub struct Config {
     pub compression: Compression,
     /// `[cache]`: which fields of responses are for caches.
     pub cache_fields: CacheFields,
+    /// `[cache]`: the policy of routes that say nothing else.
+    pub policy: Policy,
     /// `[redis]`, if there is one.
     pub redis: Option<Redis>,
     /// `[cache.disk]`; `None` without it.
@@ -275,6 +277,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let there = Grantable {
         secrets: &secret_names,
         kv: &kv_names,
+        origins: &origin_names,
         redis: has_redis,
     };
 
@@ -302,6 +305,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         functions: functions.collect(),
         origins: origins.collect(),
         sites: read_sites(&root.tables("site"), &targets),
+        policy: policy.clone(),
         node,
         listen,
         limits,

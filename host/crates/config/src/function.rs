@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
 use crate::kinds::{ANY_TEXT, Choice, Count, Size, time};
 use crate::node::{Runtime, SecretSource};
@@ -71,6 +72,8 @@ pub struct Function {
     pub on_failure: OnFailure,
     /// What it may import.
     pub grants: Grants,
+    /// How its own requests are sent.
+    pub fetch: Fetch,
     /// Its settings.
     pub config: BTreeMap<String, String>,
 }
@@ -91,6 +94,7 @@ impl Function {
             log_bytes: 16 << 10,
             on_failure: OnFailure::Closed,
             grants: Grants::default(),
+            fetch: Fetch::default(),
             config: BTreeMap::new(),
         }
     }
@@ -114,6 +118,7 @@ impl Function {
             log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),
+            fetch: Fetch::read(&table.table("fetch")),
             config: read_settings(&settings),
             name: default.name,
         };

@@ -61,12 +61,18 @@ pub struct Grants {
     pub kv: Vec<Arc<str>>,
     /// The node's log (`log`); default false.
     pub log: bool,
+    /// Origins that it may send requests to (`fetch`).
+    pub fetch: Vec<Arc<str>>,
+    /// The routes of the site whose request it serves, behind viewer-request (`fetch_site`);
+    /// default false.
+    pub fetch_site: bool,
 }
 
 /// What the rest of the file has that can be granted.
 pub(crate) struct Grantable<'n> {
     pub(crate) secrets: &'n Names,
     pub(crate) kv: &'n Names,
+    pub(crate) origins: &'n Names,
     /// Whether there is a `[redis]`.
     pub(crate) redis: bool,
 }
@@ -77,6 +83,8 @@ impl Grants {
         let secrets = secrets.iter();
         let kv = table.items("kv", "names of key-value stores", true);
         let kv = kv.iter();
+        let fetch = table.items("fetch", "names of origins", true);
+        let fetch = fetch.iter();
         let grants = Self {
             config,
             secrets: secrets
@@ -85,6 +93,10 @@ impl Grants {
             rate_limit: table.or("rate_limit", &Rates, None),
             kv: kv.filter_map(|item| there.kv.resolve(item)).collect(),
             log: table.or("log", &Flag, false),
+            fetch: fetch
+                .filter_map(|item| there.origins.resolve(item))
+                .collect(),
+            fetch_site: table.or("fetch_site", &Flag, false),
         };
         if grants.rate_limit == Some(RateScope::Region) && !there.redis {
             let expected = "expected a section [redis] with `url` or `nodes`";

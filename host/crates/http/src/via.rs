@@ -126,6 +126,32 @@ pub fn check_loop(
     Ok(())
 }
 
+/// Removes our members, where they are of this very pass: a function that copies the fields of its
+/// request brings them along. A loop over others is noticed all the same, because requests that go
+/// on to an origin get our member again.
+pub fn remove_own(fields: &mut HeaderMap, own: &Pseudonym) {
+    let is_own_via = |member: &[u8]| {
+        let mut words = member.split(|byte| matches!(byte, b' ' | b'\t'));
+        words
+            .rfind(|word| !word.is_empty())
+            .is_some_and(|by| own.is(by))
+    };
+    remove_members(fields, &VIA, is_own_via);
+    remove_members(fields, &CDN_LOOP, |member| own.is(member));
+}
+
+fn remove_members(fields: &mut HeaderMap, name: &HeaderName, is_own: impl Fn(&[u8]) -> bool) {
+    if !field_members(fields, name).any(|member| is_own(member)) {
+        return;
+    }
+    let others = field_members(fields, name).filter(|member| !is_own(member));
+    let others = others.collect::<Vec<_>>().join(&b", "[..]);
+    match HeaderValue::from_bytes(&others) {
+        Ok(value) if !value.is_empty() => drop(fields.insert(name.clone(), value)),
+        Ok(_) | Err(_) => drop(fields.remove(name)),
+    }
+}
+
 struct Count {
     all: usize,
     own: usize,
@@ -205,6 +231,26 @@ mod tests {
         let four = fields(&[("cdn-loop", "a, b, c"), ("cdn-loop", "d")]);
         let found = check_loop(&four, &verge(), limits);
         assert_eq!(found, Err(ClientFault::LoopDetected));
+    }
+
+    #[test]
+    fn own_members_are_removed_and_others_stay() {
+        for (name, value, left) in [
+            ("via", "1.1 a, 1.1 verge", Some("1.1 a")),
+            ("via", "1.1 verge", None),
+            ("via", "1.1 verges", Some("1.1 verges")),
+            (
+                "cdn-loop",
+                "a;b=\"x, verge\", Verge",
+                Some("a;b=\"x, verge\""),
+            ),
+            ("cdn-loop", "verge", None),
+        ] {
+            let mut request = fields(&[(name, value)]);
+            remove_own(&mut request, &verge());
+            let found = request.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(found, left, "{name}: {value}");
+        }
     }
 
     #[test]

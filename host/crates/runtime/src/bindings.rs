@@ -27,6 +27,7 @@ wasmtime::component::bindgen!({
         "verge:edge/types.[method]body-writer.write": async | trappable,
         "verge:edge/kv": async | trappable,
         "verge:edge/rate-limit": async | trappable,
+        "verge:edge/fetch.[static]pending.wait": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -36,5 +37,7 @@ wasmtime::component::bindgen!({
         "verge:edge/types.body-reader": crate::handles::ReaderHandle,
         "verge:edge/types.body-writer": crate::handles::WriterHandle,
         "verge:edge/kv.store": crate::handles::StoreHandle,
+        "verge:edge/fetch.pending": crate::handles::PendingHandle,
+        "verge:edge/fetch.fetched": crate::handles::FetchedHandle,
     },
 });

@@ -57,6 +57,8 @@ grants! {
     config: "verge:edge/config", config, "config";
     /// `verge:edge/kv`, and `wasi:keyvalue` on the same stores.
     kv: "verge:edge/kv", kv, "grants.kv";
+    /// `verge:edge/fetch`. `wasi:http` exists without it; whom it reaches is the same.
+    fetch: "verge:edge/fetch", fetch, "grants.fetch";
     /// `verge:edge/log`. A guest's stdout and stderr reach the log without it.
     log: "verge:edge/log", log, "grants.log";
     /// `verge:edge/rate-limit`.

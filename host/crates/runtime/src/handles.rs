@@ -18,3 +18,7 @@ pub enum WriterHandle {}
 pub enum StoreHandle {}
 /// A compare-and-swap of `wasi:keyvalue`.
 pub enum CasHandle {}
+/// A request under way.
+pub enum PendingHandle {}
+/// A response that was fetched.
+pub enum FetchedHandle {}

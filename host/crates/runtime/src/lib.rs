@@ -28,17 +28,18 @@ pub mod quarantine;
 mod state;
 mod ticker;
 mod wasi;
+mod wasi_http;
 
 pub use call::KeptInstance;
 pub use capabilities::{
-    CallId, Capabilities, KvStore, KvStores, LogLevel, RateAnswer, RateCounters, RateDecision,
-    RatePolicy, Rates,
+    CallId, Capabilities, Fetch, FetchError, FetchFuture, FetchOutcome, KvStore, KvStores,
+    LogLevel, RateAnswer, RateCounters, RateDecision, RatePolicy, Rates,
 };
 pub use digest::{Digest, ShortDigest};
 pub use engine::{CodeOrigin, CompileError, Compiled, Engine, EngineError, EngineSettings};
 pub use function::{Function, FunctionSettings, LoadError};
 pub use grants::Grants;
-pub use limits::Limits;
+pub use limits::{FetchLimits, Limits};
 pub use linker::MissingImport;
 pub use message::{
     Call, ClientFacts, ContentChange, Context, EdgeRequest, HandlerCall, NoScope, RequestCall,

@@ -33,6 +33,29 @@ pub struct Limits {
     pub field_bytes: usize,
     /// Bytes of log, stdout and stderr together; lines over it are dropped and counted.
     pub log_bytes: u64,
+    /// Requests to others.
+    pub fetch: FetchLimits,
+}
+
+/// What the requests of one call may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchLimits {
+    /// Requests that it may send.
+    pub requests: u32,
+    /// Requests whose responses have not ended, at once.
+    pub concurrent: u32,
+    /// Bytes of content, of requests and responses together.
+    pub bytes: u64,
+}
+
+impl Default for FetchLimits {
+    fn default() -> Self {
+        Self {
+            requests: 32,
+            concurrent: 8,
+            bytes: 16 << 20,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -46,6 +69,7 @@ impl Default for Limits {
             fields: 100,
             field_bytes: 64 << 10,
             log_bytes: 16 << 10,
+            fetch: FetchLimits::default(),
         }
     }
 }

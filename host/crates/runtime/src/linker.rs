@@ -31,7 +31,7 @@ impl std::fmt::Display for MissingImport {
 }
 
 /// Imports that need no grant: the messages, and WASI 0.2, in which files and sockets
-/// exist but nothing can be opened, and requests to others are denied.
+/// exist but nothing can be opened, and requests go only where the call allows it.
 pub(crate) fn common(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Data>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

@@ -12,6 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, Method, Version};
 use verge_http::Body;
 
+use crate::capabilities::{CallId, Fetch};
 use crate::outcome::{CallFailure, CallReceipt, PendingEnd};
 
 /// Values that a request may carry from viewer-request to viewer-response.
@@ -108,6 +109,11 @@ pub trait Scope: Send + Sync {
 
     /// Whether there is an origin of this name.
     fn has_origin(&self, name: &str) -> bool;
+
+    /// What sends the requests of this call; `None` when it may send none.
+    fn fetch(&self, _call: &CallId) -> Option<Arc<dyn Fetch>> {
+        None
+    }
 }
 
 /// A scope that allows nothing, for triggers and tests that need none.

@@ -208,6 +208,10 @@ pub struct CallReceipt {
     pub wall: Duration,
     /// Calls into the host.
     pub hostcalls: u32,
+    /// Requests that it sent, refused ones included.
+    pub fetches: u32,
+    /// How long it waited for the heads of their responses, all requests together.
+    pub fetch_time: Duration,
     /// The most bytes of linear memory it had.
     pub memory_peak: u64,
     /// Lines of log that were dropped because of the log limit.

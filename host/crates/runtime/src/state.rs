@@ -16,6 +16,7 @@ pub(crate) use self::messages::{
 use crate::call::Shared;
 use crate::capabilities::{CallId, LogLevel};
 use crate::function::Inner;
+use crate::hostcalls::Exchanges;
 use crate::hostcalls::keyvalue::Cas;
 use crate::limits::{Limits, MemoryLimiter};
 use crate::message::Scope;
@@ -48,6 +49,8 @@ pub(crate) struct CallState {
     pub(crate) writers: Slots<Writer>,
     /// Compare-and-swaps of `wasi:keyvalue`.
     pub(crate) swaps: Slots<Cas>,
+    /// Requests that it has sent.
+    pub(crate) exchanges: Exchanges,
     /// What a `wasi:http` handler is given.
     pub(crate) incoming: Option<http::Request<Body>>,
     /// Made when the guest first calls a WASI import: most never do.
@@ -77,6 +80,8 @@ pub(crate) struct Writer {
 pub(crate) enum MessageRef {
     Request,
     Response(u32),
+    /// A response that the guest fetched.
+    Fetched,
 }
 
 impl CallState {
@@ -117,6 +122,7 @@ impl CallState {
         match message {
             MessageRef::Request => self.request.as_mut().map(|request| &mut request.content),
             MessageRef::Response(number) => self.responses.at(number).ok().map(|r| &mut r.content),
+            MessageRef::Fetched => None,
         }
     }
 

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::uri::Scheme;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use verge_base::Clock;
@@ -17,13 +16,12 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::call::Shared;
+use crate::call::{FetchSender, Shared};
 use crate::capabilities::{CallId, Capabilities, LogLevel};
 use crate::state::{CallState, Data};
+use crate::wasi_http::Hooks;
 
 /// Resources that a guest may hold at once.
 const RESOURCES: usize = 1024;
@@ -34,7 +32,7 @@ const LINE_BYTES: usize = 4096;
 /// What a field line costs in wasmtime's account beyond its name and value.
 const FIELD_OVERHEAD: usize = 128;
 /// Bytes of content that a handler may write in one call.
-const CHUNK_BYTES: usize = 64 << 10;
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 /// The WASI side of one call.
 pub(crate) struct Wasi {
@@ -82,7 +80,7 @@ impl Wasi {
         Self {
             context,
             http,
-            hooks: Hooks,
+            hooks: Hooks(FetchSender::of(state)),
             table,
             output,
         }
@@ -126,39 +124,6 @@ impl WasiHttpView for Data {
             table: &mut wasi.table,
             ctx: &mut wasi.http,
         }
-    }
-}
-
-struct Hooks;
-
-impl WasiHttpHooks for Hooks {
-    fn send_request(
-        &mut self,
-        _request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _fut: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<
-        dyn Future<
-                Output = Result<
-                    (
-                        http::Response<WasiBody>,
-                        Box<dyn Future<Output = Result<(), Error>> + Send>,
-                    ),
-                    Error,
-                >,
-            > + Send,
-    > {
-        // No grant for other origins exists.
-        Box::new(async { Err(Error::HttpRequestDenied) })
-    }
-
-    fn is_supported_scheme(&mut self, _scheme: &Scheme) -> bool {
-        // Whatever it is, the request is denied, not malformed.
-        true
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK_BYTES
     }
 }
 

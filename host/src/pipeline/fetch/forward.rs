@@ -213,20 +213,28 @@ async fn send_to_origin(
     notes: &mut ForwardNotes,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
+    let (response, receipt) = exchange_with(entry, request).await;
+    notes.origin = Some(receipt);
+    response
+}
+
+/// Sends a request to an origin, and counts it there.
+pub(in crate::pipeline) async fn exchange_with(
+    entry: &Arc<OriginEntry>,
+    request: Request<Body>,
+) -> (Result<Response<Body>, Failure>, OriginReceipt) {
     match entry.origin.send(request).await {
         Ok(answered) => {
             let mut receipt = origin_receipt(entry, &answered.timing);
             receipt.status = Some(answered.response.status());
             entry.metrics.record(&receipt);
-            notes.origin = Some(receipt);
-            Ok(answered.response)
+            (Ok(answered.response), receipt)
         }
         Err(error) => {
             let mut receipt = origin_receipt(entry, &error.timing);
             receipt.failure = Some(error.failure);
             entry.metrics.record(&receipt);
-            notes.origin = Some(receipt);
-            Err(error.failure)
+            (Err(error.failure), receipt)
         }
     }
 }
@@ -253,7 +261,7 @@ async fn call_handler(
     let call = used
         .function
         .function
-        .handle(request, routed.id_text())
+        .handle(routed.call(), request, routed.id_text())
         .await;
     let pending = call.pending.as_ref();
     triggers::note(&mut notes.triggers, used, &call.receipt, pending);

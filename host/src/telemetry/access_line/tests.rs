@@ -96,6 +96,8 @@ fn full_receipt() -> Receipt {
         cpu: Duration::from_micros(3),
         wall: Duration::from_micros(4),
         hostcalls: 5,
+        fetches: 0,
+        fetch_time: Duration::ZERO,
         memory_peak_bytes: 65_536,
         outcome: "continued",
     });

@@ -31,6 +31,7 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) outcomes: LabelledCounters<24>,
     /// By [`RatesBy`].
     rates: Counters<{ RatesBy::LABELS.len() }>,
+    pub(in crate::telemetry) fetches: LabelledCounters<8>,
 }
 
 impl FunctionMetrics {
@@ -42,6 +43,7 @@ impl FunctionMetrics {
             cpu: Histogram::new(FUNCTION_BOUNDS, shards),
             outcomes: LabelledCounters::new(shards),
             rates: Counters::new(shards),
+            fetches: LabelledCounters::new(shards),
         }
     }
 
@@ -69,6 +71,11 @@ impl FunctionMetrics {
     /// Counts an answer about a rate.
     pub fn record_rate(&self, by: RatesBy) {
         self.rates.add(by as usize, 1);
+    }
+
+    /// Counts a request that the function sent, by its outcome's word.
+    pub(crate) fn record_fetch(&self, outcome: &'static str) {
+        self.fetches.increment(outcome);
     }
 
     /// How many answers about rates there were, by who decided.

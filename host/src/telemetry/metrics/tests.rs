@@ -188,6 +188,8 @@ fn triggers_and_exchanges_are_counted_where_they_ran() {
         cpu: Duration::from_micros(4),
         wall: Duration::from_micros(5),
         hostcalls: 2,
+        fetches: 0,
+        fetch_time: Duration::ZERO,
         memory_peak_bytes: 1 << 20,
         outcome: "continued",
     };

@@ -207,6 +207,13 @@ impl Collected {
                 outcomes.put(labels, number)?;
             }
         }
+        let mut fetches = page.counter("verge_function_fetches", "Requests of functions.")?;
+        for function in &all {
+            for (outcome, number) in function.fetches.all() {
+                let labels = [("function", function.name()), ("outcome", outcome)];
+                fetches.put(labels, number)?;
+            }
+        }
         Ok(())
     }
 

@@ -93,6 +93,8 @@ impl Ending {
             cpu: meter.cpu(),
             wall: meter.wall(),
             hostcalls: meter.hostcalls(),
+            fetches: self.shared.fetches.sent(),
+            fetch_time: self.shared.fetches.waited(),
             memory_peak: meter.memory_peak(),
             log_dropped: self.shared.log.dropped(),
             outcome,

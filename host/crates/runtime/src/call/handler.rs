@@ -12,15 +12,20 @@ use super::guest::GuestEnd;
 use super::kept::Place;
 use super::{Committed, Input, Shared, Step};
 use crate::function::Function;
-use crate::message::{HandlerCall, NoScope};
+use crate::message::{Call, HandlerCall};
 use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, Trigger};
 
 impl Function {
     /// Lets a `wasi:http` handler answer. The request's URI has scheme and authority; its fields
     /// have no connection-specific ones. `id` is the request id for the log.
-    pub async fn handle(&self, request: http::Request<Body>, id: Arc<str>) -> HandlerCall {
+    pub async fn handle(
+        &self,
+        call: Call,
+        request: http::Request<Body>,
+        id: Arc<str>,
+    ) -> HandlerCall {
         let input = Input {
-            scope: Arc::new(NoScope),
+            scope: call.scope,
             request_id: id,
             request: None,
             response: None,

@@ -134,6 +134,7 @@ impl Held {
             readers: Default::default(),
             writers: Default::default(),
             swaps: Default::default(),
+            exchanges: Default::default(),
             incoming: None,
             wasi: None,
         });

@@ -4,6 +4,7 @@
 mod body;
 mod cpu;
 mod ending;
+mod fetches;
 mod guest;
 mod handler;
 mod kept;
@@ -20,12 +21,15 @@ use verge_http::failure::FunctionFault;
 
 use self::body::{GuestBody, Source, incomplete, written};
 use self::ending::Ending;
+use self::fetches::Fetches;
+pub(crate) use self::fetches::{FetchSender, Fetched};
 use self::guest::{Guest, GuestEnd, Returned};
 pub use self::kept::KeptInstance;
 use self::kept::{Place, Seat};
 use self::meter::{LogBudget, Meter};
 pub(crate) use self::output::{Committed, Output};
 use crate::function::Function;
+use crate::hostcalls::Exchanges;
 use crate::limits::MemoryLimiter;
 use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdict};
 use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
@@ -41,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) log: LogBudget,
     pub(crate) output: Mutex<Output>,
+    pub(crate) fetches: Fetches,
 }
 
 /// What goes into a call.
@@ -262,6 +267,7 @@ impl Function {
             meter: Meter::new(inner.engine.clock.clone()),
             log: LogBudget::new(inner.limits.log_bytes),
             output: Mutex::default(),
+            fetches: Fetches::default(),
         });
         let admission = inner.gate.admit(&inner.engine.clock);
         let held = place.take();
@@ -330,6 +336,7 @@ impl Function {
             readers: Slots::default(),
             writers: Slots::default(),
             swaps: Slots::default(),
+            exchanges: Exchanges::default(),
             incoming: input.incoming,
             wasi: None,
         })

@@ -3,6 +3,7 @@
 //! the node implements [`Capabilities`], one value for each function.
 
 mod counters;
+mod fetch;
 mod gcra;
 mod kv;
 mod rates;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use crate::outcome::CallEnd;
 
 pub use counters::RateCounters;
+pub use fetch::{Fetch, FetchError, FetchFuture, FetchOutcome};
 pub use gcra::{RateDecision, RatePolicy, decide as decide_rate};
 pub use kv::{
     KV_PAGE_MAX, KvEntry, KvError, KvExpected, KvFuture, KvOp, KvPage, KvReply, KvStore, KvStores,
@@ -71,4 +73,7 @@ pub trait Capabilities: Send + Sync {
     /// A call has ended that had gone on while its response was sent: what the whole call cost,
     /// and why it failed if it did. Every other call tells this by its return.
     fn call_ended(&self, call: &CallId, end: &CallEnd);
+
+    /// A request that the function sent has ended so. May be called after the call.
+    fn fetched(&self, _call: &CallId, _outcome: FetchOutcome) {}
 }

@@ -72,7 +72,10 @@ async fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Option<Bytes
     std::future::poll_fn(|context| {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut reader.body).poll_frame(context) else {
-                shared.meter.begin_wait();
+                // Whom it fetches from is the function's own choice, and takes of its time.
+                if reader.of != MessageRef::Fetched {
+                    shared.meter.begin_wait();
+                }
                 return Poll::Pending;
             };
             match frame {

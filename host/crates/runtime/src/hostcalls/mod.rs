@@ -5,6 +5,7 @@
 
 mod config;
 mod content;
+mod fetch;
 mod fields;
 pub(crate) mod keyvalue;
 mod kv;
@@ -14,6 +15,7 @@ mod request;
 mod response;
 mod secret;
 
+pub(crate) use self::fetch::Exchanges;
 use crate::bindings::verge::edge::types;
 use crate::state::CallState;
 

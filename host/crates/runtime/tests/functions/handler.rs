@@ -2,9 +2,11 @@
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
+use std::sync::Arc;
 use verge_http::Body;
 use verge_http::failure::{Failure, FunctionFault};
-use verge_runtime::{HandlerCall, Outcome};
+
+use verge_runtime::{Call, HandlerCall, NoScope, Outcome};
 
 use crate::guests::handler;
 use crate::kit::{Fixture, fixture};
@@ -29,7 +31,9 @@ async fn run(fixture: &Fixture) -> HandlerCall {
         .uri("https://shop.example/a?b=c")
         .body(Body::from("content"))
         .expect("it is valid");
-    fixture.function.handle(request, "r1".into()).await
+    let scope = Arc::new(NoScope);
+    let call = Call { scope };
+    fixture.function.handle(call, request, "r1".into()).await
 }
 
 fn guest(parts: &[&str]) -> Fixture {

@@ -11,7 +11,7 @@ use verge_runtime::Context;
 
 use super::super::super::routed::Routed;
 use super::super::super::sanitize::{self, Arrival};
-use super::super::super::triggers::{RequestMarks, ViewedRequest};
+use super::super::super::triggers::{Asked, RequestMarks, ViewedRequest};
 use super::super::super::url::OperatorUrl;
 use crate::admin::ScopeProblem;
 use crate::admin::explain::ExplainRequest;
@@ -67,8 +67,12 @@ pub(super) fn routed(
         Arc::clone(&generation),
         site,
         route,
-        id,
-        None,
+        Asked {
+            id,
+            trace: None,
+            client,
+            depth: 0,
+        },
     );
     let viewed = ViewedRequest {
         head,
