@@ -96,11 +96,9 @@ fn large_after_small(shop: &Shop) {
 fn fill_with(shop: &Shop, fields: impl Fn(u64) -> HeaderMap, size: usize) {
     let limit = shop.cache.stats().bytes_max;
     // So many that the least that one can cost fills the cache twice.
-    let mut stored = 0;
     for index in 0..2 * limit / 1500 {
         assert!(store_with(shop, &key(shop, index), &fields(index), size));
-        stored += 1;
-        if shop.cache.stats().evictions > stored / 2 {
+        if shop.cache.stats().evictions > index / 2 {
             break;
         }
     }
