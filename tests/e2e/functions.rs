@@ -19,6 +19,7 @@ mod functions {
     mod rate_limit;
     mod rates;
     mod router;
+    mod service;
     mod token;
     mod transform;
     mod triggers;

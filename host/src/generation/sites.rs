@@ -159,7 +159,7 @@ impl Parts<'_> {
                 let function = self.function("function", name)?;
                 if !function.function.has(verge_runtime::Trigger::Handler) {
                     let what = format!(
-                        "function `{name}` exports no `wasi:http/incoming-handler`, so it cannot answer"
+                        "function `{name}` exports no handler of `wasi:http`, so it cannot answer"
                     );
                     return Err(("function", what));
                 }

@@ -82,7 +82,7 @@ fn function_is_refused_where_it_has_no_trigger() {
     let said = refused(&setup, &toml);
     for part in [
         "site[0].route[0].viewer_response: function `auth` exports no `verge:edge/viewer-response`",
-        "site[0].route[1].function: function `auth` exports no `wasi:http/incoming-handler`",
+        "site[0].route[1].function: function `auth` exports no handler of `wasi:http`",
         "site[0].route[2].origin_request: function `hello` exports no `verge:edge/origin-request`",
     ] {
         assert!(said.contains(part), "{said}");

@@ -14,7 +14,11 @@ fn handle(request: &mut Request) -> Result<Verdict, Error> {
     let uri = request.query().unwrap_or_default().to_owned();
     let answer = match &*request.path() {
         "/one" => tell(get(request, &uri).send()),
-        "/hasty" => tell(get(request, &uri).head_within(Duration::from_millis(50)).send()),
+        "/hasty" => tell(
+            get(request, &uri)
+                .head_within(Duration::from_millis(50))
+                .send(),
+        ),
         "/upload" => tell(fetch::Request::post(&uri).pass_on(request.body()?)),
         "/many" => many(&uri),
         "/leave" => match fetch::Request::get(&uri).send() {
@@ -55,7 +59,9 @@ fn tell(sent: Result<fetch::Pending, fetch::FetchError>) -> Response {
 /// What became of ten requests at once, then of ten one after the other.
 fn many(uri: &str) -> Response {
     let sent: Vec<_> = (0..10).map(|_| fetch::Request::get(uri).send()).collect();
-    let at_once = sent.into_iter().map(|sent| word(sent.and_then(fetch::Pending::wait)));
+    let at_once = sent
+        .into_iter()
+        .map(|sent| word(sent.and_then(fetch::Pending::wait)));
     let at_once: Vec<String> = at_once.collect();
     let serial = (0..10).map(|_| {
         let sent = fetch::Request::get(uri).send();

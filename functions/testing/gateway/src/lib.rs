@@ -74,7 +74,9 @@ mod component {
 
     fn copy(fields: &Fields) -> Result<Fields, ErrorCode> {
         let own = fields.entries();
-        let own = own.into_iter().filter(|(name, _)| name != "host" && name != "content-length");
+        let own = own
+            .into_iter()
+            .filter(|(name, _)| name != "host" && name != "content-length");
         Fields::from_list(&own.collect::<Vec<_>>()).map_err(|error| internal(&error.to_string()))
     }
 

@@ -2,7 +2,7 @@
 //! its epoch thread, and compilation, which never happens on the request path.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use crate::Digest;
 use crate::code_cache::CodeCache;
+use crate::concurrent::{self, Concurrent};
 use crate::limits::TABLE_ELEMENTS;
 use crate::linker;
 use crate::state::Data;
@@ -151,6 +152,8 @@ pub(crate) struct Shared {
     /// What every function may import; a function's own linker adds what it was granted.
     pub(crate) imports: Linker<Data>,
     code_cache: Option<CodeCache>,
+    /// The engine for components of WASI 0.3, once there was one.
+    concurrent: Arc<OnceLock<Concurrent>>,
     /// One compilation at a time: each uses all cores, and memory in proportion.
     compiling: Mutex<()>,
 }
@@ -175,9 +178,15 @@ impl Engine {
             }
         };
         let imports = linker::common(&wasm).map_err(EngineError::Setup)?;
-        let advanced = wasm.clone();
-        let ticker = Ticker::start(settings.tick, move || advanced.increment_epoch())
-            .map_err(EngineError::Thread)?;
+        let concurrent: Arc<OnceLock<Concurrent>> = Arc::default();
+        let (advanced, second) = (wasm.clone(), Arc::clone(&concurrent));
+        let advance = move || {
+            advanced.increment_epoch();
+            if let Some(second) = second.get() {
+                second.wasm.increment_epoch();
+            }
+        };
+        let ticker = Ticker::start(settings.tick, advance).map_err(EngineError::Thread)?;
         let slots = Permits::new("instances", settings.instances.max(1) as usize);
         Ok(Self(Arc::new(Shared {
             wasm,
@@ -187,6 +196,7 @@ impl Engine {
             settings,
             imports,
             code_cache,
+            concurrent,
             compiling: Mutex::new(()),
         })))
     }
@@ -205,8 +215,13 @@ impl Engine {
             });
         }
         let digest = Digest::of(bytes);
-        let cache = self.0.code_cache.as_ref();
-        if let Some(component) = cache.and_then(|cache| cache.load(&self.0.wasm, digest)) {
+        let (wasm, cache) = if concurrent::is_needed(bytes) {
+            let second = self.0.concurrent().map_err(CompileError::Invalid)?;
+            (&second.wasm, second.code_cache.as_ref())
+        } else {
+            (&self.0.wasm, self.0.code_cache.as_ref())
+        };
+        if let Some(component) = cache.and_then(|cache| cache.load(wasm, digest)) {
             return Ok(Compiled {
                 component,
                 digest,
@@ -219,7 +234,7 @@ impl Engine {
         }
         let component = {
             let _one_at_a_time = self.0.compiling.lock();
-            Component::new(&self.0.wasm, bytes).map_err(CompileError::Invalid)?
+            Component::new(wasm, bytes).map_err(CompileError::Invalid)?
         };
         if let Some(cache) = cache {
             cache.store(digest, &component);
@@ -244,6 +259,32 @@ impl Engine {
     }
 }
 
+impl Shared {
+    /// The engine for components of WASI 0.3, made if need be.
+    fn concurrent(&self) -> wasmtime::Result<&Concurrent> {
+        if let Some(made) = self.concurrent.get() {
+            return Ok(made);
+        }
+        let _one_at_a_time = self.compiling.lock();
+        if let Some(made) = self.concurrent.get() {
+            return Ok(made);
+        }
+        let made = Concurrent::new(&self.settings)?;
+        Ok(self.concurrent.get_or_init(|| made))
+    }
+
+    /// The engine that a component was compiled for, with what may be imported there; `None` when
+    /// it is none of these.
+    pub(crate) fn of(&self, component: &Component) -> Option<(&wasmtime::Engine, &Linker<Data>)> {
+        let is = |wasm| wasmtime::Engine::same(component.engine(), wasm);
+        if is(&self.wasm) {
+            return Some((&self.wasm, &self.imports));
+        }
+        let second = self.concurrent.get().filter(|second| is(&second.wasm));
+        second.map(|second| (&second.wasm, &second.imports))
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -254,12 +295,18 @@ impl std::fmt::Debug for Engine {
 }
 
 fn config(settings: &EngineSettings) -> Config {
-    let memory = settings.memory.max(WASM_PAGE).next_multiple_of(WASM_PAGE);
     let mut config = Config::new();
+    pooled(&mut config, settings, 1);
+    // Triggers and wasi:http 0.2 need no component-model concurrency, and it costs every call.
+    config.concurrency_support(false);
+    config
+}
+
+/// What both engines have in common: a pool of slots, each with so many stacks.
+pub(crate) fn pooled(config: &mut Config, settings: &EngineSettings, stacks: u32) {
+    let memory = settings.memory.max(WASM_PAGE).next_multiple_of(WASM_PAGE);
     config
         .wasm_component_model(true)
-        // Triggers and wasi:http 0.2 need no component-model concurrency, and it costs every call.
-        .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
         // A slot reserves what a function may use at most, and never moves.
@@ -267,11 +314,12 @@ fn config(settings: &EngineSettings) -> Config {
         .memory_may_move(false)
         .memory_guard_size(GUARD)
         .parallel_compilation(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings, memory)));
-    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+            settings, memory, stacks,
+        )));
 }
 
-fn pool(settings: &EngineSettings, memory: u64) -> PoolingAllocationConfig {
+fn pool(settings: &EngineSettings, memory: u64, stacks: u32) -> PoolingAllocationConfig {
     let instances = settings.instances.max(1);
     let mut pool = PoolingAllocationConfig::new();
     // Stacks stay resident as they are: no guest can see another's native stack, so they are not
@@ -280,7 +328,7 @@ fn pool(settings: &EngineSettings, memory: u64) -> PoolingAllocationConfig {
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
         .total_memories(instances.saturating_mul(MEMORIES))
         .total_tables(instances.saturating_mul(TABLES))
-        .total_stacks(instances)
+        .total_stacks(instances.saturating_mul(stacks))
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use verge_base::Clock;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
+use wasmtime_wasi_http::p3::bindings::ServiceIndices;
 
 use crate::Digest;
 use crate::bindings::exports::verge::edge;
@@ -43,7 +44,8 @@ pub enum LoadError {
     /// It exports no trigger and no handler.
     #[error(
         "it exports no trigger: expected one or more of verge:edge/viewer-request@0.1.0, \
-         origin-request, origin-response, viewer-response, or wasi:http/incoming-handler@0.2"
+         origin-request, origin-response, viewer-response, wasi:http/incoming-handler@0.2 or \
+         wasi:http/handler@0.3"
     )]
     NoTrigger,
     /// It needs more memory to start than its limit.
@@ -92,6 +94,8 @@ pub(crate) struct Exports {
     pub(crate) origin_response: Option<edge::origin_response::GuestIndices>,
     pub(crate) viewer_response: Option<edge::viewer_response::GuestIndices>,
     pub(crate) handler: Option<ProxyIndices>,
+    /// The handler of WASI 0.3.
+    pub(crate) service: Option<ServiceIndices>,
 }
 
 /// A function's quarantine; calls of a function without recent failures take no lock.
@@ -114,15 +118,13 @@ impl Engine {
     ) -> Result<Function, LoadError> {
         let engine = &self.0;
         let component = &compiled.component;
-        if !wasmtime::Engine::same(component.engine(), &engine.wasm) {
-            return Err(LoadError::OtherEngine);
-        }
+        let (wasm, imports) = engine.of(component).ok_or(LoadError::OtherEngine)?;
         check_memory(component, settings.limits.memory, engine.settings.memory)?;
-        let missing = linker::missing_imports(&engine.wasm, component, settings.grants);
+        let missing = linker::missing_imports(wasm, component, settings.grants);
         if !missing.is_empty() {
             return Err(LoadError::ImportsMissing(missing));
         }
-        let mut linker = engine.imports.clone();
+        let mut linker = imports.clone();
         settings
             .grants
             .add_to(&mut linker, component)
@@ -240,6 +242,11 @@ impl Exports {
             } else {
                 None
             },
+            service: if exported("wasi:http/handler@0.3.") {
+                Some(ServiceIndices::new(instance)?)
+            } else {
+                None
+            },
         })
     }
 
@@ -249,7 +256,7 @@ impl Exports {
             Trigger::OriginRequest => self.origin_request.is_some(),
             Trigger::OriginResponse => self.origin_response.is_some(),
             Trigger::ViewerResponse => self.viewer_response.is_some(),
-            Trigger::Handler => self.handler.is_some(),
+            Trigger::Handler => self.handler.is_some() || self.service.is_some(),
         }
     }
 }

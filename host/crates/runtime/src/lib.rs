@@ -14,6 +14,7 @@ mod bindings;
 mod call;
 pub mod capabilities;
 mod code_cache;
+mod concurrent;
 mod digest;
 mod engine;
 mod function;

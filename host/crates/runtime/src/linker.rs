@@ -41,6 +41,14 @@ pub(crate) fn common(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Data>
     Ok(linker)
 }
 
+/// The same for components of WASI 0.3, which import both.
+pub(crate) fn concurrent(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Data>> {
+    let mut linker = common(engine)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
 fn state(data: &mut Data) -> &mut CallState {
     data
 }

@@ -15,8 +15,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::runtime::Handle;
 use verge_http::failure::FunctionFault;
 use verge_http::{Body, Failure};
-use wasmtime_wasi_http::Error;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Shared;
 use super::ending::Ending;
@@ -35,8 +34,10 @@ pub(crate) fn incomplete() -> CallFailure {
 pub(crate) enum Source {
     /// The queue in [`Shared`], of a trigger.
     Queue,
-    /// The channel of a `wasi:http` handler.
-    Channel(HyperOutgoingBody),
+    /// The channel of a `wasi:http` 0.2 handler.
+    Channel(WasiBody),
+    /// The channel of a 0.3 handler, which a guest that is gone leaves behind as if it had ended.
+    Service(WasiBody),
 }
 
 /// A piece of content, or the end of it.
@@ -87,6 +88,10 @@ impl GuestBody {
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         let piece = ready!(self.source.poll(&self.shared, context));
+        let is_left_behind = self.fault.is_some() && matches!(self.source, Source::Service(_));
+        if is_left_behind && matches!(piece, Piece::End) {
+            return Poll::Ready(Piece::Broken);
+        }
         if let Piece::Data(data) = &piece {
             self.sent = self.sent.saturating_add(data.len() as u64);
             if self.sent > self.limit {
@@ -196,7 +201,7 @@ impl Source {
                     None => Poll::Pending,
                 }
             }
-            Self::Channel(body) => {
+            Self::Channel(body) | Self::Service(body) => {
                 // Without the task's budget: Pending must mean that there is nothing.
                 let mut frame = tokio::task::unconstrained(std::future::poll_fn(|context| {
                     Pin::new(&mut *body).poll_frame(context)

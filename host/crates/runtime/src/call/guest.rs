@@ -19,6 +19,7 @@ use super::Shared;
 use super::body::incoming;
 use super::kept::{Held, Seat};
 use super::output::Committed;
+use super::service;
 use crate::bindings::exports::verge::edge::{origin_request, viewer_request};
 use crate::function::Inner;
 use crate::outcome::{CallFailure, Trigger};
@@ -141,7 +142,8 @@ async fn run(state: Data, seat: Seat, keep: bool) -> GuestEnd {
 }
 
 fn new_store(state: Data) -> Store<Data> {
-    let mut store = Store::new(&Arc::clone(&state.function).engine.wasm, state);
+    let function = Arc::clone(&state.function);
+    let mut store = Store::new(function.instance.engine(), state);
     store.limiter(|state| &mut **state);
     store.epoch_deadline_callback(on_tick);
     store.set_max_component_handles(HANDLES);
@@ -204,9 +206,14 @@ async fn work(
             returned.map(|()| Returned::Next)
         }
         Trigger::Handler => {
-            let guest = exports.handler.as_ref().ok_or_else(missing)?;
-            let guest = guest.load(&mut *store, &instance)?;
-            handle(store, &guest).await?;
+            if let Some(service) = &exports.service {
+                let service = service.load(&mut *store, &instance)?;
+                service::handle(store, &service).await?;
+            } else {
+                let guest = exports.handler.as_ref().ok_or_else(missing)?;
+                let guest = guest.load(&mut *store, &instance)?;
+                handle(store, &guest).await?;
+            }
             Ok(Returned::Handled)
         }
     };
@@ -233,6 +240,7 @@ async fn handle(
     let mut view = state.http();
     let request = view.new_incoming_request(scheme, request)?;
     let answer = view.new_response_outparam_from_callback(move |response| {
+        let response = response.map_err(|code| format!("{code:?}"));
         shared
             .output
             .lock()

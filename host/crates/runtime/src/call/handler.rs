@@ -49,10 +49,8 @@ impl Function {
                 }
                 Ok(response) => {
                     let (receipt, pending) = ending.continue_pending(Outcome::Responded);
-                    let response = response.map(|channel| {
-                        let source = Source::Channel(channel);
-                        self.stream(source, shared, guest, ending)
-                    });
+                    let response =
+                        response.map(|source| self.stream(source, shared, guest, ending));
                     handler_call(Ok(response), receipt, Some(pending))
                 }
             },
@@ -73,29 +71,28 @@ impl Function {
                 detail: "it returned without setting a response".into(),
             }));
         };
-        let (head, channel) = handler_head(committed)?.into_parts();
-        match written(Source::Channel(channel), shared, self.0.limits.body) {
+        let (head, source) = handler_head(committed)?.into_parts();
+        match written(source, shared, self.0.limits.body) {
             Some(content) => Ok(http::Response::from_parts(head, content)),
             None => Err(failed().unwrap_or_else(incomplete)),
         }
     }
 }
 
-type Channel = wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-
 /// The head that a handler committed, or the error that it reported instead.
-fn handler_head(committed: Committed) -> Result<http::Response<Channel>, CallFailure> {
+fn handler_head(committed: Committed) -> Result<http::Response<Source>, CallFailure> {
     let invalid = |detail: &str| CallFailure {
         fault: FunctionFault::ResponseInvalid,
         detail: detail.into(),
     };
     let answer = match committed {
-        Committed::Handler(answer) => *answer,
+        Committed::Handler(answer) => answer.map(|response| response.map(Source::Channel)),
+        Committed::Service(answer) => answer.map(|response| response.map(Source::Service)),
         Committed::Trigger(_) => return Err(invalid("a handler cannot stream as a trigger does")),
     };
     let response = answer.map_err(|code| CallFailure {
         fault: FunctionFault::Refused,
-        detail: format!("it answered with an error: {code:?}"),
+        detail: format!("it answered with an error: {code}"),
     })?;
     if response.status() < StatusCode::OK || response.status().as_u16() > 599 {
         return Err(invalid("its status is not in 200..=599"));

@@ -10,6 +10,7 @@ mod handler;
 mod kept;
 mod meter;
 mod output;
+mod service;
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -247,7 +248,7 @@ impl Function {
                 let (receipt, pending) = ending.continue_pending(outcome);
                 let messages = match committed {
                     Committed::Trigger(messages) => *messages,
-                    Committed::Handler(_) => Messages::default(),
+                    Committed::Handler(_) | Committed::Service(_) => Messages::default(),
                 };
                 Finished {
                     messages,

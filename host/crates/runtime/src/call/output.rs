@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
 use crate::state::Messages;
 
@@ -30,7 +29,9 @@ pub(crate) enum Committed {
     /// Of a trigger; its content comes through the queue.
     Trigger(Box<Messages>),
     /// Of a `wasi:http` handler, which brings its own channel.
-    Handler(Box<Result<http::Response<HyperOutgoingBody>, ErrorCode>>),
+    Handler(Box<Result<http::Response<WasiBody>, String>>),
+    /// Of a `wasi:http` 0.3 handler, likewise.
+    Service(Box<Result<http::Response<WasiBody>, String>>),
 }
 
 impl Output {
