@@ -22,7 +22,7 @@ use super::failure_response;
 use super::head::TrustedHead;
 use super::routed::Routed;
 use super::sanitize::{Arrival, ReceivedBytes};
-use super::triggers::Asked;
+use super::scope::Asked;
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;

@@ -15,6 +15,7 @@ mod ranges;
 mod routed;
 pub mod routing;
 pub mod sanitize;
+mod scope;
 mod triggers;
 pub(crate) mod url;
 
@@ -26,7 +27,7 @@ use verge_http::{Body, Failure};
 pub use exchange::{Exchange, ExchangeBody};
 pub use failure_response::failure_parts;
 pub(crate) use fetch::{each_stored_target, explain};
-pub use triggers::SiteScope;
+pub use scope::SiteScope;
 pub(crate) use url::OperatorUrl;
 
 use crate::node::NodeState;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use verge_http::interim::InterimSender;
 use verge_runtime::Call;
 
-use super::triggers::{self, Asked, SiteScope};
+use super::scope::{self, Asked, SiteScope};
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::{Route, Site};
@@ -76,7 +76,7 @@ impl Routed {
     #[must_use]
     pub fn call(&self) -> Call {
         match &self.scope {
-            Some(scope) => triggers::call_within(scope),
+            Some(scope) => scope::call_within(scope),
             None => Call {
                 scope: Arc::new(verge_runtime::NoScope),
             },

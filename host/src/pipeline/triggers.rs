@@ -1,7 +1,6 @@
 //! Stages 4 and 7, and the origin triggers of a fill: functions in order, each
 //! with its own failure policy, each with a receipt.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority as UriAuthority, Scheme as UriScheme};
@@ -11,20 +10,19 @@ use verge_http::authority::{Authority, Scheme};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure};
 use verge_runtime::{
-    Call, CallFailure, CallId, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest,
-    Fetch, PendingEnd, RequestEffects, Scope, Verdict,
+    CallFailure, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd,
+    RequestEffects, Verdict,
 };
 
 use super::answer::Answer;
 use super::conditions;
-use super::guest_fetch::GuestFetch;
 use super::head::TrustedHead;
 use super::routed::Routed;
 use verge_config::OnFailure;
 
 use crate::capabilities::{log_failure, trigger_receipt};
 use crate::route::FunctionUse;
-use crate::telemetry::{RequestId, TraceContext, TriggerReceipt};
+use crate::telemetry::TriggerReceipt;
 
 /// Receipts of the triggers that ran.
 pub(super) type TriggerReceipts = SmallVec<[TriggerReceipt; 2]>;
@@ -379,55 +377,4 @@ fn update_head(head: &mut TrustedHead, edge: &mut EdgeRequest) -> Result<(), Fai
     head.path_and_query = edge.path_and_query.clone();
     head.fields = std::mem::take(&mut edge.fields);
     Ok(())
-}
-
-/// What a function may choose: origins of this generation, authorities of its site.
-#[derive(Clone)]
-pub struct SiteScope {
-    /// The node.
-    pub node: Arc<crate::node::NodeState>,
-    /// The snapshot that the request lives on.
-    pub generation: Arc<crate::generation::Generation>,
-    /// The names of the request's site.
-    pub site: Arc<crate::route::Site>,
-    /// The request, for what functions send because of it.
-    pub asked: Asked,
-}
-
-/// What requests of functions take over from the one that they run for.
-#[derive(Clone, Copy)]
-pub struct Asked {
-    /// Its id.
-    pub id: RequestId,
-    /// The trace it belongs to.
-    pub trace: Option<TraceContext>,
-    /// Who sent it.
-    pub client: IpAddr,
-    /// How many functions wait for it, one inside another.
-    pub depth: u8,
-}
-
-impl Scope for SiteScope {
-    fn allows_authority(&self, authority: &UriAuthority) -> bool {
-        // Not only a name that the site has: `*` has all, and another site may be nearer to it.
-        let host = authority.host().to_ascii_lowercase();
-        let chosen = self.generation.sites.select_site(&host);
-        chosen.is_ok_and(|entry| Arc::ptr_eq(entry.site(), &self.site))
-    }
-
-    fn has_origin(&self, name: &str) -> bool {
-        self.generation.origins.contains_key(name)
-    }
-
-    fn fetch(&self, call: &CallId) -> Option<Arc<dyn Fetch>> {
-        GuestFetch::new(self, call).map(|fetch| Arc::new(fetch) as Arc<dyn Fetch>)
-    }
-}
-
-/// A call within `scope`.
-#[must_use]
-pub(super) fn call_within(scope: &Arc<SiteScope>) -> Call {
-    Call {
-        scope: Arc::clone(scope) as Arc<dyn Scope>,
-    }
 }

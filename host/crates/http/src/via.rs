@@ -141,7 +141,7 @@ pub fn remove_own(fields: &mut HeaderMap, own: &Pseudonym) {
 }
 
 fn remove_members(fields: &mut HeaderMap, name: &HeaderName, is_own: impl Fn(&[u8]) -> bool) {
-    if !field_members(fields, name).any(|member| is_own(member)) {
+    if !field_members(fields, name).any(&is_own) {
         return;
     }
     let others = field_members(fields, name).filter(|member| !is_own(member));

@@ -279,7 +279,11 @@ impl http_body::Body for WithTrailers {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.as_ref().map_or(0, |c| c.len() as u64))
+        // No exact length: HTTP/1.1 would frame the content by it, and then there is no place for
+        // trailers (RFC 9112 6.2, 7.1.2).
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.content.as_ref().map_or(0, |c| c.len() as u64));
+        hint
     }
 }
 

@@ -11,7 +11,8 @@ use verge_runtime::Context;
 
 use super::super::super::routed::Routed;
 use super::super::super::sanitize::{self, Arrival};
-use super::super::super::triggers::{Asked, RequestMarks, ViewedRequest};
+use super::super::super::scope::Asked;
+use super::super::super::triggers::{RequestMarks, ViewedRequest};
 use super::super::super::url::OperatorUrl;
 use crate::admin::ScopeProblem;
 use crate::admin::explain::ExplainRequest;
