@@ -80,7 +80,7 @@ impl Capabilities for NoCapabilities {
         None
     }
 
-    fn secret(&self, _name: &str) -> Option<Vec<u8>> {
+    fn secret(&self, _name: &str) -> Option<Arc<[u8]>> {
         None
     }
 

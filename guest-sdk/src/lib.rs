@@ -5,7 +5,9 @@
 )]
 
 pub use http;
-pub use verge_sdk_macros::{origin_request, origin_response, viewer_request, viewer_response};
+pub use verge_sdk_macros::{
+    deferred, origin_request, origin_response, viewer_request, viewer_response,
+};
 
 mod backend;
 mod body;
@@ -17,12 +19,18 @@ mod request;
 mod response;
 mod verdict;
 
+pub mod acl;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod defer;
+pub mod device;
 pub mod fetch;
+pub mod geo;
 pub mod kv;
 pub mod log;
+pub mod metrics;
 pub mod random;
 pub mod rate_limit;
 pub mod secret;
@@ -42,8 +50,8 @@ pub use verdict::Verdict;
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::backend::wasm::{
-        RequestHandle, ResponseHandle, bindings, origin_request, origin_response, viewer_request,
-        viewer_response,
+        RequestHandle, ResponseHandle, bindings, deferred, origin_request, origin_response,
+        viewer_request, viewer_response,
     };
     pub use crate::verdict::{IntoDone, IntoVerdict};
 }

@@ -42,6 +42,9 @@ pub enum Refused {
     /// Not in `viewer-request`.
     #[error("the field `{0}` cannot be declared unkeyed here")]
     Unkeyed(String),
+    /// Not visible ASCII without spaces, too many, or not in `viewer-request`.
+    #[error("the surrogate key `{0}` cannot be added here")]
+    SurrogateKey(String),
 }
 
 /// A request. It stays with the host: each method reads or changes only what it names.
@@ -193,6 +196,18 @@ impl Request {
         added
             .then_some(())
             .ok_or_else(|| Refused::KeyPart(name.into()))
+    }
+
+    /// Gives the response, should it be stored, one more name by which it is purged: visible ASCII
+    /// without spaces. `viewer-request` only; origin-response functions add theirs to the response.
+    ///
+    /// # Errors
+    /// [`Refused::SurrogateKey`] when it is not valid, or there are too many.
+    pub fn add_surrogate_key(&mut self, key: &str) -> Result<(), Refused> {
+        let added = self.raw.add_surrogate_key(key);
+        added
+            .then_some(())
+            .ok_or_else(|| Refused::SurrogateKey(key.into()))
     }
 
     /// Declares that the response does not depend on a field that this function changes, so that

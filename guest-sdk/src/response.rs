@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::backend::imp::RawResponse;
 use crate::body::{BodyError, BodyWriter};
 use crate::fields::field_methods;
+use crate::request::Refused;
 
 /// A status that a function cannot answer with: it is not in 200..=599.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +85,18 @@ impl Response {
     pub fn set_status(&mut self, status: StatusCode) -> Result<(), StatusRefused> {
         let set = self.raw.set_status(status.as_u16());
         set.then_some(()).ok_or(StatusRefused(status))
+    }
+
+    /// Gives the response, should it be stored, one more name by which it is purged: visible ASCII
+    /// without spaces. Of use in `origin-response`: behind it nothing is stored.
+    ///
+    /// # Errors
+    /// [`Refused::SurrogateKey`] when it is not valid, or there are too many.
+    pub fn add_surrogate_key(&mut self, key: &str) -> Result<(), Refused> {
+        let added = self.raw.add_surrogate_key(key);
+        added
+            .then_some(())
+            .ok_or_else(|| Refused::SurrogateKey(key.into()))
     }
 
     field_methods!();

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::backend::imp;
 
-/// A secret. It does not print itself: `{:?}` shows no byte of it.
+/// A secret. It does not print itself: `{:?}` shows no byte of it; when it is dropped, zeros are
+/// written over it.
 ///
 /// ```
 /// # use verge_sdk::testing::Host;
@@ -14,7 +17,7 @@ use crate::backend::imp;
 /// assert_eq!(format!("{key:?}"), "Secret(..)");
 /// ```
 #[derive(Clone)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
     /// Its bytes. Never log them, and never answer with them.
@@ -33,5 +36,5 @@ impl fmt::Debug for Secret {
 /// The secret of that name; `None` when none was granted.
 #[must_use]
 pub fn get(name: &str) -> Option<Secret> {
-    imp::secret::get(name).map(Secret)
+    imp::secret::get(name).map(|bytes| Secret(Zeroizing::new(bytes)))
 }

@@ -5,11 +5,14 @@
 //! `ARCHITECTURE.md` beside this crate tells where things are and what always
 //! holds. The request path is [`pipeline`].
 
+mod acl;
 pub mod admin;
 mod capabilities;
 pub mod cli;
+mod deferred;
 mod files;
 pub mod generation;
+mod geo;
 pub mod key_rule;
 pub mod listener;
 pub mod node;

@@ -24,6 +24,7 @@ use verge_cache::disk::DiskTier;
 use verge_cache::tier::Tiers;
 use verge_shared::Shared;
 
+pub(crate) use purging::purge_site_url;
 pub(crate) use start::admin_token;
 pub use start::{StartError, engine_settings, start, start_at};
 pub use stop::StopReport;
@@ -31,6 +32,7 @@ pub use stop::StopReport;
 use listener_settings::listener_settings;
 
 use crate::admin::AdminAuth;
+use crate::deferred::DeferredRoom;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{Drain, ListenerSettings, TlsTerminator};
 use crate::pipeline::compress::Compression;
@@ -63,6 +65,8 @@ pub struct NodeState {
     pub requests: Permits,
     /// Fetches that may go on without their client, as a limit.
     pub detached_fetches: Permits,
+    /// Room for what functions leave for after the response.
+    pub deferred: DeferredRoom,
     /// Validations in the background, as a limit.
     pub background_validations: Permits,
     /// What compresses responses.
@@ -102,6 +106,7 @@ impl NodeState {
         let limits = &next.config.limits;
         self.requests.set_limit(limits.requests);
         self.detached_fetches.set_limit(limits.detached_fetches);
+        self.deferred.places.set_limit(limits.deferred);
         self.background_validations
             .set_limit(limits.background_validations);
         self.compression

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
 use verge_config::{FieldCondition, SiteName};
 use verge_origin::Origin;
-use verge_runtime::Function;
+use verge_runtime::{Compiled, Function};
 
 use crate::capabilities::FunctionCapabilities;
 use crate::key_rule::KeyRule;
@@ -119,10 +119,14 @@ pub struct FunctionEntry {
     pub name: Arc<str>,
     /// The component, ready to be instantiated.
     pub function: Function,
+    /// The same with the limits of calls after the response, if it can be called so.
+    pub deferred: Option<Function>,
     /// The settings it was built from.
     pub settings: verge_config::Function,
     /// What stands behind its imports; a new version takes over what is to last.
     pub(crate) capabilities: Arc<FunctionCapabilities>,
+    /// The component, compiled.
+    pub(crate) compiled: Compiled,
     /// Its counters.
     pub metrics: Arc<FunctionMetrics>,
 }

@@ -7,19 +7,27 @@
 )]
 
 mod functions {
+    mod acl;
     mod auth;
+    mod deferred;
+    mod device;
+    mod entries;
     mod fetching;
     mod gateway;
+    mod geo;
     mod handler;
     mod keys;
+    mod kit;
     mod kv;
     mod kv_region;
     mod loading;
     mod logging;
+    mod metrics;
     mod rate_limit;
     mod rates;
     mod router;
     mod service;
+    mod settings;
     mod token;
     mod transform;
     mod triggers;

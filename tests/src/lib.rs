@@ -17,6 +17,7 @@ pub mod client;
 pub mod frames;
 pub mod guests;
 pub mod log;
+pub mod mmdb;
 pub mod node;
 pub mod origin;
 pub mod process;

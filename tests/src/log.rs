@@ -14,19 +14,23 @@ static STARTED: OnceLock<()> = OnceLock::new();
 pub fn keep() {
     STARTED.get_or_init(|| {
         tracing_subscriber::fmt()
-            .json()
+            .event_format(verge::telemetry::JsonLines)
             .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
             .with_writer(Kept)
             .init();
     });
 }
 
-/// The lines so far that contain `marker`, such as a request id.
+/// The lines so far that contain `marker`, such as a request id: `level`, `target`, and all members
+/// as `fields`.
 pub fn lines_with(marker: &str) -> Vec<Value> {
     let text = String::from_utf8_lossy(&TEXT.lock()).into_owned();
     text.lines()
         .filter(|line| line.contains(marker))
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            serde_json::json!({ "level": line["level"], "target": line["target"], "fields": line })
+        })
         .collect()
 }
 

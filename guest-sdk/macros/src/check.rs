@@ -77,7 +77,7 @@ fn qualifiers(signature: &Signature, errors: &mut Errors) {
 }
 
 fn parameters(trigger: Trigger, signature: &Signature, errors: &mut Errors) {
-    let wanted = if trigger.is_request() { 1 } else { 2 };
+    let wanted = trigger.parameters();
     if signature.inputs.len() != wanted {
         let (name, shape) = (trigger.name(), trigger.shape());
         let plural = if wanted == 1 { "" } else { "s" };
@@ -91,6 +91,7 @@ fn parameters(trigger: Trigger, signature: &Signature, errors: &mut Errors) {
                 let text = "a trigger is a free function, without `self`";
                 errors.add(Error::new(receiver.span(), text));
             }
+            FnArg::Typed(_) if matches!(trigger, Trigger::Deferred) => {}
             FnArg::Typed(typed) => reference(trigger, position, &typed.ty, errors),
         }
     }

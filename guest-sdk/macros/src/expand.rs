@@ -15,6 +15,7 @@ pub(crate) enum Trigger {
     OriginRequest,
     OriginResponse,
     ViewerResponse,
+    Deferred,
 }
 
 impl Trigger {
@@ -25,6 +26,7 @@ impl Trigger {
             Self::OriginRequest => "origin_request",
             Self::OriginResponse => "origin_response",
             Self::ViewerResponse => "viewer_response",
+            Self::Deferred => "deferred",
         }
     }
 
@@ -34,10 +36,22 @@ impl Trigger {
 
     /// The shape that its function has, for messages.
     pub(crate) fn shape(self) -> &'static str {
-        if self.is_request() {
-            "fn name(request: &mut Request) -> Result<Verdict, Error>"
-        } else {
-            "fn name(request: &Request, response: &mut Response) -> Result<(), Error>"
+        match self {
+            Self::ViewerRequest | Self::OriginRequest => {
+                "fn name(request: &mut Request) -> Result<Verdict, Error>"
+            }
+            Self::OriginResponse | Self::ViewerResponse => {
+                "fn name(request: &Request, response: &mut Response) -> Result<(), Error>"
+            }
+            Self::Deferred => "fn name(payload: &[u8]) -> Result<(), Error>",
+        }
+    }
+
+    /// How many parameters its function has.
+    pub(crate) fn parameters(self) -> usize {
+        match self {
+            Self::ViewerRequest | Self::OriginRequest | Self::Deferred => 1,
+            Self::OriginResponse | Self::ViewerResponse => 2,
         }
     }
 }
@@ -71,7 +85,10 @@ fn call(trigger: Trigger, function: &ItemFn) -> TokenStream {
         ReturnType::Default => name.span(),
         ReturnType::Type(_, kind) => kind.span(),
     };
-    let names = ["request", "response"];
+    let names = match trigger {
+        Trigger::Deferred => ["payload", ""],
+        _ => ["request", "response"],
+    };
     let inputs = function.sig.inputs.iter().zip(names);
     let parameters = inputs.map(|(argument, name)| Ident::new(name, type_span(argument)));
     let arguments = quote!(#(#parameters),*);
@@ -83,6 +100,15 @@ fn call(trigger: Trigger, function: &ItemFn) -> TokenStream {
                 |#arguments| {
                     let #outcome = #name(#arguments);
                     ::verge_sdk::__private::IntoVerdict::into_verdict(#outcome)
+                };
+        }
+    } else if matches!(trigger, Trigger::Deferred) {
+        quote! {
+            const CALL: fn(&[u8])
+                -> ::core::result::Result<(), ::std::string::String> =
+                |#arguments| {
+                    let #outcome = #name(#arguments);
+                    ::verge_sdk::__private::IntoDone::into_done(#outcome)
                 };
         }
     } else {
@@ -117,6 +143,12 @@ fn export(trigger: Trigger) -> TokenStream {
             quote!(request: &#private::RequestHandle),
             quote!(#private::bindings::#module::Verdict),
             quote!(request),
+        )
+    } else if matches!(trigger, Trigger::Deferred) {
+        (
+            quote!(payload: ::std::vec::Vec<u8>),
+            quote!(()),
+            quote!(&payload),
         )
     } else {
         (

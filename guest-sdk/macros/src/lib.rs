@@ -44,3 +44,12 @@ pub fn origin_response(arguments: TokenStream, item: TokenStream) -> TokenStream
 pub fn viewer_response(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(Trigger::ViewerResponse, arguments.into(), item.into()).into()
 }
+
+/// Runs the function after the response, once for each payload that was left by `defer::later`.
+///
+/// The function is `fn(&[u8])`, or returns `Result<(), E>` where `E: Display`. It stays a plain
+/// function that tests can call.
+#[proc_macro_attribute]
+pub fn deferred(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(Trigger::Deferred, arguments.into(), item.into()).into()
+}

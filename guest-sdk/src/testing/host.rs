@@ -41,7 +41,10 @@ impl Host {
 
     /// Starts another request: the context is empty again, counters and clock go on.
     pub fn next_request(&self) {
-        with(|state| state.context.0.clear());
+        with(|state| {
+            state.context.0.clear();
+            state.left.0.clear();
+        });
     }
 }
 

@@ -134,6 +134,7 @@ impl Request {
             origins: self.origins,
             origin: None,
             key_parts: Vec::new(),
+            surrogate_keys: Vec::new(),
             unkeyed: Vec::new(),
             edits: Vec::new(),
         };
@@ -219,6 +220,8 @@ pub struct Effects {
     pub origin: Option<String>,
     /// The parts that it added to the cache key, as name and value.
     pub key_parts: Vec<(String, String)>,
+    /// The names by which the stored response is purged.
+    pub surrogate_keys: Vec<String>,
     /// The fields that it declared unkeyed, in lower case.
     pub unkeyed: Vec<String>,
     /// Its edits, in order.
@@ -241,6 +244,7 @@ pub fn effects(request: &crate::Request) -> Effects {
     Effects {
         origin: state.origin.clone(),
         key_parts: state.key_parts.clone(),
+        surrogate_keys: state.surrogate_keys.clone(),
         unkeyed: state.unkeyed.clone(),
         edits: state.edits.clone(),
     }

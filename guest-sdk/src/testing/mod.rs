@@ -24,13 +24,18 @@
 //! The host here imitates the node's rules (which fields may be edited, how much the context
 //! holds) as far as a function can tell; the node has the last word.
 
+mod acl;
+mod cache;
 mod config;
 mod context;
+mod defer;
 mod fetch;
+mod geo;
 mod host;
 mod kv;
 mod log;
 mod message;
+mod metrics;
 mod rate_limit;
 mod secret;
 

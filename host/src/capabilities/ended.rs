@@ -6,11 +6,12 @@ use verge_runtime::{CallFailure, CallReceipt};
 
 use crate::telemetry::{FunctionDigest, FunctionMetrics, TriggerReceipt};
 
-/// What a call cost, as receipts and metrics have it.
+/// What a call cost, as receipts and metrics have it. Its dropped lines are counted here.
 pub(crate) fn trigger_receipt(
     metrics: &Arc<FunctionMetrics>,
     call: &CallReceipt,
 ) -> TriggerReceipt {
+    metrics.record_dropped_lines(call.log_dropped);
     TriggerReceipt {
         function: Arc::clone(metrics),
         digest: FunctionDigest::from_full(call.digest.as_bytes()),

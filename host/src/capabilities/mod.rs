@@ -1,48 +1,76 @@
 //! What a function may ask this node for. One value for each function of a
 //! generation; each capability has its file.
 
+mod cache;
+mod config;
 mod ended;
+mod granted;
 pub(crate) mod kv;
 mod log;
 mod rates;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use verge_config::Setting;
 use verge_runtime::CallEnd;
-use verge_runtime::capabilities::{CallId, Capabilities, FetchOutcome, KvStores, LogLevel, Rates};
+use verge_runtime::capabilities::{
+    AclEntry, CallId, Capabilities, ConfigValue, FetchOutcome, GeoPlace, KvStores, LogField,
+    LogLevel, MetricUpdate, Rates, UnknownAcl,
+};
 
+pub(crate) use self::cache::SiteCache;
 pub(crate) use self::ended::{log_failure, trigger_receipt};
+pub(crate) use self::granted::Granted;
+pub(crate) use self::log::FIELDS;
 pub(crate) use self::rates::FunctionRates;
-use crate::secrets::SecretText;
 use crate::telemetry::FunctionMetrics;
 
 /// The capabilities of one function.
 pub(crate) struct FunctionCapabilities {
     /// Its settings.
-    pub config: BTreeMap<String, String>,
-    /// The secrets that were granted to it.
-    pub secrets: Vec<(Arc<str>, SecretText)>,
-    /// Its counters.
+    pub config: BTreeMap<String, Setting>,
+    /// What it was granted that is read from files or opened.
+    pub granted: Granted,
+    /// Its counters; they outlive a reload.
     pub rates: FunctionRates,
     /// The key-value stores that were granted to it.
     pub kv: KvStores,
-    /// What these are built from.
-    pub kv_settings: Vec<verge_config::KvStore>,
     /// Its metrics.
     pub metrics: Arc<FunctionMetrics>,
+    /// The lowest level that it logs.
+    pub log_level: verge_config::LogLevel,
+    /// Series that its own metrics may have.
+    pub metric_series: usize,
 }
 
 impl Capabilities for FunctionCapabilities {
     fn config(&self, name: &str) -> Option<String> {
-        self.config.get(name).cloned()
+        self.config.get(name).map(Setting::to_string)
     }
 
-    fn secret(&self, name: &str) -> Option<Vec<u8>> {
-        self.secrets
-            .iter()
-            .find(|(known, _)| &**known == name)
-            .map(|(_, text)| text.expose().to_vec())
+    fn config_value(&self, name: &str) -> Option<ConfigValue> {
+        self.config.get(name).map(config::value)
+    }
+
+    fn config_all(&self) -> Vec<(String, String)> {
+        let settings = self.config.iter();
+        settings
+            .map(|(name, setting)| (name.clone(), setting.to_string()))
+            .collect()
+    }
+
+    fn secret(&self, name: &str) -> Option<Arc<[u8]>> {
+        self.granted.secret(name)
+    }
+
+    fn acl(&self, name: &str, address: IpAddr) -> Result<Option<AclEntry>, UnknownAcl> {
+        self.granted.acl(name, address)
+    }
+
+    fn geo(&self, address: IpAddr) -> Option<GeoPlace> {
+        self.granted.geo(address)
     }
 
     fn rates(&self) -> Option<&dyn Rates> {
@@ -67,5 +95,21 @@ impl Capabilities for FunctionCapabilities {
 
     fn log(&self, call: &CallId, level: LogLevel, message: &str) {
         log::write(call, level, message);
+    }
+
+    fn log_with(&self, call: &CallId, level: LogLevel, message: &str, fields: &[LogField]) {
+        log::write_with(call, level, message, fields);
+    }
+
+    fn log_threshold(&self) -> LogLevel {
+        log::level(self.log_level)
+    }
+
+    fn count(&self, name: &str, labels: &[(String, String)], update: MetricUpdate) {
+        let (guest, most) = (self.metrics.guest(), self.metric_series);
+        match update {
+            MetricUpdate::Count(amount) => guest.count(name, labels, amount, most),
+            MetricUpdate::Observe(value) => guest.observe(name, labels, value, most),
+        }
     }
 }

@@ -12,6 +12,7 @@ use verge_config::{Config, LogFormat};
 use super::report;
 use crate::node::{self, RunningNode, StartError};
 use crate::reload::{ReloadCause, reload};
+use crate::telemetry::JsonLines;
 
 /// The exit code of a node that was told twice to stop.
 const STOPPED_AT_ONCE: u8 = 130;
@@ -119,7 +120,7 @@ pub(crate) fn start_log(config: &Config) {
     // A second node in one process keeps the first one's log.
     let _ = match config.log.format {
         LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.event_format(JsonLines).try_init(),
     };
 }
 

@@ -8,49 +8,87 @@ use verge_config::{Config, Function, KvBackend, Problem, RateScope};
 use verge_runtime::capabilities::RateCounters;
 use verge_runtime::{Grants, KvStore, KvStores};
 
-use super::Foundation;
+use super::{Foundation, Generation};
+use crate::acl::Acl;
 use crate::capabilities::kv::Store;
-use crate::capabilities::{FunctionCapabilities, FunctionRates};
+use crate::capabilities::{FunctionCapabilities, FunctionRates, Granted};
+use crate::geo::Geo;
 use crate::route::FunctionEntry;
 use crate::secrets::SecretText;
 
 /// Rate counters that one function may have.
 const RATE_COUNTERS_MAX: usize = 65_536;
 
-/// Secrets by name.
-pub(super) type Secrets = BTreeMap<Arc<str>, SecretText>;
+/// What functions can be granted that is read from files or opened.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    secrets: BTreeMap<Arc<str>, SecretText>,
+    acls: BTreeMap<Arc<str>, Arc<Acl>>,
+    geo: Arc<Geo>,
+    kv: Stores,
+}
+
+impl Shelf {
+    /// Reads all of it; adds to `problems` for what cannot be. What did not change is that of
+    /// `previous`.
+    pub(super) fn read(
+        config: &Config,
+        foundation: &Foundation,
+        previous: Option<&Generation>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        check_rates(config, foundation, problems);
+        let held = previous.map(|generation| &generation.shelf);
+        Self {
+            secrets: secrets(config, problems),
+            acls: acls(config, held, problems),
+            geo: geo(config, held, problems),
+            kv: stores(config, foundation, problems),
+        }
+    }
+
+    /// What of it a function was granted.
+    pub(super) fn granted(&self, settings: &Function) -> Granted {
+        let grants = &settings.grants;
+        let secrets = grants.secrets.iter();
+        let acls = grants.acls.iter();
+        let kv = grants.kv.iter();
+        Granted {
+            kv: kv
+                .filter_map(|name| Some((Arc::clone(name), Arc::clone(self.kv.get(name)?))))
+                .collect(),
+            secrets: secrets
+                .filter_map(|name| Some((Arc::clone(name), self.secrets.get(name)?.clone())))
+                .collect(),
+            acls: acls
+                .filter_map(|name| Some((Arc::clone(name), Arc::clone(self.acls.get(name)?))))
+                .collect(),
+            geo: grants.geo.then(|| Arc::clone(&self.geo)),
+        }
+    }
+}
 
 /// What a function may import.
 pub(super) fn grants(settings: &Function) -> Grants {
     let grants = &settings.grants;
     Grants {
+        acl: !grants.acls.is_empty(),
+        cache: grants.cache,
         config: grants.config,
+        defer: grants.defer,
+        device: grants.device,
+        geo: grants.geo,
         kv: !grants.kv.is_empty(),
         fetch: !grants.fetch.is_empty() || grants.fetch_site,
         log: grants.log,
+        metrics: grants.metrics,
         rate_limit: grants.rate_limit.is_some(),
         secret: !grants.secrets.is_empty(),
     }
 }
 
 /// Key-value stores by name.
-pub(super) type Stores = BTreeMap<Arc<str>, Arc<Store>>;
-
-/// What of the configuration's named things a function was granted.
-#[derive(Clone)]
-pub(super) struct Granted {
-    pub(super) secrets: Vec<(Arc<str>, SecretText)>,
-    pub(super) kv: Vec<(Arc<str>, Arc<Store>)>,
-}
-
-impl Granted {
-    /// Whether this is what `entry` was built with.
-    pub(super) fn is_of(&self, entry: &FunctionEntry) -> bool {
-        let capabilities = &entry.capabilities;
-        let kv = self.kv.iter().map(|(_, store)| store.settings());
-        capabilities.secrets == self.secrets && kv.eq(&capabilities.kv_settings)
-    }
-}
+type Stores = BTreeMap<Arc<str>, Arc<Store>>;
 
 /// What stands behind it; state that outlives a reload comes from `held`.
 pub(super) fn build(
@@ -69,13 +107,13 @@ pub(super) fn build(
     let region = (settings.grants.rate_limit == Some(RateScope::Region))
         .then(|| shared.map(|shared| shared.rates().clone()))
         .flatten();
-    let kv_settings = granted.kv.iter().map(|(_, store)| store.settings().clone());
-    let kv_settings = kv_settings.collect();
-    let stores = granted.kv.into_iter();
-    let stores = stores.map(|(name, store)| (name, store as Arc<dyn KvStore>));
+    let stores = granted.kv.iter();
+    let stores =
+        stores.map(|(name, store)| (Arc::clone(name), Arc::clone(store) as Arc<dyn KvStore>));
+    let kv = KvStores::new(stores);
     Arc::new(FunctionCapabilities {
         config: settings.config.clone(),
-        secrets: granted.secrets,
+        granted,
         rates: FunctionRates {
             owner: Arc::clone(&settings.name),
             counters,
@@ -83,29 +121,16 @@ pub(super) fn build(
             region,
             metrics: Arc::clone(&metrics),
         },
-        kv: KvStores::new(stores),
-        kv_settings,
+        kv,
         metrics,
+        log_level: settings.log_level,
+        metric_series: usize::try_from(settings.metric_series).unwrap_or(usize::MAX),
     })
-}
-
-/// What a function was granted of `secrets` and `stores`.
-pub(super) fn granted(settings: &Function, secrets: &Secrets, stores: &Stores) -> Granted {
-    let secret_names = settings.grants.secrets.iter();
-    let kv_names = settings.grants.kv.iter();
-    Granted {
-        secrets: secret_names
-            .filter_map(|name| Some((Arc::clone(name), secrets.get(name)?.clone())))
-            .collect(),
-        kv: kv_names
-            .filter_map(|name| Some((Arc::clone(name), Arc::clone(stores.get(name)?))))
-            .collect(),
-    }
 }
 
 /// Adds to `problems` for functions that limit rates with a Redis that the node does not use: it is
 /// connected to at the start only.
-pub(super) fn check_rates(config: &Config, foundation: &Foundation, problems: &mut Vec<Problem>) {
+fn check_rates(config: &Config, foundation: &Foundation, problems: &mut Vec<Problem>) {
     if foundation.shared.is_some() || !foundation.kv.opens() {
         return;
     }
@@ -121,11 +146,7 @@ pub(super) fn check_rates(config: &Config, foundation: &Foundation, problems: &m
 }
 
 /// Opens all key-value stores; adds to `problems` for those that cannot be.
-pub(super) fn stores(
-    config: &Config,
-    foundation: &Foundation,
-    problems: &mut Vec<Problem>,
-) -> Stores {
+fn stores(config: &Config, foundation: &Foundation, problems: &mut Vec<Problem>) -> Stores {
     let mut stores = BTreeMap::new();
     for (name, settings) in &config.kv {
         match foundation.kv.open(settings) {
@@ -144,8 +165,7 @@ pub(super) fn stores(
     stores
 }
 
-/// Reads all secrets; adds to `problems` for those that cannot be.
-pub(super) fn secrets(config: &Config, problems: &mut Vec<Problem>) -> Secrets {
+fn secrets(config: &Config, problems: &mut Vec<Problem>) -> BTreeMap<Arc<str>, SecretText> {
     let mut secrets = BTreeMap::new();
     for (name, secret) in &config.secrets {
         match SecretText::read(&secret.source) {
@@ -160,4 +180,44 @@ pub(super) fn secrets(config: &Config, problems: &mut Vec<Problem>) -> Secrets {
         }
     }
     secrets
+}
+
+fn acls(
+    config: &Config,
+    held: Option<&Shelf>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<Arc<str>, Arc<Acl>> {
+    let mut acls = BTreeMap::new();
+    for (name, list) in &config.acls {
+        let held = held.and_then(|held| held.acls.get(name));
+        match Acl::read(list) {
+            Ok(acl) => {
+                let same = held.filter(|held| held.is_same(&acl)).map(Arc::clone);
+                acls.insert(Arc::clone(name), same.unwrap_or_else(|| Arc::new(acl)));
+            }
+            Err(what) => problems.push(config.problem(
+                &format!("acl.{name}.file"),
+                what,
+                format!("expected lines with {}", verge_config::AclEntry::EXPECTED),
+            )),
+        }
+    }
+    acls
+}
+
+fn geo(config: &Config, held: Option<&Shelf>, problems: &mut Vec<Problem>) -> Arc<Geo> {
+    let held = held.map(|held| &held.geo);
+    match Geo::read(&config.geo, held.map(Arc::as_ref)) {
+        Ok(geo) => match held.filter(|held| held.is_same(&geo)) {
+            Some(held) => Arc::clone(held),
+            None => Arc::new(geo),
+        },
+        Err(wrong) => {
+            for (key, what) in wrong {
+                let expected = "expected a file of the MaxMind DB format (.mmdb)";
+                problems.push(config.problem(&format!("geo.{key}"), what, expected));
+            }
+            Arc::default()
+        }
+    }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use verge_config::{Config, Problem};
 use verge_runtime::{
-    Capabilities, Digest, FetchLimits, FunctionSettings, Limits, QuarantineSettings,
+    Capabilities, Digest, FetchLimits, FunctionSettings, Limits, LoadError, QuarantineSettings,
+    Trigger,
 };
 
-use super::capabilities::{self, Secrets, Stores};
+use super::capabilities::{self, Shelf};
 use super::{Foundation, Generation};
 use crate::files;
 use crate::route::FunctionEntry;
@@ -26,16 +27,14 @@ const BEGINNINGS: [&[u8]; 2] = [b"\0asm", b"("];
 pub(super) fn build(
     config: &Config,
     foundation: &Foundation,
+    shelf: &Shelf,
     previous: Option<&Generation>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<FunctionEntry>> {
-    let secrets = capabilities::secrets(config, problems);
-    let stores = capabilities::stores(config, foundation, problems);
-    capabilities::check_rates(config, foundation, problems);
     let mut functions = BTreeMap::new();
     for (name, settings) in &config.functions {
         let held = previous.and_then(|generation| generation.functions.get(name));
-        match build_one(config, foundation, settings, &secrets, &stores, held) {
+        match build_one(config, foundation, settings, shelf, held) {
             Ok(entry) => {
                 functions.insert(Arc::clone(name), entry);
             }
@@ -53,8 +52,7 @@ fn build_one(
     config: &Config,
     foundation: &Foundation,
     settings: &verge_config::Function,
-    secrets: &Secrets,
-    stores: &Stores,
+    shelf: &Shelf,
     held: Option<&Arc<FunctionEntry>>,
 ) -> Result<Arc<FunctionEntry>, FunctionError> {
     let bytes = files::read_bounded(&settings.component, COMPONENT_BYTES_MAX)
@@ -76,33 +74,42 @@ fn build_one(
             )
         })?;
     let digest = Digest::of(&bytes);
-    let granted = capabilities::granted(settings, secrets, stores);
+    let granted = shelf.granted(settings);
     if let Some(entry) = held
         && entry.function.digest() == digest
         && entry.settings == *settings
         && *entry.function.limits() == limits(config, settings)
-        && granted.is_of(entry)
+        && entry.capabilities.granted.is_same(&granted)
     {
         return Ok(Arc::clone(entry));
     }
-    let compiled = foundation
-        .engine
-        .compile(&bytes)
-        .map_err(|error| ("component", error.to_string(), ""))?;
+    // A change of what it was granted compiles nothing.
+    let compiled = match held.filter(|entry| entry.function.digest() == digest) {
+        Some(entry) => entry.compiled.clone(),
+        None => foundation
+            .engine
+            .compile(&bytes)
+            .map_err(|error| ("component", error.to_string(), ""))?,
+    };
     let capabilities = capabilities::build(foundation, settings, granted, held);
-    let function = foundation
-        .engine
-        .load(
+    let load = |limits| {
+        foundation.engine.load(
             &compiled,
             FunctionSettings {
                 name: Arc::clone(&settings.name),
-                limits: limits(config, settings),
+                limits,
                 grants: capabilities::grants(settings),
                 capabilities: Arc::clone(&capabilities) as Arc<dyn Capabilities>,
                 quarantine: QuarantineSettings::default(),
             },
         )
-        .map_err(|error| ("component", error.to_string(), ""))?;
+    };
+    let unfit = |error: LoadError| ("component", error.to_string(), "");
+    let function = load(limits(config, settings)).map_err(unfit)?;
+    let deferred = match function.has(Trigger::Deferred) {
+        true => Some(load(deferred_limits(config, settings)).map_err(unfit)?),
+        false => None,
+    };
     tracing::info!(
         function = &*settings.name,
         digest = %digest.short(),
@@ -112,10 +119,21 @@ fn build_one(
     Ok(Arc::new(FunctionEntry {
         name: Arc::clone(&settings.name),
         function,
+        deferred,
         settings: settings.clone(),
         metrics: Arc::clone(&capabilities.metrics),
         capabilities,
+        compiled,
     }))
+}
+
+/// The limits of calls after the response.
+fn deferred_limits(config: &Config, settings: &verge_config::Function) -> Limits {
+    Limits {
+        cpu: settings.deferred_cpu,
+        deadline: settings.deferred_deadline,
+        ..limits(config, settings)
+    }
 }
 
 fn limits(config: &Config, settings: &verge_config::Function) -> Limits {

@@ -23,6 +23,7 @@ use verge_config::{Config, Problem};
 use verge_runtime::Engine;
 use verge_shared::Shared;
 
+pub(crate) use capabilities::Shelf;
 pub use settings::Settings;
 
 use crate::capabilities::kv::Stores;
@@ -49,6 +50,8 @@ pub struct Generation {
     pub functions: BTreeMap<Arc<str>, Arc<FunctionEntry>>,
     /// Certificates by name.
     pub certificates: Option<Arc<CertificateTable>>,
+    /// What functions can be granted that is read from files.
+    pub(crate) shelf: Shelf,
 }
 
 /// The node's lasting parts that a generation is built on.
@@ -82,7 +85,8 @@ impl Generation {
         let mut problems = Vec::new();
         let certificates = certificates::build(&config, &mut problems);
         let origins = origins::build(&config, foundation, previous, &mut problems);
-        let functions = functions::build(&config, foundation, previous, &mut problems);
+        let shelf = Shelf::read(&config, foundation, previous, &mut problems);
+        let functions = functions::build(&config, foundation, &shelf, previous, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -102,6 +106,7 @@ impl Generation {
                 origins,
                 functions,
                 certificates,
+                shelf,
                 config,
             }),
             _ => Err(problems),

@@ -88,6 +88,7 @@ impl AdminSource for NodeSource {
             limits: vec![
                 LimitSample::from(&state.connections),
                 LimitSample::from(&state.requests),
+                LimitSample::from(&state.deferred.places),
                 LimitSample::from(&state.detached_fetches),
                 LimitSample::from(&state.background_validations),
                 LimitSample::from(&state.compression.jobs),

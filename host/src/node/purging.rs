@@ -12,6 +12,7 @@ use super::NodeState;
 use crate::admin::{PurgeDone, PurgeItem, PurgeScopeText, ScopeProblem};
 use crate::generation::Generation;
 use crate::pipeline::{OperatorUrl, each_stored_target};
+use crate::route::Site;
 
 /// Stored responses that one step of a sweep looks at.
 const SWEEP_STEP: usize = 1_024;
@@ -44,6 +45,28 @@ pub(super) fn purge(state: &NodeState, item: &PurgeItem) -> Result<PurgeDone, Sc
         sequence: done.id.number,
         id: done.id.to_string(),
     })
+}
+
+/// Purges a URL of one site for a function of it.
+///
+/// # Errors
+/// It is no URL, or of another site.
+pub(crate) fn purge_site_url(
+    state: &NodeState,
+    generation: &Generation,
+    site: &Arc<Site>,
+    text: &str,
+    hardness: Hardness,
+) -> Result<(), ScopeProblem> {
+    let url = served_url(generation, text)?;
+    let chosen = generation.sites.select_site(url.authority.host());
+    if !chosen.is_ok_and(|entry| Arc::ptr_eq(entry.site(), site)) {
+        return Err(ScopeProblem {
+            what: "it is of another site".to_owned(),
+            expected: "a URL of the request's own site".to_owned(),
+        });
+    }
+    purge_url(state, generation, text, hardness).map(drop)
 }
 
 fn purge_url(

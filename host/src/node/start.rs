@@ -16,6 +16,7 @@ use super::listener_settings::listener_settings;
 use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::capabilities::kv::Stores;
+use crate::deferred::DeferredRoom;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
 use crate::pipeline::compress::Compression;
@@ -145,6 +146,7 @@ fn build_state(
         telemetry: Telemetry::new(metrics, access_log),
         connections: Permits::new("connections", config.limits.connections),
         requests: Permits::new("requests", config.limits.requests),
+        deferred: DeferredRoom::new(config.limits.deferred, config.limits.deferred_running),
         detached_fetches: Permits::new("detached-fetches", config.limits.detached_fetches),
         background_validations: Permits::new(
             "background-validations",

@@ -22,7 +22,7 @@ use super::failure_response;
 use super::head::TrustedHead;
 use super::routed::Routed;
 use super::sanitize::{Arrival, ReceivedBytes};
-use super::scope::Asked;
+use super::scope::{Asked, SiteScope};
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;
@@ -38,6 +38,8 @@ pub struct Exchange {
     pub receipt: Receipt,
     /// The site it is for, once that is known.
     pub site: Option<Arc<Site>>,
+    /// What its functions left is run when this, and all others that have it, are gone.
+    scope: Option<Arc<SiteScope>>,
     /// Its place among the requests in flight.
     permit: Option<Permit>,
     /// How much of the request's content was read.
@@ -65,6 +67,7 @@ impl Exchange {
             generation: node.generation.load_full(),
             receipt,
             site: None,
+            scope: None,
             permit: None,
             received: None,
             is_closed: false,
@@ -112,6 +115,7 @@ impl Exchange {
         } else {
             InterimFields::All
         };
+        self.scope = routed.scope();
         routed.interim = arrival.interim.clone().map(|sender| sender.only(fields));
         Ok(routed)
     }

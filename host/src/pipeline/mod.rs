@@ -27,7 +27,7 @@ use verge_http::{Body, Failure};
 pub use exchange::{Exchange, ExchangeBody};
 pub use failure_response::failure_parts;
 pub(crate) use fetch::{each_stored_target, explain};
-pub use scope::SiteScope;
+pub use scope::{Asked, SiteScope};
 pub(crate) use url::OperatorUrl;
 
 use crate::node::NodeState;

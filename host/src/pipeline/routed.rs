@@ -43,14 +43,9 @@ impl Routed {
         route: Arc<Route>,
         asked: Asked,
     ) -> Self {
-        let scope = route.has_functions().then(|| {
-            Arc::new(SiteScope {
-                node: Arc::clone(&node),
-                generation: Arc::clone(&generation),
-                site: Arc::clone(&site),
-                asked,
-            })
-        });
+        let scope = route
+            .has_functions()
+            .then(|| Arc::new(SiteScope::new(&generation, &site, &node, asked)));
         Self {
             node,
             generation,
@@ -81,6 +76,12 @@ impl Routed {
                 scope: Arc::new(verge_runtime::NoScope),
             },
         }
+    }
+
+    /// What its functions may choose, for as long as its response lasts.
+    #[must_use]
+    pub fn scope(&self) -> Option<Arc<SiteScope>> {
+        self.scope.clone()
     }
 
     /// The id as functions see it.

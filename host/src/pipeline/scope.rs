@@ -1,20 +1,21 @@
-//! What belongs to one request and its functions: what they may choose, and on
-//! whose behalf they send requests.
+//! What the functions of one request may choose and reach, and what they leave for after it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Authority as UriAuthority;
-use verge_runtime::{Call, CallId, Fetch, Scope};
+use verge_runtime::capabilities::{CallId, DeferError, Fetch, FunctionCache};
+use verge_runtime::{Call, Scope};
 
 use super::guest_fetch::GuestFetch;
+use crate::capabilities::SiteCache;
+use crate::deferred::Left;
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;
 use crate::telemetry::{RequestId, TraceContext};
 
 /// What a function may choose: origins of this generation, authorities of its site.
-#[derive(Clone)]
 pub struct SiteScope {
     /// The node.
     pub node: Arc<NodeState>,
@@ -24,6 +25,42 @@ pub struct SiteScope {
     pub site: Arc<Site>,
     /// The request, for what functions send because of it.
     pub asked: Asked,
+    /// What functions left for after the response.
+    left: Left,
+}
+
+impl SiteScope {
+    /// A scope in which nothing is left.
+    #[must_use]
+    pub fn new(
+        generation: &Arc<Generation>,
+        site: &Arc<Site>,
+        node: &Arc<NodeState>,
+        asked: Asked,
+    ) -> Self {
+        Self {
+            generation: Arc::clone(generation),
+            site: Arc::clone(site),
+            node: Arc::clone(node),
+            asked,
+            left: Left::default(),
+        }
+    }
+}
+
+/// A scope of the same request in which nothing is left.
+impl Clone for SiteScope {
+    fn clone(&self) -> Self {
+        Self::new(&self.generation, &self.site, &self.node, self.asked)
+    }
+}
+
+/// The request has ended, and so have its fills: nobody has the scope any more.
+impl Drop for SiteScope {
+    fn drop(&mut self) {
+        let (node, generation) = (&self.node, &self.generation);
+        self.left.start(node, generation, &self.site, self.asked);
+    }
 }
 
 /// What requests of functions take over from the one that they run for.
@@ -53,6 +90,20 @@ impl Scope for SiteScope {
 
     fn fetch(&self, call: &CallId) -> Option<Arc<dyn Fetch>> {
         GuestFetch::new(self, call).map(|fetch| Arc::new(fetch) as Arc<dyn Fetch>)
+    }
+
+    fn defer(&self, function: &str, id: &Arc<str>, payload: Vec<u8>) -> Result<(), DeferError> {
+        let entry = self.generation.functions.get(function);
+        let entry = entry.ok_or(DeferError::Unavailable)?;
+        self.left.add(&self.node, entry, id, payload)
+    }
+
+    fn cache(&self) -> Option<Arc<dyn FunctionCache>> {
+        Some(Arc::new(SiteCache {
+            node: Arc::clone(&self.node),
+            generation: Arc::clone(&self.generation),
+            site: Arc::clone(&self.site),
+        }))
     }
 }
 

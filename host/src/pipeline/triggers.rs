@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Response, header};
 use smallvec::SmallVec;
 use verge_http::authority::{Authority, Scheme};
 use verge_http::failure::{FunctionFault, NodeFault};
+use verge_http::surrogate::SurrogateKey;
 use verge_http::{Body, Failure};
 use verge_runtime::{
     CallFailure, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd,
@@ -47,6 +48,8 @@ pub(super) struct RequestMarks {
     pub is_retargeted: bool,
     /// Declared key parts.
     pub key_parts: Vec<(String, String)>,
+    /// Declared names by which a stored response is purged.
+    pub surrogate_keys: Vec<SurrogateKey>,
     /// The origin that a function chose.
     pub origin: Option<String>,
 }
@@ -83,6 +86,7 @@ impl RequestMarks {
         }
         self.is_retargeted |= effects.target;
         self.key_parts.extend(effects.key_parts);
+        self.surrogate_keys.extend(effects.surrogate_keys);
         if effects.origin.is_some() {
             self.origin = effects.origin;
         }

@@ -108,6 +108,19 @@ impl HistogramText<'_> {
         write_histogram(&mut self.0.encode_family(&labels)?, histogram)
     }
 
+    /// One that was counted elsewhere: upper bounds, and how many were in each bucket alone.
+    pub(super) fn put_values(
+        &mut self,
+        labels: impl EncodeLabelSet,
+        sum: f64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        let count = buckets.iter().map(|(_, number)| number).sum();
+        self.0
+            .encode_family(&labels)?
+            .encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+    }
+
     pub(super) fn put_one(mut self, histogram: &Histogram) -> fmt::Result {
         write_histogram(&mut self.0, histogram)
     }

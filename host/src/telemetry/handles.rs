@@ -7,6 +7,7 @@
 
 mod bounds;
 mod function;
+mod guest;
 mod kv;
 mod listener;
 mod origin;
@@ -21,6 +22,7 @@ use verge_http::cache_status::{Forward, Outcome};
 use super::receipt::{CacheReceipt, Receipt};
 pub(super) use bounds::{FUNCTION_BOUNDS, LOOKUP_BOUNDS, NETWORK_BOUNDS, REQUEST_BOUNDS};
 pub use function::{FunctionMetrics, RatesBy};
+pub use guest::GuestMetrics;
 pub use kv::KvMetrics;
 pub use listener::ListenerMetrics;
 pub use origin::OriginMetrics;

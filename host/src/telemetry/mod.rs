@@ -10,6 +10,7 @@ pub mod counters;
 mod exposition;
 pub mod handles;
 pub mod metrics;
+mod node_log;
 pub mod receipt;
 mod registry;
 pub mod rfc3339;
@@ -22,6 +23,7 @@ pub use handles::{
     FunctionMetrics, KvMetrics, ListenerMetrics, OriginMetrics, RatesBy, RouteLabel, SiteMetrics,
 };
 pub use metrics::{CacheTier, Metrics};
+pub use node_log::JsonLines;
 pub use receipt::{
     CacheReceipt, FillReceipt, FunctionDigest, OriginReceipt, Receipt, StartClass, TlsReceipt,
     Trigger, TriggerReceipt,

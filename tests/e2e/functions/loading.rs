@@ -5,7 +5,7 @@ use verge_tests::guests::{component, function, runtime};
 use verge_tests::node::Setup;
 
 /// What a node with this configuration says instead of starting.
-fn refused(setup: &Setup, toml: &str) -> String {
+pub(super) fn refused(setup: &Setup, toml: &str) -> String {
     let file = setup.path().join("verge.toml");
     let text = format!("[listen]\nhttp = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n{toml}");
     std::fs::write(&file, text).unwrap();
@@ -43,6 +43,39 @@ fn import_that_is_not_granted_is_named_with_the_key_that_grants_it() {
             "`grants.secret`",
         ),
         ("log-lines", "", "verge:edge/log@0.1.0", "`grants.log`"),
+        (
+            "works-later",
+            "",
+            "verge:edge/defer@0.1.0",
+            "`grants.defer`",
+        ),
+        (
+            "keeps-entries",
+            "",
+            "verge:edge/cache@0.1.0",
+            "`grants.cache`",
+        ),
+        ("asks-lists", "", "verge:edge/acl@0.1.0", "`grants.acl`"),
+        ("asks-places", "", "verge:edge/geo@0.1.0", "`grants.geo`"),
+        (
+            "reads-hints",
+            "",
+            "verge:edge/device@0.1.0",
+            "`grants.device`",
+        ),
+        (
+            "standard-imports",
+            "",
+            "wasi:config/store@0.2.0-rc.1",
+            "`config`",
+        ),
+        (
+            "standard-imports",
+            "",
+            "wasi:logging/logging@0.1.0-draft",
+            "`grants.log`",
+        ),
+        ("counts", "", "verge:edge/metrics@0.1.0", "`grants.metrics`"),
     ];
     for (guest, keys, import, key) in table {
         let setup = Setup::new();

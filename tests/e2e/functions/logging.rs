@@ -49,3 +49,38 @@ async fn lines_over_the_limit_are_dropped_and_the_request_goes_on() {
     let lines = log::lines_with(&reply.field("x-request-id"));
     assert!((10..200).contains(&lines.len()), "{}", lines.len());
 }
+
+#[tokio::test]
+async fn fields_are_fields_of_the_nodes_log_from_the_functions_level_on() {
+    let node = start("grants = { log = true }\nlog_level = \"info\"").await;
+    let reply = node.get("/a?fields").await;
+    let lines = log::lines_with(&reply.field("x-request-id"));
+    let of = |message: &str| {
+        let line = lines
+            .iter()
+            .find(|line| line["fields"]["message"] == message);
+        line.map(|line| line["fields"]["fields"].clone())
+    };
+    let came = serde_json::json!({ "user": "Ada\\n", "share": 0.5, "old": false });
+    assert_eq!(of("came"), Some(came));
+    assert_eq!(of("went"), Some(serde_json::json!({ "status": -1 })));
+    assert_eq!(of("a step"), None);
+    assert!(of("written: [false, true, true]").is_some(), "{lines:?}");
+}
+
+#[tokio::test]
+async fn stdout_is_below_the_level_warn_and_dropped_lines_are_counted() {
+    let node = start("grants = { log = true }\nlog_level = \"warn\"\nlog_bytes = \"20B\"").await;
+    let reply = node.get("/a?2").await;
+    let lines = log::lines_with(&reply.field("x-request-id"));
+    let said: Vec<&str> = lines
+        .iter()
+        .map(|line| line["fields"]["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(said, ["a line on stderr"]);
+    node.settles(
+        "verge_function_log_dropped_lines_total{function=\"talks\"}",
+        1.0,
+    )
+    .await;
+}

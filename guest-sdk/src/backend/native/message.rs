@@ -47,6 +47,11 @@ const KEY_PART_BYTES: usize = 4096;
 /// The most fields that one request may declare unkeyed.
 const UNKEYED_FIELDS: usize = 32;
 
+/// One name of Surrogate-Key, which separates them by spaces.
+fn is_surrogate_key(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 1024 && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn is_forbidden(name: &HeaderName) -> bool {
     FORBIDDEN.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
 }
@@ -100,6 +105,7 @@ pub(crate) struct RequestState {
     pub(crate) origins: Option<Vec<String>>,
     pub(crate) origin: Option<String>,
     pub(crate) key_parts: Vec<(String, String)>,
+    pub(crate) surrogate_keys: Vec<String>,
     pub(crate) unkeyed: Vec<String>,
     pub(crate) edits: Vec<Edit>,
 }
@@ -173,6 +179,17 @@ impl RawRequest {
         can
     }
 
+    pub(crate) fn add_surrogate_key(&self, key: &str) -> bool {
+        let mut state = self.state.borrow_mut();
+        let can = state.trigger == Trigger::ViewerRequest
+            && state.surrogate_keys.len() < KEY_PARTS
+            && is_surrogate_key(key);
+        if can {
+            state.surrogate_keys.push(key.to_owned());
+        }
+        can
+    }
+
     pub(crate) fn declare_unkeyed(&self, name: &str) -> bool {
         let mut state = self.state.borrow_mut();
         let name = name.to_ascii_lowercase();
@@ -232,6 +249,18 @@ impl RawResponse {
             *self.status.borrow_mut() = status;
         }
         can
+    }
+
+    pub(crate) fn add_surrogate_key(&self, key: &str) -> bool {
+        let Some(value) = HeaderValue::from_str(key)
+            .ok()
+            .filter(|_| is_surrogate_key(key))
+        else {
+            return false;
+        };
+        let name = HeaderName::from_static("surrogate-key");
+        self.fields.borrow_mut().0.push((name, value));
+        true
     }
 
     pub(crate) fn stream_body(&self) -> Result<RawWriter, BodyError> {

@@ -6,11 +6,17 @@ mod content;
 mod message;
 mod state;
 
+pub(crate) mod acl;
+pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod context;
+pub(crate) mod defer;
+pub(crate) mod device;
 pub(crate) mod fetch;
+pub(crate) mod geo;
 pub(crate) mod kv;
 pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod rate_limit;
 pub(crate) mod secret;
 

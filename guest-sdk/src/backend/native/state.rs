@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
-use super::{config, context, fetch, kv, log, rate_limit, secret};
+use super::{acl, cache, config, context, defer, fetch, geo, kv, log, metrics, rate_limit, secret};
 
 /// Where the clock of a test starts: 2026-01-01T00:00:00Z.
 const START: Duration = Duration::from_secs(1_767_225_600);
@@ -21,11 +21,16 @@ pub(crate) fn with<T>(use_state: impl FnOnce(&mut State) -> T) -> T {
 pub(crate) struct State {
     pub(crate) now: SystemTime,
     random: u64,
+    pub(crate) acls: acl::Acls,
+    pub(crate) cache: cache::Entries,
     pub(crate) config: config::Settings,
     pub(crate) context: context::Context,
     pub(crate) kv: kv::Stores,
     pub(crate) fetch: fetch::Origins,
+    pub(crate) left: defer::Left,
     pub(crate) log: log::Lines,
+    pub(crate) metrics: metrics::Metrics,
+    pub(crate) places: geo::Places,
     pub(crate) rates: rate_limit::Counters,
     pub(crate) secrets: secret::Secrets,
 }
@@ -35,11 +40,16 @@ impl State {
         Self {
             now: SystemTime::UNIX_EPOCH + START,
             random: 0,
+            acls: Default::default(),
+            cache: Default::default(),
             config: Default::default(),
             context: Default::default(),
             kv: Default::default(),
             fetch: Default::default(),
+            left: Default::default(),
             log: Default::default(),
+            metrics: Default::default(),
+            places: Default::default(),
             rates: Default::default(),
             secrets: Default::default(),
         }

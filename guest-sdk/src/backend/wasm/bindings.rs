@@ -24,12 +24,18 @@ macro_rules! trigger {
                 with: {
                     "verge:edge/types@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::types,
                     "verge:edge/context@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::context,
+                    "verge:edge/acl@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::acl,
+                    "verge:edge/cache@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::cache,
                     "verge:edge/config@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::config,
+                    "verge:edge/defer@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::defer,
+                    "verge:edge/device@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::device,
+                    "verge:edge/geo@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::geo,
                     "verge:edge/secret@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::secret,
                     "verge:edge/rate-limit@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::rate_limit,
                     "verge:edge/kv@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::kv,
                     "verge:edge/fetch@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::fetch,
                     "verge:edge/log@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::log,
+                    "verge:edge/metrics@0.1.0": crate::backend::wasm::bindings::imports::verge::edge::metrics,
                 },
             });
             pub use exports::verge::edge::$module::*;
@@ -56,4 +62,9 @@ trigger!(
     viewer_response,
     "viewer-response-function",
     "verge_sdk::__private::bindings::viewer_response"
+);
+trigger!(
+    deferred,
+    "deferred-function",
+    "verge_sdk::__private::bindings::deferred"
 );

@@ -57,6 +57,14 @@ request_trigger!(origin_request);
 response_trigger!(origin_response);
 response_trigger!(viewer_response);
 
+/// Runs the trigger after the response.
+///
+/// # Errors
+/// The function's own error.
+pub fn deferred(payload: &[u8], function: fn(&[u8]) -> Result<(), String>) -> Result<(), String> {
+    function(payload)
+}
+
 /// Makes `lent` what `own` is. Fields that are the node's stay: it knows what to do with them.
 fn replace(lent: &ResponseHandle, own: &ResponseHandle, content: &[u8]) -> Result<(), String> {
     for field in lent.fields() {

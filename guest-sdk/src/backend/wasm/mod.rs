@@ -23,16 +23,22 @@ use crate::request::TargetError;
 pub mod bindings;
 mod glue;
 
+pub(crate) mod acl;
+pub(crate) mod cache;
 pub(crate) mod config;
 pub(crate) mod context;
+pub(crate) mod defer;
+pub(crate) mod device;
 pub(crate) mod fetch;
+pub(crate) mod geo;
 pub(crate) mod kv;
 pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod rate_limit;
 pub(crate) mod secret;
 
 use bindings::imports::verge::edge::types;
-pub use glue::{origin_request, origin_response, viewer_request, viewer_response};
+pub use glue::{deferred, origin_request, origin_response, viewer_request, viewer_response};
 pub use types::{Request as RequestHandle, Response as ResponseHandle};
 
 /// A request that the host lent for the time of the trigger.
@@ -50,6 +56,10 @@ impl RawRequest {
         Self(ManuallyDrop::new(unsafe {
             types::Request::from_handle(handle.handle())
         }))
+    }
+
+    fn handle(&self) -> &types::Request {
+        &self.0
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -99,6 +109,10 @@ impl RawRequest {
         self.0.add_key_part(name, value)
     }
 
+    pub(crate) fn add_surrogate_key(&self, key: &str) -> bool {
+        self.0.add_surrogate_key(key)
+    }
+
     pub(crate) fn declare_unkeyed(&self, name: &str) -> bool {
         self.0.declare_unkeyed(name)
     }
@@ -138,6 +152,10 @@ impl RawResponse {
 
     pub(crate) fn status(&self) -> u16 {
         self.handle().status()
+    }
+
+    pub(crate) fn add_surrogate_key(&self, key: &str) -> bool {
+        self.handle().add_surrogate_key(key)
     }
 
     pub(crate) fn set_status(&self, status: u16) -> bool {

@@ -28,6 +28,13 @@ impl Kind for Address {
     }
 }
 
+/// A range of addresses, without the bits that do not count.
+pub(crate) fn range(text: &str) -> Option<IpNet> {
+    let net = text.parse::<IpNet>().ok();
+    let net = net.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    Some(net.trunc())
+}
+
 /// A range of addresses; a single address is a range of one.
 pub(crate) struct Cidr;
 
@@ -40,12 +47,7 @@ impl Kind for Cidr {
 
     fn read(&self, value: &DeValue<'_>) -> Result<IpNet, String> {
         let text = text_of(value)?;
-        let net = text
-            .parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        net.map(|net| net.trunc())
-            .ok_or_else(|| format!("{} is not valid", quoted(text)))
+        range(text).ok_or_else(|| format!("{} is not valid", quoted(text)))
     }
 
     fn show(&self, value: &IpNet) -> String {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use crate::acl::Acl;
 use crate::cache_limits::CacheLimits;
 use crate::compression::Compression;
 use crate::disk::Disk;
 use crate::function::{Function, Secret};
+use crate::geo::Geo;
 use crate::grants::Grantable;
 use crate::kv::{KvStore, check_paths};
 use crate::limits::Limits;
@@ -82,6 +84,10 @@ pub struct Config {
     pub disk: Option<Disk>,
     /// `[runtime]`
     pub runtime: Runtime,
+    /// `[geo]`
+    pub geo: Geo,
+    /// `[acl.NAME]`
+    pub acls: BTreeMap<Arc<str>, Acl>,
     /// `[function.NAME]`
     pub functions: BTreeMap<Arc<str>, Function>,
     /// `[kv.NAME]`
@@ -249,21 +255,26 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     drop(table);
     let redis = Redis::read(&root.table("redis"));
     let runtime = Runtime::read(&root.table("runtime"));
+    let geo = Geo::read(&root.table("geo"));
 
     let tables = (
         root.named("secret"),
         root.named("function"),
         root.named("origin"),
+        root.named("acl"),
     );
     let kv_tables = root.named("kv");
     let names_of = |sort, tables: &[(String, Table<'_, '_>)]| {
         Names::new(sort, tables.iter().map(|(name, _)| name.as_str()))
     };
-    let (secret_names, function_names, origin_names) = (
+    let (secret_names, function_names, origin_names, acl_names) = (
         names_of("secret", &tables.0),
         names_of("function", &tables.1),
         names_of("origin", &tables.2),
+        names_of("acl", &tables.3),
     );
+    let acls = acl_names.iter().zip(&tables.3);
+    let acls = acls.map(|(name, (_, table))| (Arc::clone(name), Acl::read(name, table)));
 
     let kv_names = names_of("kv", &kv_tables);
     let has_redis = root.item("redis").is_some();
@@ -276,6 +287,8 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     check_paths(&kv, &kv_tables);
     let there = Grantable {
         secrets: &secret_names,
+        acls: &acl_names,
+        geo: !geo.is_empty(),
         kv: &kv_names,
         origins: &origin_names,
         redis: has_redis,
@@ -302,6 +315,8 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         file: file.to_owned(),
         kv: kv.into_iter().collect(),
         secrets: secrets.collect(),
+        acls: acls.collect(),
+        geo,
         functions: functions.collect(),
         origins: origins.collect(),
         sites: read_sites(&root.tables("site"), &targets),

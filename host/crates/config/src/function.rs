@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
-use crate::kinds::{ANY_TEXT, Choice, Count, Size, time};
+use crate::kinds::{Choice, Count, Size, time};
 use crate::node::{Runtime, SecretSource};
+use crate::setting::{AnySetting, Setting};
 use crate::table::Table;
 
 /// How instances are kept apart.
@@ -36,6 +37,25 @@ pub enum OnFailure {
     Open,
 }
 
+/// How much a line of a function's log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the words every log uses")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+const LOG_LEVEL: Choice<LogLevel> = Choice(&[
+    ("trace", Ok(LogLevel::Trace)),
+    ("debug", Ok(LogLevel::Debug)),
+    ("info", Ok(LogLevel::Info)),
+    ("warn", Ok(LogLevel::Warn)),
+    ("error", Ok(LogLevel::Error)),
+]);
+
 /// The words of an `on_failure` key.
 pub(crate) const ON_FAILURE: Choice<OnFailure> = Choice(&[
     ("closed", Ok(OnFailure::Closed)),
@@ -61,12 +81,22 @@ pub struct Function {
     pub cpu: Duration,
     /// Time that one call may last; 1ms to 10m, default 100ms.
     pub deadline: Duration,
+    /// Time that one call after the response may compute; 1ms to 1m, default 50ms.
+    pub deferred_cpu: Duration,
+    /// Time that one call after the response may last; 1ms to 10m, default 10s.
+    pub deferred_deadline: Duration,
     /// Host functions that one call may call; 1 to 10000000, default 10000.
     pub hostcalls: u32,
     /// Bytes of content that one call may read or write; 0B to 1GiB, default 1MiB.
     pub body: u64,
     /// Bytes that one call may log; 0B to 16MiB, default 16KiB. The rest is dropped.
     pub log_bytes: u32,
+    /// The lowest level that it logs; stdout is `info`, stderr `warn`. Default `trace`: what
+    /// `log.filter` lets through.
+    pub log_level: LogLevel,
+    /// Counters and histograms that it may have, each set of labels one; 1 to 10000, default
+    /// 100. What is over it is counted as `other`.
+    pub metric_series: u32,
     /// What becomes of a request whose call failed; default `closed`. A use of the function
     /// can say otherwise. As a route's target it is always `closed`.
     pub on_failure: OnFailure,
@@ -75,7 +105,7 @@ pub struct Function {
     /// How its own requests are sent.
     pub fetch: Fetch,
     /// Its settings.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, Setting>,
 }
 
 impl Function {
@@ -89,9 +119,13 @@ impl Function {
             memory: 32 << 20,
             cpu: Duration::from_millis(10),
             deadline: Duration::from_millis(100),
+            deferred_cpu: Duration::from_millis(50),
+            deferred_deadline: Duration::from_secs(10),
             hostcalls: 10_000,
             body: 1 << 20,
             log_bytes: 16 << 10,
+            log_level: LogLevel::Trace,
+            metric_series: 100,
             on_failure: OnFailure::Closed,
             grants: Grants::default(),
             fetch: Fetch::default(),
@@ -113,9 +147,17 @@ impl Function {
             memory: table.or("memory", &Size(64 << 10..=4 << 30), default.memory),
             cpu: table.or("cpu", &time("1ms", "1m"), default.cpu),
             deadline: table.or("deadline", &time("1ms", "10m"), default.deadline),
+            deferred_cpu: table.or("deferred_cpu", &time("1ms", "1m"), default.deferred_cpu),
+            deferred_deadline: table.or(
+                "deferred_deadline",
+                &time("1ms", "10m"),
+                default.deferred_deadline,
+            ),
             hostcalls: table.or("hostcalls", &Count(1..=10_000_000), default.hostcalls),
             body: table.or("body", &Size(0..=1 << 30), default.body),
             log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
+            log_level: table.or("log_level", &LOG_LEVEL, default.log_level),
+            metric_series: table.or("metric_series", &Count(1..=10_000), default.metric_series),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),
             fetch: Fetch::read(&table.table("fetch")),
@@ -135,10 +177,10 @@ impl Function {
     }
 }
 
-fn read_settings(table: &Table<'_, '_>) -> BTreeMap<String, String> {
+fn read_settings(table: &Table<'_, '_>) -> BTreeMap<String, Setting> {
     let entries = table.entries().into_iter();
     entries
-        .filter_map(|(name, item)| Some((name, item.read(&ANY_TEXT)?)))
+        .filter_map(|(name, item)| Some((name, item.read(&AnySetting)?)))
         .collect()
 }
 

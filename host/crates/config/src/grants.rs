@@ -51,6 +51,8 @@ impl Kind for Rates {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grants {
+    /// Names of address lists that it may ask (`acl`).
+    pub acls: Vec<Arc<str>>,
     /// Its own settings; granted by `[function.NAME.config]`, which may be empty.
     pub config: bool,
     /// Names of secrets that it may read (`secret`).
@@ -59,6 +61,14 @@ pub struct Grants {
     pub rate_limit: Option<RateScope>,
     /// Names of key-value stores that it may use (`kv`).
     pub kv: Vec<Arc<str>>,
+    /// The node's cache, for what it makes itself (`cache`); default false.
+    pub cache: bool,
+    /// Work after the response (`defer`); default false.
+    pub defer: bool,
+    /// What clients say of their devices (`device`); default false.
+    pub device: bool,
+    /// Where addresses are (`geo`); default false. It needs a file in `[geo]`.
+    pub geo: bool,
     /// The node's log (`log`); default false.
     pub log: bool,
     /// Origins that it may send requests to (`fetch`).
@@ -66,11 +76,16 @@ pub struct Grants {
     /// The routes of the site whose request it serves, behind viewer-request (`fetch_site`);
     /// default false.
     pub fetch_site: bool,
+    /// Counters and histograms of its own (`metrics`); default false.
+    pub metrics: bool,
 }
 
 /// What the rest of the file has that can be granted.
 pub(crate) struct Grantable<'n> {
     pub(crate) secrets: &'n Names,
+    pub(crate) acls: &'n Names,
+    /// Whether `[geo]` has a file.
+    pub(crate) geo: bool,
     pub(crate) kv: &'n Names,
     pub(crate) origins: &'n Names,
     /// Whether there is a `[redis]`.
@@ -79,25 +94,32 @@ pub(crate) struct Grantable<'n> {
 
 impl Grants {
     pub(crate) fn read(table: &Table<'_, '_>, there: &Grantable<'_>, config: bool) -> Self {
-        let secrets = table.items("secret", "names of secrets", true);
-        let secrets = secrets.iter();
-        let kv = table.items("kv", "names of key-value stores", true);
-        let kv = kv.iter();
-        let fetch = table.items("fetch", "names of origins", true);
-        let fetch = fetch.iter();
-        let grants = Self {
-            config,
-            secrets: secrets
-                .filter_map(|item| there.secrets.resolve(item))
-                .collect(),
-            rate_limit: table.or("rate_limit", &Rates, None),
-            kv: kv.filter_map(|item| there.kv.resolve(item)).collect(),
-            log: table.or("log", &Flag, false),
-            fetch: fetch
-                .filter_map(|item| there.origins.resolve(item))
-                .collect(),
-            fetch_site: table.or("fetch_site", &Flag, false),
+        let named = |key, what, names: &Names| {
+            let items = table.items(key, what, true);
+            items
+                .iter()
+                .filter_map(|item| names.resolve(item))
+                .collect()
         };
+        let grants = Self {
+            acls: named("acl", "names of address lists", there.acls),
+            cache: table.or("cache", &Flag, false),
+            config,
+            defer: table.or("defer", &Flag, false),
+            device: table.or("device", &Flag, false),
+            geo: table.or("geo", &Flag, false),
+            fetch: named("fetch", "names of origins", there.origins),
+            fetch_site: table.or("fetch_site", &Flag, false),
+            kv: named("kv", "names of key-value stores", there.kv),
+            log: table.or("log", &Flag, false),
+            metrics: table.or("metrics", &Flag, false),
+            rate_limit: table.or("rate_limit", &Rates, None),
+            secrets: named("secret", "names of secrets", there.secrets),
+        };
+        if grants.geo && !there.geo {
+            let expected = "expected `city` or `asn` in [geo]";
+            table.problem_at("geo", "there is no file to ask", expected);
+        }
         if grants.rate_limit == Some(RateScope::Region) && !there.redis {
             let expected = "expected a section [redis] with `url` or `nodes`";
             table.problem_at("rate_limit", "there is no [redis]", expected);

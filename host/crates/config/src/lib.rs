@@ -5,6 +5,7 @@
 //! opens a component, a certificate or a socket, and nothing here knows another
 //! crate of Verge.
 
+mod acl;
 mod addresses;
 mod cache_limits;
 mod compression;
@@ -12,6 +13,7 @@ mod config;
 mod disk;
 mod fetch;
 mod function;
+mod geo;
 mod grants;
 mod host;
 mod kinds;
@@ -27,18 +29,21 @@ mod route_key;
 mod route_paths;
 mod schema;
 mod section;
+mod setting;
 mod site;
 mod site_read;
 mod table;
 mod units;
 mod walk;
 
+pub use acl::{Acl, AclAction, AclEntry};
 pub use cache_limits::CacheLimits;
 pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use disk::Disk;
 pub use fetch::Fetch;
-pub use function::{Function, Isolation, OnFailure, Secret};
+pub use function::{Function, Isolation, LogLevel, OnFailure, Secret};
+pub use geo::Geo;
 pub use grants::{Grants, RateScope};
 pub use kv::{KvBackend, KvLimits, KvStore};
 pub use limits::Limits;
@@ -52,6 +57,7 @@ pub use problem::{ConfigErrors, Problem};
 pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use schema::Key;
+pub use setting::Setting;
 pub use site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
     Target, Triggers,

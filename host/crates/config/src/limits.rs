@@ -19,6 +19,11 @@ section! {
         /// Requests that are in flight at once; 1 to 1000000, default 10000. One more is
         /// answered with 503 and Retry-After.
         pub requests: usize = 10_000, Count(1..=1_000_000);
+        /// Calls of functions after responses that wait and run; 1 to 1000000, default 1024.
+        /// What is left beyond them is refused.
+        pub deferred: usize = 1_024, Count(1..=1_000_000);
+        /// Of them, those that run at once; 1 to 10000, default 16. It is read at the start.
+        pub deferred_running: usize = 16, Count(1..=10_000);
         /// Fetches that go on when their client has left, because others wait for them or the
         /// cache is being filled; 1 to 1000000, default 10000. One more ends with its client.
         pub detached_fetches: usize = 10_000, Count(1..=1_000_000);

@@ -10,6 +10,7 @@ pub mod body;
 pub mod cache_control;
 pub mod cache_status;
 pub mod chunk_scan;
+pub mod client_hints;
 pub mod coding;
 pub mod conditional;
 pub mod date;

@@ -24,6 +24,12 @@ pub(crate) fn parse_dictionary(fields: &HeaderMap, name: &HeaderName) -> Option<
     sfv::Parser::new(&value).parse().ok()
 }
 
+/// The field `name` as an item; `None` if it is absent or invalid.
+pub(crate) fn parse_item(fields: &HeaderMap, name: &HeaderName) -> Option<sfv::Item> {
+    let value = joined(fields, name)?;
+    sfv::Parser::new(&value).parse().ok()
+}
+
 /// All lines of a field as one value (RFC 9651 4.2).
 fn joined(fields: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let mut lines = fields.get_all(name).iter();

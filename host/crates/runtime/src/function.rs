@@ -93,6 +93,7 @@ pub(crate) struct Exports {
     pub(crate) origin_request: Option<edge::origin_request::GuestIndices>,
     pub(crate) origin_response: Option<edge::origin_response::GuestIndices>,
     pub(crate) viewer_response: Option<edge::viewer_response::GuestIndices>,
+    pub(crate) deferred: Option<edge::deferred::GuestIndices>,
     pub(crate) handler: Option<ProxyIndices>,
     /// The handler of WASI 0.3.
     pub(crate) service: Option<ServiceIndices>,
@@ -237,6 +238,7 @@ impl Exports {
             origin_request: trigger!("origin-request", origin_request),
             origin_response: trigger!("origin-response", origin_response),
             viewer_response: trigger!("viewer-response", viewer_response),
+            deferred: trigger!("deferred", deferred),
             handler: if exported("wasi:http/incoming-handler@0.2.") {
                 Some(ProxyIndices::new(instance)?)
             } else {
@@ -257,6 +259,7 @@ impl Exports {
             Trigger::OriginResponse => self.origin_response.is_some(),
             Trigger::ViewerResponse => self.viewer_response.is_some(),
             Trigger::Handler => self.handler.is_some() || self.service.is_some(),
+            Trigger::Deferred => self.deferred.is_some(),
         }
     }
 }

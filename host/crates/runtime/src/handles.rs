@@ -12,6 +12,8 @@ pub enum RequestHandle {}
 pub enum ResponseHandle {}
 /// Content that is read.
 pub enum ReaderHandle {}
+/// The duty to make an entry of the cache.
+pub enum ObligationHandle {}
 /// Content that is written.
 pub enum WriterHandle {}
 /// A key-value store: the number is its place among those that were granted.

@@ -34,7 +34,7 @@ mod wasi_http;
 pub use call::KeptInstance;
 pub use capabilities::{
     CallId, Capabilities, Fetch, FetchError, FetchFuture, FetchOutcome, KvStore, KvStores,
-    LogLevel, RateAnswer, RateCounters, RateDecision, RatePolicy, Rates,
+    LogField, LogLevel, LogValue, RateAnswer, RateCounters, RateDecision, RatePolicy, Rates,
 };
 pub use digest::{Digest, ShortDigest};
 pub use engine::{CodeOrigin, CompileError, Compiled, Engine, EngineError, EngineSettings};
@@ -43,8 +43,8 @@ pub use grants::Grants;
 pub use limits::{FetchLimits, Limits};
 pub use linker::MissingImport;
 pub use message::{
-    Call, ClientFacts, ContentChange, Context, EdgeRequest, HandlerCall, NoScope, RequestCall,
-    RequestEffects, ResponseCall, ResponseEffects, Scope, SeenInput, Verdict,
+    Call, ClientFacts, ContentChange, Context, DeferredCall, EdgeRequest, HandlerCall, NoScope,
+    RequestCall, RequestEffects, ResponseCall, ResponseEffects, Scope, SeenInput, Verdict,
 };
 pub use outcome::{CallEnd, CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 pub use quarantine::QuarantineSettings;

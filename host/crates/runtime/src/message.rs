@@ -11,8 +11,9 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, Method, Version};
 use verge_http::Body;
+use verge_http::surrogate::SurrogateKey;
 
-use crate::capabilities::{CallId, Fetch};
+use crate::capabilities::{CallId, DeferError, Fetch, FunctionCache};
 use crate::outcome::{CallFailure, CallReceipt, PendingEnd};
 
 /// Values that a request may carry from viewer-request to viewer-response.
@@ -110,6 +111,19 @@ pub trait Scope: Send + Sync {
     /// Whether there is an origin of this name.
     fn has_origin(&self, name: &str) -> bool;
 
+    /// Leaves work of `function` for after the response of the request `id`.
+    ///
+    /// # Errors
+    /// There is no room for it, or the function cannot be called so.
+    fn defer(&self, _function: &str, _id: &Arc<str>, _payload: Vec<u8>) -> Result<(), DeferError> {
+        Err(DeferError::Unavailable)
+    }
+
+    /// The node's cache, within the site.
+    fn cache(&self) -> Option<Arc<dyn FunctionCache>> {
+        None
+    }
+
     /// What sends the requests of this call; `None` when it may send none.
     fn fetch(&self, _call: &CallId) -> Option<Arc<dyn Fetch>> {
         None
@@ -159,6 +173,8 @@ pub struct RequestEffects {
     pub unkeyed: Vec<HeaderName>,
     /// Parts that it added to the cache key: name and value, in order.
     pub key_parts: Vec<(String, String)>,
+    /// Names by which a stored response is purged.
+    pub surrogate_keys: Vec<SurrogateKey>,
     /// The origin that it chose; within [`Scope::has_origin`].
     pub origin: Option<String>,
     /// It changed method, scheme, authority, path or query.
@@ -231,6 +247,15 @@ pub struct ResponseCall {
     pub receipt: CallReceipt,
     /// Set when the function goes on writing the response's content.
     pub pending: Option<PendingEnd>,
+}
+
+/// A finished call after the response.
+#[derive(Debug)]
+pub struct DeferredCall {
+    /// Why it failed, if it did.
+    pub result: Result<(), CallFailure>,
+    /// What it cost.
+    pub receipt: CallReceipt,
 }
 
 /// A finished call of a `wasi:http` handler.

@@ -22,16 +22,19 @@ pub enum Trigger {
     ViewerResponse,
     /// As the target of a route: a `wasi:http` component answers instead of an origin.
     Handler,
+    /// After the response, for what a function left.
+    Deferred,
 }
 
 impl Trigger {
     /// Every trigger, for tables and tests.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ViewerRequest,
         Self::OriginRequest,
         Self::OriginResponse,
         Self::ViewerResponse,
         Self::Handler,
+        Self::Deferred,
     ];
 
     /// Whether it belongs to a fill, whose response may be stored.
@@ -39,7 +42,7 @@ impl Trigger {
     pub const fn is_of_origin(self) -> bool {
         match self {
             Self::OriginRequest | Self::OriginResponse => true,
-            Self::ViewerRequest | Self::ViewerResponse | Self::Handler => false,
+            Self::ViewerRequest | Self::ViewerResponse | Self::Handler | Self::Deferred => false,
         }
     }
 
@@ -52,6 +55,7 @@ impl Trigger {
             Self::OriginResponse => "origin-response",
             Self::ViewerResponse => "viewer-response",
             Self::Handler => "handler",
+            Self::Deferred => "deferred",
         }
     }
 }

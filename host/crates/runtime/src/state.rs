@@ -14,7 +14,7 @@ pub(crate) use self::messages::{
     Content, Messages, RequestHead, RequestState, ResponseState, note_field,
 };
 use crate::call::Shared;
-use crate::capabilities::{CallId, LogLevel};
+use crate::capabilities::{CacheObligation, CallId, LogLevel};
 use crate::function::Inner;
 use crate::hostcalls::Exchanges;
 use crate::hostcalls::keyvalue::Cas;
@@ -47,8 +47,12 @@ pub(crate) struct CallState {
     pub(crate) responses: Slots<ResponseState>,
     pub(crate) readers: Slots<Reader>,
     pub(crate) writers: Slots<Writer>,
+    /// Entries of the cache that it is to make; what is left of them is cancelled at its end.
+    pub(crate) obligations: Slots<Obligation>,
     /// Compare-and-swaps of `wasi:keyvalue`.
     pub(crate) swaps: Slots<Cas>,
+    /// What the function left for after the response.
+    pub(crate) payload: Vec<u8>,
     /// Requests that it has sent.
     pub(crate) exchanges: Exchanges,
     /// What a `wasi:http` handler is given.
@@ -67,6 +71,13 @@ pub(crate) struct Reader {
     /// The rest of a piece that was longer than what was asked for.
     pub(crate) rest: Bytes,
     pub(crate) read: u64,
+}
+
+/// An entry of the cache that the guest is to make.
+pub(crate) struct Obligation {
+    pub(crate) duty: Box<dyn CacheObligation>,
+    /// The stale content, should it still be right.
+    pub(crate) stale: Option<Vec<u8>>,
 }
 
 /// Content that the guest writes.

@@ -12,6 +12,7 @@ use verge_cache::policy::{
 use verge_cache::tier::TierKey;
 use verge_cache::{Begun, FillPermit, FillStart, FillWriter, Key, ResponseHead, ResponseTimes};
 use verge_http::cache_control::ResponseDirectives;
+use verge_http::surrogate::SURROGATE_KEY;
 use verge_http::vary::Vary;
 use verge_http::{Body, Failure, forwarded};
 
@@ -66,7 +67,13 @@ impl FillJob {
         target: FillTarget,
     ) -> FillOutcome {
         let key = permit.key().clone();
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        for key in &self.marks.surrogate_keys {
+            // It is visible ASCII, so it is a field value.
+            if let Ok(value) = HeaderValue::from_str(key.as_str()) {
+                parts.headers.append(SURROGATE_KEY.clone(), value);
+            }
+        }
         let head = ResponseHead::new(parts.status, &parts.headers, times);
         let reason = match decide_storage(&self.storage_facts(&head, notes)) {
             Storage::Refuse(reason) => {

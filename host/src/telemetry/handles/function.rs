@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::super::receipt::{StartClass, TriggerReceipt};
-use super::FUNCTION_BOUNDS;
+use super::{FUNCTION_BOUNDS, GuestMetrics};
 
 /// Who answered a question about a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) outcomes: LabelledCounters<24>,
     /// By [`RatesBy`].
     rates: Counters<{ RatesBy::LABELS.len() }>,
+    pub(in crate::telemetry) dropped_lines: Counters<1>,
+    pub(in crate::telemetry) deferred: LabelledCounters<8>,
+    guest: GuestMetrics,
     pub(in crate::telemetry) fetches: LabelledCounters<8>,
 }
 
@@ -43,6 +46,9 @@ impl FunctionMetrics {
             cpu: Histogram::new(FUNCTION_BOUNDS, shards),
             outcomes: LabelledCounters::new(shards),
             rates: Counters::new(shards),
+            dropped_lines: Counters::new(shards),
+            deferred: LabelledCounters::new(shards),
+            guest: GuestMetrics::default(),
             fetches: LabelledCounters::new(shards),
         }
     }
@@ -51,6 +57,24 @@ impl FunctionMetrics {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it counts by itself.
+    #[must_use]
+    pub fn guest(&self) -> &GuestMetrics {
+        &self.guest
+    }
+
+    /// Counts what became of work for after a response.
+    pub fn record_deferred(&self, outcome: &'static str) {
+        self.deferred.increment(outcome);
+    }
+
+    /// Counts lines that were over the log limit of a call.
+    pub fn record_dropped_lines(&self, lines: u32) {
+        if lines > 0 {
+            self.dropped_lines.add(0, lines.into());
+        }
     }
 
     /// Counts one call. Whoever ran the trigger calls this once, whether the

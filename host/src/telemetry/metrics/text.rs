@@ -1,9 +1,10 @@
 //! The metrics' names and help texts, and nothing else: the only file that
-//! knows them, with `cache` for the cache, `capabilities` for what functions ask the node for, and
-//! `shared` for what nodes share.
+//! knows them, with `cache` for the cache, `functions` for functions, `capabilities` for what these
+//! ask the node for, and `shared` for what nodes share.
 
 mod cache;
 mod capabilities;
+mod functions;
 mod shared;
 
 use std::fmt;
@@ -46,7 +47,7 @@ impl Collector for Collected {
         self.listeners(&mut page)?;
         self.sites(&mut page)?;
         self.cache(&mut page)?;
-        self.functions(&mut page)?;
+        functions::encode(&self.inner.registry.functions.all(), &mut page)?;
         capabilities::encode(&self.inner.registry, &self.sample.kv, &mut page)?;
         self.origins(&mut page)?;
         match &self.sample.shared {
@@ -180,38 +181,6 @@ impl Collected {
         for site in &all {
             for (cache, histogram) in site.durations() {
                 durations.put([("site", site.name()), ("cache", cache)], histogram)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn functions(&self, page: &mut Page<'_>) -> fmt::Result {
-        let all = self.inner.registry.functions.all();
-        let help = "From the wish for an instance to its being ready, by start class.";
-        let mut starts = page.histogram("verge_function_start_seconds", help)?;
-        for function in &all {
-            for (class, histogram) in function.starts() {
-                let labels = [("function", function.name()), ("start_class", class)];
-                starts.put(labels, histogram)?;
-            }
-        }
-        let help = "Time that the guest itself ran, for each call.";
-        let mut cpu = page.histogram("verge_function_cpu_seconds", help)?;
-        for function in &all {
-            cpu.put([("function", function.name())], &function.cpu)?;
-        }
-        let mut outcomes = page.counter("verge_function_outcomes", "Calls by outcome.")?;
-        for function in &all {
-            for (outcome, number) in function.outcomes.all() {
-                let labels = [("function", function.name()), ("outcome", outcome)];
-                outcomes.put(labels, number)?;
-            }
-        }
-        let mut fetches = page.counter("verge_function_fetches", "Requests of functions.")?;
-        for function in &all {
-            for (outcome, number) in function.fetches.all() {
-                let labels = [("function", function.name()), ("outcome", outcome)];
-                fetches.put(labels, number)?;
             }
         }
         Ok(())

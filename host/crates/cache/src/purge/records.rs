@@ -260,6 +260,12 @@ impl Purges {
         if let Some(site) = head.site().filter(|_| records.has(ScopeKind::Site)) {
             look(ScopeKind::Site, self.hasher.hash(site.as_bytes()));
         }
+        if let Some(site) = head.site().filter(|_| records.has(ScopeKind::SiteKey)) {
+            let site = self.hasher.hash(site.as_bytes());
+            for key in head.surrogate_keys().tags() {
+                look(ScopeKind::SiteKey, group_hash(site, key.hash_value()));
+            }
+        }
         if let Some(made_by) = head.made_by().filter(|_| records.has(ScopeKind::Function)) {
             let names = made_by.split(' ').flat_map(|used| used.split('@'));
             for name in names {
@@ -282,6 +288,9 @@ impl Purges {
             }
             PurgeScope::Site(text) | PurgeScope::Function(text) => {
                 self.hasher.hash(text.as_bytes())
+            }
+            PurgeScope::SiteKey(site, key) => {
+                group_hash(self.hasher.hash(site.as_bytes()), key.hash_value())
             }
             PurgeScope::Everything => 0,
         }

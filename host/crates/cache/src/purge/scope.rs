@@ -39,6 +39,8 @@ pub enum PurgeScope {
     Function(Arc<str>),
     /// All.
     Everything,
+    /// All of one site that has this surrogate key: Surrogate-Key or Cache-Tag.
+    SiteKey(Arc<str>, SurrogateKey),
 }
 
 /// A target URI in the form of keys, owned.
@@ -67,6 +69,8 @@ pub enum ScopeKind {
     Function,
     /// [`PurgeScope::Everything`].
     Everything,
+    /// [`PurgeScope::SiteKey`].
+    SiteKey,
 }
 
 /// Why there is no such scope.
@@ -157,6 +161,15 @@ impl PurgeScope {
         Ok(Self::Function(name_or_digest.into()))
     }
 
+    /// All of the site with this configured name that has a surrogate key.
+    ///
+    /// # Errors
+    /// The name is empty or too long.
+    pub fn site_key(name: &str, key: SurrogateKey) -> Result<Self, ScopeInvalid> {
+        check_text(name)?;
+        Ok(Self::SiteKey(name.into(), key))
+    }
+
     /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> ScopeKind {
@@ -168,13 +181,14 @@ impl PurgeScope {
             Self::Site(_) => ScopeKind::Site,
             Self::Function(_) => ScopeKind::Function,
             Self::Everything => ScopeKind::Everything,
+            Self::SiteKey(..) => ScopeKind::SiteKey,
         }
     }
 }
 
 impl ScopeKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Uri,
         Self::Prefix,
         Self::SurrogateKey,
@@ -182,12 +196,13 @@ impl ScopeKind {
         Self::Site,
         Self::Function,
         Self::Everything,
+        Self::SiteKey,
     ];
 
     /// Whether only a response's head shows what it purges; the rest goes by its key.
     pub(crate) const fn is_shown_by_head(self) -> bool {
         match self {
-            Self::SurrogateKey | Self::Group | Self::Site | Self::Function => true,
+            Self::SurrogateKey | Self::Group | Self::Site | Self::Function | Self::SiteKey => true,
             Self::Uri | Self::Prefix | Self::Everything => false,
         }
     }
@@ -203,6 +218,7 @@ impl ScopeKind {
             Self::Site => "site",
             Self::Function => "function",
             Self::Everything => "all",
+            Self::SiteKey => "site-key",
         }
     }
 
@@ -273,6 +289,7 @@ impl fmt::Display for PurgeScope {
             }
             Self::Site(text) | Self::Function(text) => write!(formatter, "{kind} {text}"),
             Self::Everything => formatter.write_str(kind),
+            Self::SiteKey(site, key) => write!(formatter, "{kind} {site} {key}"),
         }
     }
 }

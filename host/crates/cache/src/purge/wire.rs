@@ -55,6 +55,10 @@ impl Purge {
             }
             PurgeScope::Site(text) | PurgeScope::Function(text) => push(&mut out, text),
             PurgeScope::Everything => {}
+            PurgeScope::SiteKey(site, key) => {
+                push(&mut out, site);
+                push(&mut out, key.as_str());
+            }
         }
         out
     }
@@ -196,6 +200,11 @@ impl<'a> Rest<'a> {
             4 => PurgeScope::site(self.text()?),
             5 => PurgeScope::function(self.text()?),
             6 => Ok(PurgeScope::Everything),
+            7 => {
+                let site = self.text()?;
+                let key = self.key()?;
+                PurgeScope::site_key(site, key)
+            }
             _ => return Err(WireInvalid::Value),
         };
         scope.map_err(WireInvalid::Scope)
@@ -229,6 +238,7 @@ mod tests {
             PurgeScope::site("shop").expect("a site"),
             PurgeScope::function("resize").expect("a function"),
             PurgeScope::Everything,
+            PurgeScope::site_key("shop", key()).expect("a site"),
         ]
     }
 

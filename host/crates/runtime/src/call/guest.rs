@@ -205,6 +205,13 @@ async fn work(
             let returned = guest.call_handle(&mut *store, request, response()).await?;
             returned.map(|()| Returned::Next)
         }
+        Trigger::Deferred => {
+            let guest = exports.deferred.as_ref().ok_or_else(missing)?;
+            let guest = guest.load(&mut *store, &instance)?;
+            let payload = std::mem::take(&mut store.data_mut().payload);
+            let returned = guest.call_handle(&mut *store, &payload).await?;
+            returned.map(|()| Returned::Next)
+        }
         Trigger::Handler => {
             if let Some(service) = &exports.service {
                 let service = service.load(&mut *store, &instance)?;

@@ -30,6 +30,7 @@ impl Function {
             request: None,
             response: None,
             incoming: Some(request),
+            payload: Vec::new(),
         };
         let (shared, step) = self.step(Trigger::Handler, input, &mut Place::Fresh).await;
         match step {

@@ -4,12 +4,14 @@
 //! the next one finds. The node runs a fresh instance for each call; this is
 //! what `benches/instance` compares that with.
 
+use std::sync::Arc;
+
 use verge_base::Permit;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::function::Function;
-use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall};
+use crate::message::{Call, EdgeRequest, NoScope, RequestCall, ResponseCall};
 use crate::outcome::Trigger;
 use crate::state::{CallState, Data};
 use verge_http::Body;
@@ -125,7 +127,8 @@ impl Held {
             trigger: ended.trigger,
             function: ended.function.clone(),
             shared: ended.shared.clone(),
-            scope: ended.scope.clone(),
+            // What functions left runs when nobody has the request's scope any more.
+            scope: Arc::new(NoScope),
             request_id: ended.request_id.clone(),
             memory: std::mem::take(&mut ended.memory),
             stop: None,
@@ -133,6 +136,8 @@ impl Held {
             responses: Default::default(),
             readers: Default::default(),
             writers: Default::default(),
+            obligations: Default::default(),
+            payload: Vec::new(),
             swaps: Default::default(),
             exchanges: Default::default(),
             incoming: None,

@@ -1,4 +1,4 @@
-//! What one call used and logged, as seen from inside the guest, from its poller
+//! What one call used, as seen from inside the guest, from its poller
 //! and from whoever waits for it.
 //!
 //! The guest's time is the CPU time of the thread while it polls the guest: its
@@ -18,7 +18,6 @@ use verge_base::Clock;
 use verge_http::failure::FunctionFault;
 
 use super::cpu::CpuClock;
-use crate::capabilities::{CallId, Capabilities, LogLevel};
 use crate::limits::Limits;
 
 /// Nanoseconds of a poll up to which the wall clock is precise enough.
@@ -223,63 +222,6 @@ impl Meter {
     }
 }
 
-/// What one call may still log.
-pub(crate) struct LogBudget {
-    left: AtomicU64,
-    dropped: AtomicU32,
-}
-
-impl LogBudget {
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self {
-            left: AtomicU64::new(bytes),
-            dropped: AtomicU32::new(0),
-        }
-    }
-
-    pub(crate) fn dropped(&self) -> u32 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Logs a line, or counts it as dropped. An empty line counts one byte.
-    pub(crate) fn write(
-        &self,
-        capabilities: &dyn Capabilities,
-        id: &CallId,
-        level: LogLevel,
-        message: &str,
-    ) {
-        let cost = message.len().max(1) as u64;
-        let left = self.left.load(Ordering::Relaxed);
-        match left.checked_sub(cost) {
-            None => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(left) => {
-                self.left.store(left, Ordering::Relaxed);
-                if message.chars().any(char::is_control) {
-                    capabilities.log(id, level, &escape_controls(message));
-                } else {
-                    capabilities.log(id, level, message);
-                }
-            }
-        }
-    }
-}
-
-/// A guest must not be able to forge lines or drive a terminal.
-fn escape_controls(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if character.is_control() && character != '\t' {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -411,10 +353,5 @@ mod tests {
             meter.exceeded(meter.cpu(), &limits),
             Some(FunctionFault::DeadlineExceeded)
         );
-    }
-
-    #[test]
-    fn control_characters_cannot_forge_lines() {
-        assert_eq!(escape_controls("a\nb\u{1b}[31m\tc"), "a\\nb\\u{1b}[31m\tc");
     }
 }

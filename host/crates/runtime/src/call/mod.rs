@@ -3,11 +3,13 @@
 
 mod body;
 mod cpu;
+mod deferred;
 mod ending;
 mod fetches;
 mod guest;
 mod handler;
 mod kept;
+mod log_budget;
 mod meter;
 mod output;
 mod service;
@@ -27,7 +29,8 @@ pub(crate) use self::fetches::{FetchSender, Fetched};
 use self::guest::{Guest, GuestEnd, Returned};
 pub use self::kept::KeptInstance;
 use self::kept::{Place, Seat};
-use self::meter::{LogBudget, Meter};
+use self::log_budget::LogBudget;
+use self::meter::Meter;
 pub(crate) use self::output::{Committed, Output};
 use crate::function::Function;
 use crate::hostcalls::Exchanges;
@@ -56,6 +59,7 @@ struct Input {
     request: Option<EdgeRequest>,
     response: Option<http::Response<Body>>,
     incoming: Option<http::Request<Body>>,
+    payload: Vec<u8>,
 }
 
 /// How far a call came before there was something to tell its caller.
@@ -128,6 +132,7 @@ impl Function {
             request: Some(request),
             response: None,
             incoming: None,
+            payload: Vec::new(),
         };
         let finished = self.finish(trigger, input, place).await;
         let (request, effects, seen) = finished
@@ -163,6 +168,7 @@ impl Function {
             request: Some(request),
             response: Some(response),
             incoming: None,
+            payload: Vec::new(),
         };
         let finished = self.finish(trigger, input, place).await;
         let succeeded = finished.result.is_ok();
@@ -336,9 +342,11 @@ impl Function {
             responses,
             readers: Slots::default(),
             writers: Slots::default(),
+            obligations: Slots::default(),
             swaps: Slots::default(),
             exchanges: Exchanges::default(),
             incoming: input.incoming,
+            payload: input.payload,
             wasi: None,
         })
     }

@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, Method, Version};
+use verge_http::surrogate::SurrogateKey;
 use wasmtime::component::Resource;
 
 use super::fields;
@@ -32,12 +33,15 @@ impl CallState {
         let sealed = self.request.as_ref().is_none_or(|request| request.sealed);
         match self.trigger {
             Trigger::ViewerRequest | Trigger::OriginRequest => !sealed,
-            Trigger::OriginResponse | Trigger::ViewerResponse | Trigger::Handler => false,
+            Trigger::OriginResponse
+            | Trigger::ViewerResponse
+            | Trigger::Handler
+            | Trigger::Deferred => false,
         }
     }
 
     /// Notes that an origin trigger looks at the fields of these names.
-    fn note_seen<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+    pub(super) fn note_seen<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
         let of_origin = self.trigger.is_of_origin();
         let Some(request) = self.request.as_mut().filter(|_| of_origin) else {
             return;
@@ -46,7 +50,7 @@ impl CallState {
             if request.seen.everything {
                 return;
             }
-            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            if let Ok(name) = HeaderName::from_bytes(name.as_ref().as_bytes()) {
                 note_field(&mut request.seen.fields, &name);
             }
             // The list stays short; what is sealed shows nothing that is not on it anyway.
@@ -236,6 +240,16 @@ impl HostRequest for CallState {
         Ok(true)
     }
 
+    fn add_surrogate_key(&mut self, _: Handle, key: String) -> wasmtime::Result<bool> {
+        let may_edit = self.may_edit_key();
+        let keys = &mut self.request_call()?.effects.surrogate_keys;
+        let Some(key) = surrogate_key(&key).filter(|_| may_edit && keys.len() < KEY_PARTS) else {
+            return Ok(false);
+        };
+        keys.push(key);
+        Ok(true)
+    }
+
     fn declare_unkeyed(&mut self, _: Handle, name: String) -> wasmtime::Result<bool> {
         let may_edit = self.may_edit_key();
         let unkeyed = &mut self.request_call()?.effects.unkeyed;
@@ -253,6 +267,11 @@ impl HostRequest for CallState {
         // The request stays with the host; guests only borrow it.
         Ok(())
     }
+}
+
+/// One name of Surrogate-Key, which separates them by spaces.
+pub(super) fn surrogate_key(text: &str) -> Option<SurrogateKey> {
+    SurrogateKey::new(text).filter(|key| !key.as_str().contains(' '))
 }
 
 /// A target that is well-formed (RFC 9110 7.1, RFC 9112 3.2.1).

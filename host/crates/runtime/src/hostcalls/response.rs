@@ -1,14 +1,16 @@
 //! `verge:edge/types.response`: the one that was given, or made by the guest.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use verge_http::Body;
+use verge_http::surrogate::{SURROGATE_KEY, SURROGATE_KEYS_MAX};
 use wasmtime::component::Resource;
 
 use super::fields;
+use super::request::surrogate_key;
 use crate::bindings::verge::edge::types::{BodyError, Edit, EditError, Field, HostResponse};
 use crate::handles::{ReaderHandle, ResponseHandle, WriterHandle};
-use crate::state::{CallState, MessageRef, ResponseState, Writer};
+use crate::state::{CallState, MessageRef, ResponseState, Writer, note_field};
 
 type Handle = Resource<ResponseHandle>;
 
@@ -83,6 +85,21 @@ impl HostResponse for CallState {
             let touched = &mut response.effects.fields;
             fields::apply(&mut response.head.headers, changes, &limits, touched)
         }))
+    }
+
+    fn add_surrogate_key(&mut self, response: Handle, key: String) -> wasmtime::Result<bool> {
+        let response = self.response_call(response.rep())?;
+        let value = surrogate_key(&key).and_then(|key| HeaderValue::from_str(key.as_str()).ok());
+        let lines = response.head.headers.get_all(&SURROGATE_KEY).iter().count();
+        match value {
+            Some(value) if !response.sealed && lines < SURROGATE_KEYS_MAX => {
+                response.keep_original();
+                response.head.headers.append(SURROGATE_KEY.clone(), value);
+                note_field(&mut response.effects.fields, &SURROGATE_KEY);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn body(

@@ -73,8 +73,8 @@ impl Capabilities for Host {
         (name == "greeting").then(|| "hello".into())
     }
 
-    fn secret(&self, name: &str) -> Option<Vec<u8>> {
-        (name == "key").then(|| b"sesame".to_vec())
+    fn secret(&self, name: &str) -> Option<Arc<[u8]>> {
+        (name == "key").then(|| b"sesame".as_slice().into())
     }
 
     fn rates(&self) -> Option<&dyn Rates> {

@@ -256,6 +256,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|text| PurgeScope::SurrogateKey(name(text))),
         1 => prop_oneof![Just("shop"), Just("blog")]
             .prop_map(|site| PurgeScope::Site(site.into())),
+        1 => (prop_oneof![Just("shop"), Just("blog")], prop_oneof![Just("red"), Just("big")])
+            .prop_map(|(site, text)| PurgeScope::SiteKey(site.into(), name(text))),
         1 => Just(PurgeScope::Function("resize".into())),
         1 => Just(PurgeScope::Everything),
     ];
@@ -281,6 +283,9 @@ fn concerns(scope: &PurgeScope, path: &str, tags: &str, site: &str) -> bool {
         }
         PurgeScope::SurrogateKey(key) => tags.split(' ').any(|tag| tag == key.as_str()),
         PurgeScope::Site(name) => &**name == site,
+        PurgeScope::SiteKey(name, key) => {
+            &**name == site && tags.split(' ').any(|tag| tag == key.as_str())
+        }
         PurgeScope::Function(_) | PurgeScope::Everything => true,
         PurgeScope::Group(..) => false,
     }

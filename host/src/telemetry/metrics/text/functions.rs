@@ -1,0 +1,83 @@
+//! The metrics of functions: what the node measures of them, and what they
+//! count by themselves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::super::super::exposition::Page;
+use super::super::super::handles::FunctionMetrics;
+
+pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
+    let help = "From the wish for an instance to its being ready, by start class.";
+    let mut starts = page.histogram("verge_function_start_seconds", help)?;
+    for function in all {
+        for (class, histogram) in function.starts() {
+            let labels = [("function", function.name()), ("start_class", class)];
+            starts.put(labels, histogram)?;
+        }
+    }
+    let help = "Time that the guest itself ran, for each call.";
+    let mut cpu = page.histogram("verge_function_cpu_seconds", help)?;
+    for function in all {
+        cpu.put([("function", function.name())], &function.cpu)?;
+    }
+    let mut outcomes = page.counter("verge_function_outcomes", "Calls by outcome.")?;
+    for function in all {
+        for (outcome, number) in function.outcomes.all() {
+            let labels = [("function", function.name()), ("outcome", outcome)];
+            outcomes.put(labels, number)?;
+        }
+    }
+    let mut fetches = page.counter("verge_function_fetches", "Requests of functions.")?;
+    for function in all {
+        for (outcome, number) in function.fetches.all() {
+            let labels = [("function", function.name()), ("outcome", outcome)];
+            fetches.put(labels, number)?;
+        }
+    }
+    let help = "Lines over a call's log limit.";
+    let mut dropped = page.counter("verge_function_log_dropped_lines", help)?;
+    for function in all {
+        let number = function.dropped_lines.sum(0);
+        dropped.put([("function", function.name())], number)?;
+    }
+    let help = "Work for after responses: what was run, and why other was not.";
+    let mut deferred = page.counter("verge_function_deferred", help)?;
+    for function in all {
+        for (outcome, number) in function.deferred.all() {
+            let labels = [("function", function.name()), ("outcome", outcome)];
+            deferred.put(labels, number)?;
+        }
+    }
+    own(all, page)
+}
+
+/// What functions count. Their names and labels are values here, and labels beside ours: two
+/// functions that use one name for different things do not meet.
+fn own(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
+    let help = "Counters of functions, by the name that the function gave.";
+    let mut counters = page.counter("verge_function_counter", help)?;
+    for function in all {
+        for (series, number) in function.guest().counters() {
+            let mut labels = vec![("function", function.name()), ("counter", &*series.name)];
+            labels.extend(series.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            counters.put(labels, number)?;
+        }
+    }
+    let help = "Histograms of functions, by the name that the function gave.";
+    let mut histograms = page.histogram("verge_function_histogram", help)?;
+    for function in all {
+        for (series, histogram) in function.guest().histograms() {
+            let mut labels = vec![("function", function.name()), ("histogram", &*series.name)];
+            labels.extend(series.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+            let (sum, buckets) = histogram.read();
+            histograms.put_values(labels, sum, &buckets)?;
+        }
+    }
+    let help = "Updates of functions' metrics that were over `metric_series`.";
+    let mut others = page.counter("verge_function_metric_overflows", help)?;
+    for function in all {
+        others.put([("function", function.name())], function.guest().others())?;
+    }
+    Ok(())
+}
