@@ -24,6 +24,11 @@ use crate::telemetry::CacheReceipt;
 /// Content of this length, which nobody reads.
 struct OfLength(u64);
 
+/// Content of so many bytes, which nobody reads.
+pub(super) fn of_length(bytes: u64) -> Body {
+    Body::stream(OfLength(bytes))
+}
+
 impl http_body::Body for OfLength {
     type Data = Bytes;
     type Error = Failure;
@@ -44,8 +49,12 @@ impl Asked<'_> {
     /// What a tier keeps, as the answer.
     pub(super) fn answer_of(&self, kept: &Kept) -> Answer {
         let facts = CacheReceipt::new(Outcome::Hit);
-        let content = Body::stream(OfLength(kept.content_length));
-        from_fill(self.routed, &kept.head, content, facts)
+        from_fill(
+            self.routed,
+            &kept.head,
+            of_length(kept.content_length),
+            facts,
+        )
     }
 
     /// A HEAD that the first slice answers.

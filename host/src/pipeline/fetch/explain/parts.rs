@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::StatusCode;
 use verge_cache::policy::{Reuse, TierDecision};
 use verge_cache::{StoredHead, StoredResponse};
-use verge_http::Body;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::range::ByteRange;
 
@@ -13,6 +12,7 @@ use super::super::join::from_fill;
 use super::super::listed::Listed;
 use super::super::pieces::{self, Way};
 use super::super::slices::{Found, Held, Slices, Wanted};
+use super::answers::of_length;
 use super::asked::{Asked, Led};
 use super::next::Told;
 use super::outcome;
@@ -119,7 +119,7 @@ impl Asked<'_> {
             "The route fetches slices of {size} bytes: slice {number} is stored, {others}."
         );
         let facts = CacheReceipt::new(Outcome::Hit);
-        let mut answer = from_fill(self.routed, head, Body::Empty, facts);
+        let mut answer = from_fill(self.routed, head, of_length(found.total), facts);
         answer.status = status;
         let next = ExplainedNext { what, ..next };
         (self.with_status(next, answer), None)
@@ -157,7 +157,8 @@ impl Asked<'_> {
         let what = |rest: &str| format!("The route fetches slices of {size} bytes: {rest}");
         let listed = self.listed_slice(number);
         let again = format!(
-            "the origin is asked whether slice {number}, which is stored, still holds, and each further one."
+            "the origin is asked whether slice {number}, which is stored, still holds, and so for \
+             each further one."
         );
         let stored = stale.map(|(stored, _)| stored);
         match self.led(&slices.key(number), listed, stored) {
