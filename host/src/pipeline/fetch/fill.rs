@@ -9,7 +9,7 @@ use http::header::{
 use http::{Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
-use verge_cache::policy::{OriginError, RefuseReason, StaleGrant};
+use verge_cache::policy::{OriginError, RefuseReason, StaleGrant, ValidateReason};
 use verge_cache::{
     FillPermit, FillReader, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
 };
@@ -70,6 +70,8 @@ pub(super) struct FillJob {
     pub(super) place: Option<Permit>,
     /// Whether tiers are to be asked before the origin.
     pub(super) asks_tiers: bool,
+    /// Why what a tier had has to be validated, if it came into memory for that.
+    pub(super) restored: Option<ValidateReason>,
     /// Whether it is a validation that no client waits for.
     pub(super) is_for_nobody: bool,
     /// The right to fetch for all nodes, if it has it.
@@ -95,6 +97,7 @@ impl FillJob {
             variants: search.variants,
             place: None,
             asks_tiers: false,
+            restored: None,
             is_for_nobody: false,
             lease: None,
             aim: search.aim,
@@ -218,7 +221,11 @@ impl FillJob {
         (forwarded, times): (Forwarded, ArrivalTimes),
     ) -> (Tried, ForwardNotes) {
         let times = times.after(&sent);
-        let Forwarded { response, notes } = forwarded;
+        let Forwarded {
+            response,
+            mut notes,
+        } = forwarded;
+        notes.restored = self.restored;
         let asked = self.stale.is_some() || !self.variants.is_empty();
         self.forget_purged(&permit);
         let response = match response {

@@ -192,6 +192,11 @@ async fn settle(
     outcome: (FillOutcome, forward::ForwardNotes),
 ) -> Result<Answer, Failure> {
     let (outcome, notes) = outcome;
+    if let Some(reason) = notes.restored {
+        // Memory had nothing, or less than a tier.
+        facts.outcome = Outcome::Forward(reason.forward());
+        facts.detail = Some(reason.label());
+    }
     facts.forward_status = notes.origin.as_ref().and_then(|origin| origin.status);
     receipt.triggers.extend(notes.triggers);
     receipt.origin = notes.origin;
@@ -257,6 +262,15 @@ async fn settle(
             Err(failure)
         }
     }
+}
+
+/// What is said of a part that memory has: nobody validates it in the background.
+pub(super) const fn part_hit(reuse: Reuse) -> CacheReceipt {
+    let mut facts = CacheReceipt::new(Outcome::Hit);
+    if let Reuse::StaleAccepted = reuse {
+        facts.detail = Some(reuse.label());
+    }
+    facts
 }
 
 /// What is said of a response that a tier had.

@@ -40,6 +40,7 @@ impl FillJob {
             variants: Vec::new(),
             place: None,
             asks_tiers: !routed.node.tiers.is_empty(),
+            restored: None,
             is_for_nobody: true,
             lease: None,
             aim: Aim::Whole,

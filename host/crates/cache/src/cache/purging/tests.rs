@@ -160,6 +160,7 @@ fn an_own_purge_that_comes_back_is_not_counted_again() {
     let own = kit.cache.purge(red(), Hardness::Hard);
     kit.cache.purge_remote(&own);
     assert_eq!(kit.cache.stats().purges, 1);
+    assert_eq!(kit.cache.stats().purge_records, 1);
     let elsewhere = Purge {
         id: PurgeId { node: 1, number: 9 },
         ..own.clone()
