@@ -104,6 +104,21 @@ struct Search {
     facts: CacheReceipt,
 }
 
+impl Search {
+    /// For all of a response, of which nothing is known yet.
+    fn of_whole(key: Key, directives: RequestDirectives, facts: CacheReceipt) -> Self {
+        Self {
+            key,
+            directives,
+            stale: None,
+            variants: Vec::new(),
+            pieces: None,
+            aim: Aim::Whole,
+            facts,
+        }
+    }
+}
+
 async fn cached(
     routed: &Routed,
     receipt: &mut Receipt,
@@ -142,6 +157,19 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
+    Box::pin(behind_memory(routed, receipt, viewed, search, lookup)).await
+}
+
+/// Gets what memory has no answer for: from the tiers and the origin, as far as the request and
+/// its preconditions allow.
+async fn behind_memory(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    search: Search,
+    lookup: LookupDecision,
+) -> Result<Answer, Failure> {
+    let head = &viewed.head;
     let is_for_origin = matches!(lookup, LookupDecision::AnswerOnly(_))
         || pass::is_for_origin_to_check(&head.fields);
     if search.directives.only_if_cached
@@ -153,19 +181,18 @@ async fn cached(
     }
     if let LookupDecision::AnswerOnly(reason) = lookup {
         let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-        return Box::pin(pass::pass(routed, receipt, viewed, Body::Empty, facts)).await;
+        return pass::pass(routed, receipt, viewed, Body::Empty, facts).await;
     }
     if pass::is_for_origin_to_check(&head.fields) {
         // Preconditions that no cache evaluates (RFC 9111 4.3.2): with nothing to answer with,
         // the origin gets them as they are.
-        let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
-        return Box::pin(passed).await;
+        return pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await;
     }
     if head.method == Method::HEAD {
         // A response to HEAD has no content to store.
-        return Box::pin(head::fetch(routed, receipt, viewed, search)).await;
+        return head::fetch(routed, receipt, viewed, search).await;
     }
-    Box::pin(pieces::fetch(routed, receipt, viewed, search)).await
+    pieces::fetch(routed, receipt, viewed, search).await
 }
 
 /// A stored response that answers as it is, or what to search for.
@@ -192,7 +219,8 @@ fn look_up(
                 }
                 Reuse::RefreshAhead | Reuse::StaleWhileRevalidate => {
                     facts.detail = Some(reuse.label());
-                    background::validate(routed, &viewed.head, &viewed.marks, key, &stored);
+                    let whole = (key, Aim::Whole);
+                    background::validate(routed, &viewed.head, &viewed.marks, whole, &stored);
                     return Ok(from_stored(routed, &stored, facts));
                 }
                 Reuse::Validate(reason)
@@ -219,13 +247,7 @@ fn look_up(
         Outcome::Forward(Forward::VaryMiss) => routed.node.cache.tagged_variants(&key),
         _ => Vec::new(),
     };
-    Err(Box::new(Search {
-        key,
-        directives,
-        stale,
-        variants,
-        pieces: None,
-        aim: Aim::Whole,
-        facts,
-    }))
+    let mut search = Search::of_whole(key, directives, facts);
+    (search.stale, search.variants) = (stale, variants);
+    Err(Box::new(search))
 }

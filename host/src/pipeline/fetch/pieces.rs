@@ -154,7 +154,9 @@ pub(super) async fn fetch(
             && (asked.is_none() || if_range_allows(fields, stored.head().fields(), now))
     });
     let held = held.map(Arc::clone);
-    match decide_part_plan(asked, held.as_ref().and_then(|stored| stored.pieces())) {
+    let apart = routed.generation.settings.gaps_apart;
+    let pieces = held.as_ref().and_then(|stored| stored.pieces());
+    match decide_part_plan(asked, pieces, apart) {
         PartPlan::Whole => join(routed, receipt, viewed, search).await,
         PartPlan::AsAsked => {
             let pieces = search.pieces.clone();

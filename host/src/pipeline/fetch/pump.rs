@@ -27,6 +27,15 @@ impl Pumped {
             stored,
         }
     }
+
+    fn not_stored(bytes: u64, outcome: &'static str, failure: Option<Failure>) -> Self {
+        Self {
+            bytes,
+            outcome,
+            failure,
+            stored: None,
+        }
+    }
 }
 
 /// Writes all of `body` into the cache, or says why not. Where it turns out that nothing will be
@@ -47,12 +56,7 @@ pub(super) async fn pump(
             Err(failure) => {
                 let bytes = writer.written();
                 writer.abort(failure);
-                return Pumped {
-                    bytes,
-                    outcome: "failed",
-                    failure: Some(failure),
-                    stored: None,
-                };
+                return Pumped::not_stored(bytes, "failed", Some(failure));
             }
         };
         if let Err(stopped) = writer.push(data).await {
@@ -62,12 +66,7 @@ pub(super) async fn pump(
                 Stopped::Failed(failure) => Some(failure),
             };
             writer.abort(failure.unwrap_or(Failure::Node(NodeFault::FillAbandoned)));
-            return Pumped {
-                bytes,
-                outcome: "abandoned",
-                failure,
-                stored: None,
-            };
+            return Pumped::not_stored(bytes, "abandoned", failure);
         }
         if writer.has_given_up()
             && let Some(lease) = lease.take()
@@ -81,17 +80,7 @@ pub(super) async fn pump(
         Ok(Finished::Stored(stored)) => Pumped::stored(bytes, Some((key, stored))),
         Ok(Finished::StoredWhole(whole, stored)) => Pumped::stored(bytes, Some((whole, stored))),
         Ok(Finished::StoredPiece) => Pumped::stored(bytes, None),
-        Ok(Finished::Passed(reason)) => Pumped {
-            bytes,
-            outcome: reason.label(),
-            failure: None,
-            stored: None,
-        },
-        Err(failure) => Pumped {
-            bytes,
-            outcome: "failed",
-            failure: Some(failure),
-            stored: None,
-        },
+        Ok(Finished::Passed(reason)) => Pumped::not_stored(bytes, reason.label(), None),
+        Err(failure) => Pumped::not_stored(bytes, "failed", Some(failure)),
     }
 }

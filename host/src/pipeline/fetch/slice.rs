@@ -18,7 +18,7 @@ use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::part::{Aim, KeepPart, PartAim};
-use super::{Search, from_stored, join};
+use super::{Search, background, from_stored, join};
 use crate::telemetry::{CacheReceipt, Receipt};
 
 /// Slices of a representation that has changed that are looked for to be removed; others are
@@ -152,20 +152,13 @@ impl Slices {
         };
         let mut directives = directives.clone();
         loop {
-            let aim = PartAim {
-                whole: self.whole.clone(),
-                range: range::range_value(self.range(number)),
-                if_range: None,
-                pieces: None,
-                keep: KeepPart::Slice,
-            };
             let search = Search {
                 key: self.key(number),
                 directives: directives.clone(),
                 stale: stale.take(),
                 variants: Vec::new(),
                 pieces: None,
-                aim: Aim::Part(Box::new(aim)),
+                aim: self.aim(number),
                 facts,
             };
             let answer = join(&self.routed, receipt, &self.viewed, search).await?;
@@ -208,19 +201,43 @@ impl Slices {
             return Stored::No;
         };
         match decide_reuse(directives, &stored.freshness(clock.now())) {
-            Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {
-                let facts = CacheReceipt::new(Outcome::Hit);
-                let answer = from_stored(&self.routed, &stored, facts);
-                Stored::Answers(Box::new(answer), found)
-            }
-            Reuse::StaleWhileRevalidate => {
-                Stored::Stale(stored, CacheReceipt::forwarded(Forward::Stale, None))
-            }
             Reuse::Validate(reason) => {
                 let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
                 Stored::Stale(stored, facts)
             }
+            reuse => {
+                let mut facts = CacheReceipt::new(Outcome::Hit);
+                facts.detail = (reuse != Reuse::Fresh).then(|| reuse.label());
+                self.validate_if_due(number, key, &stored, reuse);
+                let answer = from_stored(&self.routed, &stored, facts);
+                Stored::Answers(Box::new(answer), found)
+            }
         }
+    }
+
+    /// Slice `number` answers as it is; it is validated meanwhile if that is due (RFC 5861 3).
+    pub(super) fn validate_if_due(
+        &self,
+        number: u64,
+        key: Key,
+        stored: &Arc<StoredResponse>,
+        reuse: Reuse,
+    ) {
+        if matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate) {
+            let (head, marks) = (&self.viewed.head, &self.viewed.marks);
+            background::validate(&self.routed, head, marks, (key, self.aim(number)), stored);
+        }
+    }
+
+    /// What is asked of the origin for slice `number`.
+    fn aim(&self, number: u64) -> Aim {
+        Aim::Part(Box::new(PartAim {
+            whole: self.whole.clone(),
+            range: range::range_value(self.range(number)),
+            if_range: None,
+            pieces: None,
+            keep: KeepPart::Slice,
+        }))
     }
 
     fn remove(&self, key: &Key, stored: &Arc<StoredResponse>) {

@@ -69,21 +69,22 @@ pub(super) fn head(
     size: u64,
 ) -> Option<Answer> {
     let slices = Slices::new(routed, viewed, search, size);
-    let found = routed
-        .node
-        .cache
-        .lookup(&slices.key(0), &viewed.head.fields);
+    let key = slices.key(0);
+    let found = routed.node.cache.lookup(&key, &viewed.head.fields);
     let Lookup::Selected(stored) = found else {
         return None;
     };
     let head = stored.head();
     let found = slices.found(0, head.status(), head.fields())?;
     let now = routed.node.clock.now();
-    match decide_reuse(&search.directives, &stored.freshness(now)) {
-        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
-        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
+    let reuse = decide_reuse(&search.directives, &stored.freshness(now));
+    if matches!(reuse, Reuse::Validate(_)) {
+        return None;
     }
-    let mut answer = from_stored(routed, &stored, CacheReceipt::new(Outcome::Hit));
+    let mut facts = CacheReceipt::new(Outcome::Hit);
+    facts.detail = (reuse != Reuse::Fresh).then(|| reuse.label());
+    slices.validate_if_due(0, key, &stored, reuse);
+    let mut answer = from_stored(routed, &stored, facts);
     answer.status = StatusCode::OK;
     answer.body = Body::Empty;
     answer.fields.remove(CONTENT_RANGE);

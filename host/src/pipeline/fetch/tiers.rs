@@ -17,6 +17,7 @@ use verge_http::cache_control::RequestDirectives;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::part::Aim;
 use super::pump::pump;
 use super::{Search, background, pass};
 use crate::node::NodeState;
@@ -175,7 +176,8 @@ pub(super) async fn ask_for_head(
     };
     if reuse == Reuse::StaleWhileRevalidate {
         let (head, marks) = (&viewed.head, &viewed.marks);
-        background::validate(routed, head, marks, search.key.clone(), &stored);
+        let whole = (search.key.clone(), Aim::Whole);
+        background::validate(routed, head, marks, whole, &stored);
         return ForHead::Reusable(Arc::clone(stored.head()), tier, reuse);
     }
     ForHead::Stale(stored)
@@ -262,14 +264,20 @@ impl FillJob {
         let due = matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate);
         let due = due.then(|| {
             let routed = self.routed.clone();
-            Box::new((routed, self.head.clone(), self.marks.clone()))
+            Box::new((
+                routed,
+                self.head.clone(),
+                self.marks.clone(),
+                self.aim.clone(),
+            ))
         });
         tokio::spawn(async move {
             let pumped = pump(content, writer, &mut None).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
-                if let Some((routed, head, marks)) = due.as_deref() {
-                    background::validate(routed, head, marks, key.clone(), stored);
+                if let Some((routed, head, marks, aim)) = due.as_deref() {
+                    let what = (key.clone(), aim.clone());
+                    background::validate(routed, head, marks, what, stored);
                 }
             }
             node.telemetry.metrics().record_fill(

@@ -43,5 +43,5 @@ pub use stale::{
 };
 pub(crate) use storage::sets_own_cookie;
 pub use storage::{
-    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,
+    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage, directives_of,
 };

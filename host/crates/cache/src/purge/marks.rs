@@ -52,7 +52,11 @@ pub(super) struct Last {
 pub(super) struct Mark {
     pub(super) number: u64,
     pub(super) at: u64,
-    /// What was asked for until then, by the wall clock, counts as older than the purge.
+    /// The number that it has for what is kept on disk: what it was known by first, where it is
+    /// heard of again.
+    pub(super) kept: u64,
+    /// What is kept on disk and was asked for later than this, by the wall clock, is newer than
+    /// the purge, whatever its number; never for a purge that numbers alone tell of.
     pub(super) until: u64,
 }
 
@@ -184,10 +188,21 @@ impl Last {
 }
 
 impl Mark {
+    /// A purge that its number alone tells of.
+    pub(super) const fn of_number(number: u64, at: u64) -> Self {
+        Self {
+            number,
+            at,
+            kept: number,
+            until: u64::MAX,
+        }
+    }
+
     /// The later of the two by number and by time, each for itself: a purge of
     /// another node may come late.
-    fn raise(&mut self, other: Self) {
+    pub(super) fn raise(&mut self, other: Self) {
         self.number = self.number.max(other.number);
+        self.kept = self.kept.max(other.kept);
         self.at = self.at.max(other.at);
         self.until = self.until.max(other.until);
     }

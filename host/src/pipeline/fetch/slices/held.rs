@@ -47,11 +47,14 @@ impl Slices {
             return None;
         };
         match decide_reuse(&self.directives, &stored.freshness(node.clock.now())) {
-            Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {
+            Reuse::Fresh
+            | Reuse::RefreshAhead
+            | Reuse::StaleAccepted
+            | Reuse::StaleWhileRevalidate => {
                 let head = stored.head();
                 self.found(number, head.status(), head.fields())
             }
-            Reuse::StaleWhileRevalidate | Reuse::Validate(_) => None,
+            Reuse::Validate(_) => None,
         }
     }
 }
