@@ -1,7 +1,7 @@
 //! Who the client is: Forwarded (RFC 7239) and X-Forwarded-For are read only
 //! as far as trusted proxies wrote them, and are written afresh.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
