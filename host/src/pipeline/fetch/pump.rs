@@ -1,6 +1,7 @@
 //! Content from an origin into the cache, as fast as the origin and memory allow.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http_body_util::BodyExt as _;
 use verge_cache::{FillWriter, Finished, Key, Stopped, StoredResponse};
@@ -8,6 +9,9 @@ use verge_http::failure::NodeFault;
 use verge_http::{Body, Failure};
 
 use super::lease::FetchLease;
+use crate::node::NodeState;
+use crate::route::Site;
+use crate::telemetry::{FillReceipt, RequestId};
 
 /// How a pump ended.
 pub(super) struct Pumped {
@@ -26,6 +30,20 @@ impl Pumped {
             failure: None,
             stored,
         }
+    }
+
+    /// Counts the fill of the request `id`, which began at `begun` and ends now.
+    pub(super) fn record(&self, node: &NodeState, site: &Site, (id, begun): (RequestId, Instant)) {
+        node.telemetry.metrics().record_fill(
+            &site.metrics,
+            &FillReceipt {
+                id,
+                total: node.clock.now().saturating_duration_since(begun),
+                received_bytes: self.bytes,
+                outcome: self.outcome,
+                failure: self.failure,
+            },
+        );
     }
 
     fn not_stored(bytes: u64, outcome: &'static str, failure: Option<Failure>) -> Self {

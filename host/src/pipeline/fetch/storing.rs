@@ -23,7 +23,6 @@ use super::fill::{FillJob, FillOutcome};
 use super::forward::ForwardNotes;
 use super::pump::pump;
 use super::tiers;
-use crate::telemetry::FillReceipt;
 
 /// Fields that are for the client that asked and are not stored: those that `private` and
 /// `no-cache` name (RFC 9111 5.2.2.4, 5.2.2.7).
@@ -173,16 +172,7 @@ impl FillJob {
             {
                 origin.record_late_failure(failure.label());
             }
-            node.telemetry.metrics().record_fill(
-                &site.metrics,
-                &FillReceipt {
-                    id,
-                    total: node.clock.now().saturating_duration_since(begun),
-                    received_bytes: pumped.bytes,
-                    outcome: pumped.outcome,
-                    failure: pumped.failure,
-                },
-            );
+            pumped.record(&node, &site, (id, begun));
             drop((guard, place));
         });
     }

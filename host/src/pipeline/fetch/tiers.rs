@@ -22,7 +22,6 @@ use super::pump::pump;
 use super::{Search, background, pass};
 use crate::node::NodeState;
 use crate::route::RangePolicy;
-use crate::telemetry::FillReceipt;
 
 /// What came of asking the tiers.
 pub(super) enum Asked {
@@ -280,16 +279,7 @@ impl FillJob {
                     background::validate(routed, head, marks, what, stored);
                 }
             }
-            node.telemetry.metrics().record_fill(
-                &site.metrics,
-                &FillReceipt {
-                    id,
-                    total: node.clock.now().saturating_duration_since(begun),
-                    received_bytes: pumped.bytes,
-                    outcome: pumped.outcome,
-                    failure: pumped.failure,
-                },
-            );
+            pumped.record(&node, &site, (id, begun));
             drop((guard, place));
         });
         FromTier {
