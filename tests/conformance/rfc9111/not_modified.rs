@@ -27,6 +27,7 @@ fn withheld() -> Vec<Case> {
             )
             .status(200)
             .gives("x-own", "1")
+            .body("0123456789")
             .get(&[])
             .hit()
             .lacks("x-own"),
@@ -47,6 +48,7 @@ fn withheld() -> Vec<Case> {
         )
         .status(200)
         .gives("x-all", "1")
+        .body("0123456789")
         .get(&[])
         .hit()
         .gives("x-all", "1"),

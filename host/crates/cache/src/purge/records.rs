@@ -123,11 +123,12 @@ impl Purges {
             number,
             at: millis(at),
             kept: match source {
+                Source::Here => number,
                 Source::Again(first) => first,
-                Source::Here | Source::Elsewhere { .. } => number,
+                Source::Elsewhere { .. } => 0,
             },
             until: match source {
-                Source::Here | Source::Again(_) => u64::MAX,
+                Source::Here | Source::Again(_) => 0,
                 Source::Elsewhere { skew } => millis(at.checked_add(skew).unwrap_or(at)),
             },
         };
@@ -189,7 +190,7 @@ impl Purges {
         since: SystemTime,
     ) -> Verdict {
         let since = millis(since);
-        self.decide_by(subject, |mark| mark.kept > seen && mark.until >= since)
+        self.decide_by(subject, |mark| mark.is_after(seen, since))
     }
 
     fn decide_by(&self, subject: Subject<'_>, counts: impl Fn(&Mark) -> bool) -> Verdict {
