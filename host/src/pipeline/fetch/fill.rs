@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{OriginError, RefuseReason, StaleGrant, ValidateReason};
@@ -14,7 +14,7 @@ use verge_cache::{
     FillPermit, FillReader, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
 };
 use verge_http::cache_control::RequestDirectives;
-use verge_http::failure::ClientFault;
+use verge_http::failure::{ClientFault, OriginFault};
 use verge_http::{Body, Failure};
 
 use super::super::head::TrustedHead;
@@ -246,8 +246,15 @@ impl FillJob {
             permit.fail_with_status(response.status());
             return (Tried::Done(stale), notes);
         }
-        let tried = if asked && response.status() == StatusCode::NOT_MODIFIED {
+        let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
+        let tried = if asked && is_not_modified {
             self.freshen(permit, &response, times, &notes)
+        } else if is_not_modified && !is_conditional(&self.head.fields) {
+            // Nobody asked by a condition (RFC 9110 15.4.5), and nothing is there that it could
+            // be about.
+            let failure = Failure::responding(OriginFault::ResponseMalformed);
+            permit.fail(failure);
+            Tried::Done(FillOutcome::Failed(failure))
         } else if let Aim::Part(aim) = &self.aim {
             let aim = aim.clone();
             Tried::Done(self.store_part(&aim, permit, response, times, &notes))
@@ -290,4 +297,9 @@ impl FillJob {
         }
         head
     }
+}
+
+/// Whether a client that sent these fields may be told that nothing was modified.
+fn is_conditional(request: &HeaderMap) -> bool {
+    request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE)
 }

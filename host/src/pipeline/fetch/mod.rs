@@ -163,7 +163,8 @@ fn look_up(
             facts.lookup = now.saturating_duration_since(begun);
             facts.detail = reusing.detail();
             if reusing.is_due() {
-                background::validate(routed, &viewed.head, &viewed.marks, key, &stored);
+                let whole = (key, Aim::Whole);
+                background::validate(routed, &viewed.head, &viewed.marks, whole, &stored);
             }
             Ok(from_stored(routed, &stored, facts))
         }

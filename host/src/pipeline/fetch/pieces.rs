@@ -172,7 +172,9 @@ pub(super) fn way(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> W
             && (asked.is_none() || if_range_allows(fields, stored.head().fields(), now))
     });
     let held = held.map(Arc::clone);
-    let plan = decide_part_plan(asked, held.as_ref().and_then(|stored| stored.pieces()));
+    let apart = routed.generation.settings.gaps_apart;
+    let pieces = held.as_ref().and_then(|stored| stored.pieces());
+    let plan = decide_part_plan(asked, pieces, apart);
     match (plan, asked, held) {
         (PartPlan::AsAsked, Some(asked), _) => Way::AsAsked(asked),
         (PartPlan::Rest { want, gaps }, _, Some(stored)) => {

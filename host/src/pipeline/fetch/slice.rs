@@ -21,7 +21,7 @@ use super::super::triggers::ViewedRequest;
 use super::join::part_hit;
 use super::part::{Aim, KeepPart, PartAim};
 use super::slices::first_slice;
-use super::{Search, from_stored, join};
+use super::{Search, background, from_stored, join};
 use crate::node::NodeState;
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -58,7 +58,7 @@ pub(super) enum Slice {
 pub(super) enum Held {
     /// It answers as it is.
     Answers(Arc<StoredResponse>, Found, Reuse),
-    /// It has to be validated: nobody would do that in the background.
+    /// It has to be validated first.
     Stale(Arc<StoredResponse>, Reuse),
     /// It is no such slice, or one of another representation.
     Other(Arc<StoredResponse>),
@@ -170,6 +170,7 @@ impl Slices {
         let held = self.decide(number, found, is_expected, directives);
         let (mut stale, mut facts) = match held {
             Held::Answers(stored, found, reuse) => {
+                self.validate_if_due(number, key, &stored, reuse);
                 let answer = from_stored(&self.routed, &stored, part_hit(reuse));
                 return Ok(Slice::Found(answer, found));
             }
@@ -189,20 +190,13 @@ impl Slices {
         };
         let mut directives = directives.clone();
         loop {
-            let aim = PartAim {
-                whole: self.whole.clone(),
-                range: range::range_value(self.range(number)),
-                if_range: None,
-                pieces: None,
-                keep: KeepPart::Slice,
-            };
             let search = Search {
                 key: self.key(number),
                 directives: directives.clone(),
                 stale: stale.take(),
                 variants: Vec::new(),
                 pieces: None,
-                aim: Aim::Part(Box::new(aim)),
+                aim: self.aim(number),
                 facts,
             };
             let answer = join(&self.routed, receipt, &self.viewed, search).await?;
@@ -244,13 +238,34 @@ impl Slices {
         };
         let now = self.routed.node.clock.now();
         match decide_reuse(directives, &stored.freshness(now)) {
-            reuse @ (Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted) => {
-                Held::Answers(stored, found, reuse)
-            }
-            reuse @ (Reuse::StaleWhileRevalidate | Reuse::Validate(_)) => {
-                Held::Stale(stored, reuse)
-            }
+            reuse @ Reuse::Validate(_) => Held::Stale(stored, reuse),
+            reuse => Held::Answers(stored, found, reuse),
         }
+    }
+
+    /// Slice `number` answers as it is; it is validated meanwhile if that is due (RFC 5861 3).
+    pub(super) fn validate_if_due(
+        &self,
+        number: u64,
+        key: Key,
+        stored: &Arc<StoredResponse>,
+        reuse: Reuse,
+    ) {
+        if matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate) {
+            let (head, marks) = (&self.viewed.head, &self.viewed.marks);
+            background::validate(&self.routed, head, marks, (key, self.aim(number)), stored);
+        }
+    }
+
+    /// What is asked of the origin for slice `number`.
+    fn aim(&self, number: u64) -> Aim {
+        Aim::Part(Box::new(PartAim {
+            whole: self.whole.clone(),
+            range: range::range_value(self.range(number)),
+            if_range: None,
+            pieces: None,
+            keep: KeepPart::Slice,
+        }))
     }
 
     fn remove(&self, key: &Key, stored: &Arc<StoredResponse>) {

@@ -19,11 +19,11 @@ use verge_http::cache_control::RequestDirectives;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::part::Aim;
 use super::pump::pump;
 use super::{Search, background, pass};
 use crate::node::NodeState;
 use crate::route::RangePolicy;
-use crate::telemetry::FillReceipt;
 
 /// What came of asking the tiers.
 pub(super) enum Asked {
@@ -181,7 +181,8 @@ pub(super) async fn ask_for_head(
         TierDecision::Answer(reuse) => {
             if reuse == Reuse::StaleWhileRevalidate {
                 let (head, marks) = (&viewed.head, &viewed.marks);
-                background::validate(routed, head, marks, search.key.clone(), &stored);
+                let whole = (search.key.clone(), Aim::Whole);
+                background::validate(routed, head, marks, whole, &stored);
             }
             ForHead::Reusable(Arc::clone(stored.head()), offered.tier, reuse)
         }
@@ -276,26 +277,23 @@ impl FillJob {
         let due = matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate);
         let due = due.then(|| {
             let routed = self.routed.clone();
-            Box::new((routed, self.head.clone(), self.marks.clone()))
+            Box::new((
+                routed,
+                self.head.clone(),
+                self.marks.clone(),
+                self.aim.clone(),
+            ))
         });
         tokio::spawn(async move {
             let pumped = pump(content, writer, &mut None).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
-                if let Some((routed, head, marks)) = due.as_deref() {
-                    background::validate(routed, head, marks, key.clone(), stored);
+                if let Some((routed, head, marks, aim)) = due.as_deref() {
+                    let what = (key.clone(), aim.clone());
+                    background::validate(routed, head, marks, what, stored);
                 }
             }
-            node.telemetry.metrics().record_fill(
-                &site.metrics,
-                &FillReceipt {
-                    id,
-                    total: node.clock.now().saturating_duration_since(begun),
-                    received_bytes: pumped.bytes,
-                    outcome: pumped.outcome,
-                    failure: pumped.failure,
-                },
-            );
+            pumped.record(&node, &site, (id, begun));
             drop((guard, place));
         });
         FromTier {

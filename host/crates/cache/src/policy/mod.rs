@@ -46,6 +46,6 @@ pub use stale::{
 };
 pub(crate) use storage::sets_own_cookie;
 pub use storage::{
-    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,
+    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage, directives_of,
 };
 pub use tier::{TierDecision, TierFacts, TierFound, TierRefusal, decide_tier};

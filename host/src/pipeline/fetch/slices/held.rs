@@ -68,11 +68,13 @@ impl Slices {
     /// The answer to a HEAD out of the first slice, if that is stored and fresh.
     pub(in super::super) fn head(&self) -> Option<Answer> {
         let cache = &self.routed.node.cache;
-        let found = cache.lookup(&self.key(0), &self.viewed.head.fields);
+        let key = self.key(0);
+        let found = cache.lookup(&key, &self.viewed.head.fields);
         let decided = self.decide(0, found, |_| true, &self.directives);
         let Held::Answers(stored, found, reuse) = decided else {
             return None;
         };
+        self.validate_if_due(0, key, &stored, reuse);
         let mut answer = from_stored(&self.routed, &stored, part_hit(reuse));
         answer.status = StatusCode::OK;
         answer.body = Body::Empty;
