@@ -94,7 +94,6 @@ impl Shop {
     }
 
     /// The origin is being asked for `key`.
-    #[must_use]
     pub fn permit(&self, key: &Key, request: &HeaderMap) -> FillPermit {
         let mut permit = self.cache.alone(&Seeker {
             key,

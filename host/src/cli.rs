@@ -3,6 +3,7 @@
 mod admin_client;
 mod check;
 mod explain;
+mod problem;
 mod purge;
 mod serve;
 

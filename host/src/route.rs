@@ -163,14 +163,16 @@ impl Route {
         (!self.fields.is_empty()).then(|| format!("{:?}", self.fields))
     }
 
-    /// The functions that can have a part in a response before it is stored.
+    /// The functions that can have a part in a response before it is stored; those of
+    /// viewer-request by what they made of the request.
     pub fn fill_functions(&self) -> impl Iterator<Item = &FunctionUse> {
         let handler = match &self.target {
             Target::Function(used) => Some(used),
             Target::Origin(_) | Target::Redirect { .. } | Target::Static { .. } => None,
         };
-        self.origin_request
+        self.viewer_request
             .iter()
+            .chain(&self.origin_request)
             .chain(&self.origin_response)
             .chain(handler)
     }

@@ -18,6 +18,7 @@ mod rfc9111 {
     mod invalidation;
     pub(crate) mod kit;
     mod model;
+    mod not_modified;
     mod ranges;
     mod request;
     mod selection;
@@ -42,6 +43,7 @@ mod rfc9111 {
         all.extend(request::cases());
         all.extend(selection::cases());
         all.extend(validation::cases());
+        all.extend(not_modified::cases());
         all.extend(conditions::cases());
         all.extend(invalidation::cases());
         all.extend(stale::cases());

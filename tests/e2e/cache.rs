@@ -17,6 +17,7 @@ mod cache {
     mod disk_stale;
     mod failures;
     mod followers;
+    mod foretold;
     mod key_policy;
     mod keys;
     mod kit;

@@ -10,6 +10,7 @@
 
 mod region {
     mod explain;
+    mod foretold;
     mod hostile;
     mod kit;
     mod load;

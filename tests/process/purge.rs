@@ -250,3 +250,60 @@ async fn explain_tells_people_and_programs() {
         errors(&output)
     );
 }
+
+/// Whoever reads JSON finds it on standard output, also where a command fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_are_json_where_json_was_asked_for() {
+    let node = Running::start().await;
+    let url = "http://shop.example/a";
+    let rows: [(&str, &str, &[&str], i32, &str, bool); 5] = [
+        (
+            "admin-token",
+            "explain",
+            &["shop.example/a"],
+            1,
+            "has no scheme",
+            true,
+        ),
+        (
+            "admin-token",
+            "explain",
+            &[url, "-H", "accept"],
+            2,
+            "-H `accept` is no field",
+            true,
+        ),
+        (
+            "verge.toml",
+            "explain",
+            &[url],
+            2,
+            "holds no admin token",
+            true,
+        ),
+        (
+            "verge.toml",
+            "purge",
+            &["--all"],
+            2,
+            "holds no admin token",
+            true,
+        ),
+        ("admin-token", "purge", &[], 2, "nothing to purge", false),
+    ];
+    for (token, command, arguments, code, error, has_expected) in rows {
+        let mut with_json = arguments.to_vec();
+        with_json.push("--json");
+        let output = node.run_with(token, command, &with_json, "").await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert_eq!(errors(&output), "", "{arguments:?}");
+        let problem: serde_json::Value = serde_json::from_str(&told(&output)).unwrap();
+        let found = problem["error"].as_str().unwrap();
+        assert!(found.contains(error), "{found}");
+        assert_eq!(problem["expected"].is_string(), has_expected, "{problem}");
+        let output = node.run_with(token, command, arguments, "").await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert_eq!(told(&output), "", "{arguments:?}");
+        assert!(errors(&output).contains(error), "{}", errors(&output));
+    }
+}

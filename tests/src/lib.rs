@@ -14,6 +14,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod foretold;
 pub mod frames;
 pub mod guests;
 pub mod log;

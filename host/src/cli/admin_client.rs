@@ -10,10 +10,10 @@ use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use tokio::net::TcpStream;
 use verge_config::{Config, SecretSource};
 
+use super::problem::CommandProblem;
 use crate::secrets::SecretText;
 
 /// How long an answer may take in all.
@@ -49,19 +49,12 @@ pub(super) struct AdminAnswer {
     pub(super) content: Bytes,
 }
 
-/// What the admin API says of a request that is wrong as a whole.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-    expected: String,
-}
-
 impl AdminClient {
     /// The client that `arguments` describe.
     ///
     /// # Errors
     /// What is missing, in words for people.
-    pub(super) fn new(arguments: &NodeArguments) -> Result<Self, String> {
+    pub(super) fn new(arguments: &NodeArguments) -> Result<Self, CommandProblem> {
         let config = match &arguments.config {
             Some(path) => Some(read(path)?),
             None => None,
@@ -69,7 +62,7 @@ impl AdminClient {
         let authority = match (&arguments.admin, &config) {
             (Some(url), _) => authority_of(url)?,
             (None, Some(config)) => configured_authority(config)?,
-            (None, None) => return Err("give --config FILE or --admin URL".to_owned()),
+            (None, None) => return Err("give --config FILE or --admin URL".into()),
         };
         let source = match (&arguments.token_file, &config) {
             (Some(path), _) => SecretSource::File(path.clone()),
@@ -77,16 +70,16 @@ impl AdminClient {
                 "the configuration has no admin token; set `token_file` or `token_env` in \
                  `[admin]`, or give --token-file",
             )?,
-            (None, None) => return Err("give the admin token by --token-file FILE".to_owned()),
+            (None, None) => return Err("give the admin token by --token-file FILE".into()),
         };
         let token = SecretText::read(&source)?;
         let token = authorization(token.expose()).ok_or_else(|| match &source {
-            SecretSource::File(path) => format!(
-                "{}: holds no admin token; expected one line of text",
-                path.display()
+            SecretSource::File(path) => CommandProblem::new(
+                format!("{}: holds no admin token", path.display()),
+                "one line of text",
             ),
             SecretSource::Variable(name) => {
-                format!("${name} holds no admin token; expected one line of text")
+                CommandProblem::new(format!("${name} holds no admin token"), "one line of text")
             }
         })?;
         Ok(Self { authority, token })
@@ -96,19 +89,19 @@ impl AdminClient {
     ///
     /// # Errors
     /// There is no answer, in words for people.
-    pub(super) fn post(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, String> {
+    pub(super) fn post(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, CommandProblem> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
         let asked = async { tokio::time::timeout(ANSWER_TIME, self.ask(path, content)).await };
         match runtime.block_on(asked) {
-            Ok(answer) => answer,
-            Err(_) => Err(format!(
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(CommandProblem::from(format!(
                 "{} does not answer within {} seconds",
                 self.authority,
                 ANSWER_TIME.as_secs()
-            )),
+            ))),
         }
     }
 
@@ -139,15 +132,14 @@ impl AdminClient {
 }
 
 impl AdminAnswer {
-    /// What is wrong with the request as a whole, in words for people.
-    pub(super) fn refusal(&self) -> String {
-        match serde_json::from_slice::<Refusal>(&self.content) {
-            Ok(Refusal { error, expected }) => format!("{error}\n  expected: {expected}"),
-            Err(_) => format!(
-                "what answers is no admin API: {}\n  expected: the address of `listen.admin`",
-                self.status
-            ),
-        }
+    /// What is wrong with the request as a whole.
+    pub(super) fn refusal(&self) -> CommandProblem {
+        serde_json::from_slice(&self.content).unwrap_or_else(|_| {
+            CommandProblem::new(
+                format!("what answers is no admin API: {}", self.status),
+                "the address of `listen.admin`",
+            )
+        })
     }
 }
 
@@ -165,13 +157,13 @@ fn read(path: &Path) -> Result<Config, String> {
     })
 }
 
-fn configured_authority(config: &Config) -> Result<String, String> {
+fn configured_authority(config: &Config) -> Result<String, CommandProblem> {
     let address = config.listen.admin.first().copied();
     let address = address.ok_or("the configuration has no `listen.admin`; give --admin URL")?;
     if address.port() == 0 {
         return Err(
             "`listen.admin` has port 0, which the node chose when it started; give --admin URL"
-                .to_owned(),
+                .into(),
         );
     }
     let reached = match address.ip() {
@@ -182,10 +174,14 @@ fn configured_authority(config: &Config) -> Result<String, String> {
     Ok(SocketAddr::new(reached, address.port()).to_string())
 }
 
-fn authority_of(url: &str) -> Result<String, String> {
-    let rest = url
-        .strip_prefix("http://")
-        .ok_or_else(|| format!("--admin `{url}` is no admin API; expected http://HOST:PORT"))?;
+fn authority_of(url: &str) -> Result<String, CommandProblem> {
+    let wrong = || {
+        CommandProblem::new(
+            format!("--admin `{url}` is no admin API"),
+            "http://HOST:PORT",
+        )
+    };
+    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
     let authority = rest.trim_end_matches('/');
     let has_port = authority
         .rsplit_once(':')
@@ -193,9 +189,7 @@ fn authority_of(url: &str) -> Result<String, String> {
     if has_port && !authority.contains(['/', '@', ' ']) {
         Ok(authority.to_owned())
     } else {
-        Err(format!(
-            "--admin `{url}` is no admin API; expected http://HOST:PORT"
-        ))
+        Err(wrong())
     }
 }
 

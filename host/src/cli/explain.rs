@@ -1,5 +1,8 @@
 //! `verge explain`: why a request is, or is not, answered from the cache of a
 //! running node.
+//!
+//! Exits with 0 if it is explained, with 1 if the node refuses to, with 2 if no node could be
+//! asked.
 
 mod people;
 
@@ -10,6 +13,7 @@ use clap::Args;
 use http::StatusCode;
 
 use super::admin_client::{AdminClient, NodeArguments};
+use super::problem::CommandProblem;
 use crate::admin::explain::{ExplainRequest, Explanation};
 
 /// The exit code if no node could be asked.
@@ -34,17 +38,13 @@ pub(super) struct ExplainArguments {
     /// of the request behind them.
     #[arg(long)]
     run_functions: bool,
-    /// Print the explanation as JSON.
+    /// Print the explanation as JSON; if there is none, an object with `error` instead.
     #[arg(long)]
     json: bool,
 }
 
 /// Explains what `arguments` name; 0 if the node could.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command's own output"
-)]
+#[expect(clippy::print_stdout, reason = "a command's own output")]
 pub(super) fn explain(arguments: &ExplainArguments) -> ExitCode {
     match run(arguments) {
         Ok(text) => {
@@ -52,46 +52,49 @@ pub(super) fn explain(arguments: &ExplainArguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err((code, problem)) => {
-            eprintln!("{problem}");
+            problem.tell(arguments.json);
             ExitCode::from(code)
         }
     }
 }
 
-fn run(arguments: &ExplainArguments) -> Result<String, (u8, String)> {
-    let mut fields = Vec::new();
-    for field in &arguments.header {
-        let Some((name, value)) = field.split_once(':') else {
-            let problem = format!("-H `{field}` is no field; expected `Name: value`");
-            return Err((NOT_ASKED, problem));
-        };
-        fields.push((name.trim().to_owned(), value.trim().to_owned()));
-    }
-    let request = ExplainRequest {
-        url: arguments.url.clone(),
-        method: arguments.method.clone(),
-        fields,
-        client: arguments.client,
-        run_functions: arguments.run_functions,
-    };
-    let not_asked = |problem: String| (NOT_ASKED, problem);
+fn run(arguments: &ExplainArguments) -> Result<String, (u8, CommandProblem)> {
+    let not_asked = |problem: CommandProblem| (NOT_ASKED, problem);
+    let request = request(arguments).map_err(not_asked)?;
     let client = AdminClient::new(&arguments.node).map_err(not_asked)?;
-    let content = serde_json::to_vec(&request).map_err(|error| (NOT_ASKED, error.to_string()))?;
+    let not_json = |error: serde_json::Error| (NOT_ASKED, error.to_string().into());
+    let content = serde_json::to_vec(&request).map_err(not_json)?;
     let answer = client.post("/cache/explain", content).map_err(not_asked)?;
     if answer.status != StatusCode::OK {
         return Err((1, answer.refusal()));
     }
     let explanation: Explanation = serde_json::from_slice(&answer.content).map_err(|error| {
-        (
-            NOT_ASKED,
-            format!("the node's answer is not understood: {error}"),
-        )
+        let problem = format!("the node's answer is not understood: {error}");
+        (NOT_ASKED, problem.into())
     })?;
     if arguments.json {
-        let mut text = serde_json::to_string_pretty(&explanation)
-            .map_err(|error| (NOT_ASKED, error.to_string()))?;
+        let mut text = serde_json::to_string_pretty(&explanation).map_err(not_json)?;
         text.push('\n');
         return Ok(text);
     }
     Ok(people::text(&explanation))
+}
+
+/// The request that `arguments` describe.
+fn request(arguments: &ExplainArguments) -> Result<ExplainRequest, CommandProblem> {
+    let mut fields = Vec::new();
+    for field in &arguments.header {
+        let Some((name, value)) = field.split_once(':') else {
+            let error = format!("-H `{field}` is no field");
+            return Err(CommandProblem::new(error, "`Name: value`"));
+        };
+        fields.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    Ok(ExplainRequest {
+        url: arguments.url.clone(),
+        method: arguments.method.clone(),
+        fields,
+        client: arguments.client,
+        run_functions: arguments.run_functions,
+    })
 }

@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminClient, NodeArguments};
+use super::problem::CommandProblem;
 use crate::admin::purge::{BatchTooLarge, PURGE_BYTES_MAX, PurgeReport, PurgeResult};
 
 /// Most bytes of a file of scopes.
@@ -54,35 +55,34 @@ pub(super) struct PurgeArguments {
     /// Scopes from a file, or `-` for standard input: a line each, as `url https://..`, `key K`.
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// Print the node's answers as JSON.
+    /// Print the node's answers as JSON, one in a line; if there is none, an object with `error`.
     #[arg(long)]
     json: bool,
 }
 
 /// Purges what `arguments` name.
-#[expect(clippy::print_stderr, reason = "a command's own output")]
 pub(super) fn purge(arguments: &PurgeArguments) -> ExitCode {
     match run(arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
-            eprintln!("{problem}");
+            problem.tell(arguments.json);
             ExitCode::from(NOT_ASKED)
         }
     }
 }
 
-fn run(arguments: &PurgeArguments) -> Result<bool, String> {
+fn run(arguments: &PurgeArguments) -> Result<bool, CommandProblem> {
     let scopes = scopes(arguments)?;
     if scopes.is_empty() {
         return Err(match &arguments.from {
-            Some(path) => format!(
-                "{} names nothing to purge; expected a scope on each line, as `key product-7`",
-                source(path)
+            Some(path) => CommandProblem::new(
+                format!("{} names nothing to purge", source(path)),
+                "a scope on each line, as `key product-7`",
             ),
             None => {
                 "nothing to purge; give --url, --prefix, --key, --site, --function, --all or --from"
-                    .to_owned()
+                    .into()
             }
         });
     }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub collapse_wait: Duration,
     /// How far behind what has arrived of a response a range may begin, in bytes, to wait for it.
     pub range_ahead: u64,
+    /// Gaps in stored pieces with fewer stored bytes than this between them are one request.
+    pub gaps_apart: u64,
 }
 
 impl Settings {
@@ -59,6 +61,7 @@ impl Settings {
             compression: compression(config),
             collapse_wait: config.cache.collapse_wait,
             range_ahead: config.cache_limits.range_ahead,
+            gaps_apart: config.cache_limits.gaps_apart,
             name,
         })
     }

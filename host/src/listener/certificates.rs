@@ -129,12 +129,6 @@ impl CertificateTable {
         self.default.is_empty()
     }
 
-    /// Whether a certificate was given for `name` itself or a wildcard above it.
-    #[must_use]
-    pub fn covers(&self, name: &str) -> bool {
-        self.find(&name.to_ascii_lowercase()).is_some()
-    }
-
     /// The certificate for a client that asks for `name` and accepts
     /// signatures by `schemes`: exact name before wildcard before default.
     pub(super) fn select(

@@ -36,6 +36,7 @@ impl AdminSource for NodeSource {
         self.0.telemetry.metrics()
     }
 
+    /// One list: what is added to a sample is found here.
     fn sample(&self) -> Sample {
         let state = &self.0;
         let cache = state.cache.stats();

@@ -109,7 +109,8 @@ pub fn sanitize(
         fields::check_http2_request(&head.headers)?;
         fields::join_cookie_lines(&mut head.headers);
     }
-    // hyper answers 100 Continue itself once the body is asked for; only the syntax is checked here.
+    // Who answers 100 Continue once the content is asked for is the listener's business: hyper for
+    // HTTP/1.1, its own stream for HTTP/2. Only the syntax is checked here.
     framing::expects_continue(head.version, &head.headers)?;
     via::check_loop(&head.headers, &rules.pseudonym, rules.loops)?;
     let content = bounded(body, framing::declared_length(&head.headers)?, rules)?;

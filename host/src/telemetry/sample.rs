@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use verge_base::Permits;
 use verge_cache::SiteEvictions;
 use verge_cache::disk::DiskStats;
@@ -55,8 +55,10 @@ pub struct CacheSample {
     /// Requests that followed another one's fill since the start.
     pub collapsed: u64,
     /// Purges and invalidations since the start, by the word of their scope.
+    #[serde(serialize_with = "by_name")]
     pub purges: Vec<(&'static str, u64)>,
     /// Responses that were not stored since the start, by reason.
+    #[serde(serialize_with = "by_name")]
     pub refusals: Vec<(&'static str, u64)>,
     /// Purged responses that sweeps freed since the start.
     pub swept_removed: u64,
@@ -109,7 +111,16 @@ pub struct DiskSample {
     /// Times that it was turned off.
     pub failures: u64,
     /// Responses that were not written, by reason.
+    #[serde(serialize_with = "by_name")]
     pub dropped: [(&'static str, u64); 4],
+}
+
+/// Numbers with their names, as one object.
+fn by_name<S: Serializer>(
+    pairs: impl AsRef<[(&'static str, u64)]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.as_ref().iter().copied())
 }
 
 impl From<DiskStats> for DiskSample {

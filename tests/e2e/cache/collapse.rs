@@ -5,22 +5,13 @@ use verge_tests::{Client, Origin, TestNode, node};
 
 use super::kit::{
     Gate, MINUTE, SteppedOrigin, ask_all, asked, assert_cache, begin, clients, expect, finish,
-    following, node_with, rest, send, settled, stats,
+    following, gated, node_with, rest, send, settled, stats,
 };
 
 #[tokio::test]
 async fn concurrent_requests_are_one_origin_request() {
     const CLIENTS: usize = 24;
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        let held = held.clone();
-        async move {
-            held.pass().await;
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|_| true).await;
     let node = TestNode::before(&origin).await;
     let replies = ask_all(clients(&node, CLIENTS).await, "/a");
     following(&node, CLIENTS as u64 - 1).await;
@@ -44,18 +35,7 @@ async fn concurrent_requests_are_one_origin_request() {
 
 #[tokio::test]
 async fn requests_for_different_uris_do_not_wait_for_each_other() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |request| {
-        let held = held.clone();
-        async move {
-            if request.target == "/slow" {
-                held.pass().await;
-            }
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|request| request.target == "/slow").await;
     let node = TestNode::before(&origin).await;
     let slow = ask_all(clients(&node, 2).await, "/slow");
     following(&node, 1).await;
@@ -66,16 +46,7 @@ async fn requests_for_different_uris_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn leader_that_goes_away_before_the_head_leaves_the_fill_to_others() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        let held = held.clone();
-        async move {
-            held.pass().await;
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|_| true).await;
     let node = TestNode::before(&origin).await;
     let leader = ask_all(clients(&node, 1).await, "/a");
     asked(&origin, 1).await;
@@ -164,18 +135,7 @@ async fn fill_that_nobody_waits_for_any_more_is_stored() {
 
 #[tokio::test]
 async fn follower_waits_no_longer_than_it_may() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |request| {
-        let held = held.clone();
-        async move {
-            if request.field("x-first").is_some() {
-                held.pass().await;
-            }
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|request| request.field("x-first").is_some()).await;
     let node = node_with(&origin, "collapse_wait = \"50ms\"").await;
     let mut leader = node.client().await;
     let led = tokio::spawn(async move { leader.get_with("/a", &[("x-first", "1")]).await });
@@ -192,18 +152,7 @@ async fn follower_waits_no_longer_than_it_may() {
 
 #[tokio::test]
 async fn request_that_insists_on_the_origin_does_not_follow() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |request| {
-        let held = held.clone();
-        async move {
-            if request.field("cache-control").is_none() {
-                held.pass().await;
-            }
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|request| request.field("cache-control").is_none()).await;
     let node = TestNode::before(&origin).await;
     let leader = ask_all(clients(&node, 1).await, "/a");
     asked(&origin, 1).await;

@@ -2,11 +2,10 @@
 //! away, and however slowly one of them reads.
 
 use bytes::Bytes;
-use verge_tests::origin::respond;
-use verge_tests::{Origin, TestNode, eventually};
+use verge_tests::{TestNode, eventually};
 
 use super::kit::{
-    Gate, MINUTE, SteppedOrigin, ask_all, asked, begin, clients, finish, following, rest, settled,
+    MINUTE, SteppedOrigin, ask_all, asked, begin, clients, finish, following, gated, rest, settled,
     stats,
 };
 
@@ -14,16 +13,7 @@ const CLIENTS: usize = 1000;
 
 #[tokio::test]
 async fn a_thousand_clients_on_one_key_are_one_origin_request() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let origin = Origin::start(move |_| {
-        let held = held.clone();
-        async move {
-            held.pass().await;
-            respond(200, MINUTE, "content")
-        }
-    })
-    .await;
+    let (gate, origin) = gated(|_| true).await;
     let node = TestNode::before(&origin).await;
     let replies = ask_all(clients(&node, CLIENTS).await, "/a");
     following(&node, CLIENTS as u64 - 1).await;

@@ -1,6 +1,7 @@
 //! What a response is found by. Path, query and Vary are in the table of
 //! `conformance/rfc9111.rs`.
 
+use verge_cache::{Hardness, PurgeScope};
 use verge_tests::guests::{function, runtime};
 use verge_tests::node::Setup;
 use verge_tests::origin::respond;
@@ -186,6 +187,17 @@ async fn what_auth_derived_for_one_user_never_answers_another() {
     }
 }
 
+/// A route on which a viewer-request function derives a field, and so a part of the key.
+fn derived(origin: &Origin) -> String {
+    format!(
+        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\nviewer_request = [\"derive\"]\n",
+        runtime(),
+        function("derive", "keyed-field", ""),
+        origin.address
+    )
+}
+
 #[tokio::test]
 async fn invalidation_reaches_what_every_user_was_given() {
     let origin = Origin::start(async |request| match request.method.as_str() {
@@ -193,14 +205,7 @@ async fn invalidation_reaches_what_every_user_was_given() {
         _ => respond(200, MINUTE, "content"),
     })
     .await;
-    let toml = format!(
-        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
-         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\nviewer_request = [\"derive\"]\n",
-        runtime(),
-        function("derive", "keyed-field", ""),
-        origin.address
-    );
-    let node = TestNode::start(&toml).await;
+    let node = TestNode::start(&derived(&origin)).await;
     let mut client = node.client().await;
     let users = ["user=ada", "user=bob"];
     for outcome in ["fwd=uri-miss", "hit"] {
@@ -217,4 +222,20 @@ async fn invalidation_reaches_what_every_user_was_given() {
         let reply = client.get_with("/a", &[("cookie", user)]).await;
         assert_cache(&reply, "fwd=uri-miss");
     }
+}
+
+#[tokio::test]
+async fn purge_of_a_function_takes_what_it_made_of_requests() {
+    let origin = counting().await;
+    let node = TestNode::start(&derived(&origin)).await;
+    let mut client = node.client().await;
+    for (outcome, function) in [("fwd=uri-miss", "other"), ("hit", "derive")] {
+        let reply = client.get_with("/a", &[("cookie", "user=ada")]).await;
+        assert_cache(&reply, outcome);
+        settled(&node).await;
+        let scope = PurgeScope::Function(function.into());
+        node.state().cache.purge(scope, Hardness::Hard);
+    }
+    let reply = client.get_with("/a", &[("cookie", "user=ada")]).await;
+    assert_cache(&reply, "fwd=uri-miss");
 }

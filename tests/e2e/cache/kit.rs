@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use verge_cache::CacheStats;
 use verge_tests::client::{collect, empty};
-use verge_tests::origin::respond_in_steps;
-use verge_tests::{Client, Origin, PATIENCE, Reply, TestNode, eventually, node};
+use verge_tests::origin::{respond, respond_in_steps};
+use verge_tests::{Client, Origin, PATIENCE, Recorded, Reply, TestNode, eventually, node};
 
 pub(super) const MINUTE: &[(&str, &str)] = &[("cache-control", "max-age=60")];
 
@@ -34,6 +34,23 @@ impl Gate {
     pub(super) fn open(&self) {
         self.0.add_permits(Semaphore::MAX_PERMITS / 2);
     }
+}
+
+/// An origin that holds the requests that `is_held` says at a gate, and answers all alike.
+pub(super) async fn gated(is_held: fn(&Recorded) -> bool) -> (Gate, Origin) {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let origin = Origin::start(move |request| {
+        let held = held.clone();
+        async move {
+            if is_held(&request) {
+                held.pass().await;
+            }
+            respond(200, MINUTE, "content")
+        }
+    })
+    .await;
+    (gate, origin)
 }
 
 /// What sends the content of one response.

@@ -251,7 +251,7 @@ fn ranges(origin: &Origin) -> Vec<String> {
 async fn only_what_is_missing_is_asked_for_rfc_9111_3_4() {
     let tag = std::sync::Arc::new(Mutex::new("\"a\""));
     let origin = thirty(&tag).await;
-    let node = TestNode::before(&origin).await;
+    let node = node_with(&origin, "gaps_apart = \"0B\"").await;
     let mut client = connect(&node).await;
     let reply = client.get_with("/a", &[("range", "bytes=10-14")]).await;
     assert_eq!(reply.text(), "klmno");
@@ -279,10 +279,31 @@ async fn only_what_is_missing_is_asked_for_rfc_9111_3_4() {
 }
 
 #[tokio::test]
+async fn gaps_near_to_each_other_are_asked_for_together() {
+    let tag = std::sync::Arc::new(Mutex::new("\"a\""));
+    let origin = thirty(&tag).await;
+    let node = node_with(&origin, "gaps_apart = \"6B\"").await;
+    let mut client = connect(&node).await;
+    for part in ["bytes=2-9", "bytes=12-16", "bytes=20-25"] {
+        client.get_with("/a", &[("range", part)]).await;
+        settled(&node).await;
+    }
+    // Five stored bytes lie between the second and the third gap, six and more elsewhere.
+    let reply = client.get("/a").await;
+    assert_eq!(reply.text(), "abcdefghijklmnopqrstuvwxyz0123");
+    assert_eq!(
+        ranges(&origin)[2..],
+        ["bytes=0-1", "bytes=10-19", "bytes=20-25", "bytes=26-"]
+    );
+    settled(&node).await;
+    assert_cache(&client.get("/a").await, "hit");
+}
+
+#[tokio::test]
 async fn gaps_of_another_representation_are_not_mixed_in() {
     let tag = std::sync::Arc::new(Mutex::new("\"a\""));
     let origin = thirty(&tag).await;
-    let node = TestNode::before(&origin).await;
+    let node = node_with(&origin, "gaps_apart = \"0B\"").await;
     let mut client = connect(&node).await;
     client.get_with("/a", &[("range", "bytes=10-14")]).await;
     settled(&node).await;

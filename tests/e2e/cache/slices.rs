@@ -303,6 +303,50 @@ async fn stale_slices_are_validated_by_themselves() {
 }
 
 #[tokio::test]
+async fn stale_slices_answer_while_they_are_validated_rfc_5861_3() {
+    let all = content(2 * SLICE, 0);
+    let resource = Resource::new(&all);
+    resource.set_cache_control("max-age=0, stale-while-revalidate=600");
+    let gate = Gate::closed();
+    let (answers, held) = (resource.clone(), gate.clone());
+    let origin = Origin::start(move |request| {
+        let (resource, gate) = (answers.clone(), held.clone());
+        async move {
+            if request.field("if-none-match").is_some() {
+                gate.pass().await;
+            }
+            resource.answer(&request)
+        }
+    })
+    .await;
+    let node = node_in_slices(&origin, "").await;
+    let mut client = connect(&node).await;
+    assert_eq!(client.get("/a").await.body, all);
+    settled(&node).await;
+    resource.set_cache_control("max-age=600");
+    // The origin does not answer, and nobody waits for it.
+    let reply = client.get("/a").await;
+    assert_eq!((reply.status.as_u16(), &reply.body), (200, &all));
+    assert_cache(&reply, "hit detail=stale-while-revalidate");
+    eventually("both are validated", async || origin.count() == 4).await;
+    for request in &origin.requests()[2..] {
+        assert_eq!(request.field("if-none-match"), Some("\"a\""));
+        assert!(request.field("range").is_some());
+    }
+    gate.open();
+    eventually("both are fresh again", async || {
+        let reply = client.get("/a").await;
+        assert_eq!(reply.body, all);
+        !reply.cache_status().contains("detail")
+    })
+    .await;
+    let settled = "verge_limit_in_use{limit=\"background-validations\"}";
+    node.settles(settled, 0.0).await;
+    assert_eq!(client.get("/a").await.body, all);
+    assert_eq!(origin.count(), 4, "one validation each");
+}
+
+#[tokio::test]
 async fn requests_for_a_slice_are_collapsed() {
     const CLIENTS: usize = 8;
     let all = content(2 * SLICE, 0);

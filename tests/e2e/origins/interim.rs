@@ -27,6 +27,34 @@ async fn caching(origin: &Script, limits: &str) -> TestNode {
     TestNode::start(&format!("{limits}\n{toml}")).await
 }
 
+/// An origin that hints at `/hints`.
+async fn hinting() -> Script {
+    Script::start(|_, mut wire| async move {
+        loop {
+            let request = wire.message().await;
+            if request.head.contains("/hints") {
+                wire.send(HINT).await;
+            }
+            wire.send(FINAL).await;
+        }
+    })
+    .await
+}
+
+/// An origin that wants content of two bytes, and hints before and behind it.
+async fn continuing() -> Script {
+    Script::start(|_, mut wire| async move {
+        let head = wire.head().await.to_ascii_lowercase();
+        assert!(head.contains("expect: 100-continue"), "{head:?}");
+        wire.send(HINT).await;
+        wire.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+        wire.exactly(2).await;
+        wire.send(HINT).await;
+        wire.send(FINAL).await;
+    })
+    .await
+}
+
 #[tokio::test]
 async fn early_hints_arrive_before_the_final_response_exists() {
     let gate = Arc::new(Semaphore::new(0));
@@ -62,16 +90,7 @@ async fn early_hints_arrive_before_the_final_response_exists() {
 
 #[tokio::test]
 async fn they_are_not_stored_and_stay_out_of_other_responses() {
-    let origin = Script::start(|_, mut wire| async move {
-        loop {
-            let request = wire.message().await;
-            if request.head.contains("/hints") {
-                wire.send(HINT).await;
-            }
-            wire.send(FINAL).await;
-        }
-    })
-    .await;
+    let origin = hinting().await;
     let node = caching(&origin, "").await;
     let mut client = Wire::connect(node.http()).await;
     // Pipelined: each response stands where its request stood.
@@ -129,16 +148,7 @@ async fn only_so_many_of_them_are_passed() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_100_gets_that_and_the_hints() {
-    let origin = Script::start(|_, mut wire| async move {
-        let head = wire.head().await.to_ascii_lowercase();
-        assert!(head.contains("expect: 100-continue"), "{head:?}");
-        wire.send(HINT).await;
-        wire.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-        wire.exactly(2).await;
-        wire.send(HINT).await;
-        wire.send(FINAL).await;
-    })
-    .await;
+    let origin = continuing().await;
     let node = node_before(&[origin.address], "").await;
     let mut client = Wire::connect(node.http()).await;
     client
@@ -197,16 +207,7 @@ async fn clients_of_http2_get_them_before_the_final_response_exists() {
 
 #[tokio::test]
 async fn on_http2_each_stream_gets_its_own_and_a_hit_none() {
-    let origin = Script::start(|_, mut wire| async move {
-        loop {
-            let request = wire.message().await;
-            if request.head.contains("/hints") {
-                wire.send(HINT).await;
-            }
-            wire.send(FINAL).await;
-        }
-    })
-    .await;
+    let origin = hinting().await;
     let node = caching(&origin, "").await;
     let mut client = StreamClient::connect(node.http()).await;
     let mut plain = client.get("/plain").await;
@@ -243,16 +244,7 @@ async fn on_http2_too_only_so_many_of_them_are_passed() {
 
 #[tokio::test]
 async fn on_http2_a_request_that_waits_for_100_gets_that_and_the_hints() {
-    let origin = Script::start(|_, mut wire| async move {
-        let head = wire.head().await.to_ascii_lowercase();
-        assert!(head.contains("expect: 100-continue"), "{head:?}");
-        wire.send(HINT).await;
-        wire.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-        wire.exactly(2).await;
-        wire.send(HINT).await;
-        wire.send(FINAL).await;
-    })
-    .await;
+    let origin = continuing().await;
     let node = node_before(&[origin.address], "").await;
     let mut client = StreamClient::connect(node.http()).await;
     let fields = [("expect", "100-continue"), ("content-length", "2")];

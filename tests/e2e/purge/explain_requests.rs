@@ -83,6 +83,36 @@ async fn a_request_goes_past_the_cache_by_a_cookie_that_its_key_leaves_out() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_key_goes_past_the_cache_by_the_rule_that_comes_first() {
+    let origin = origin_with(FRESH).await;
+    let toml = format!(
+        "{}[site.route.policy]\nbypass = [{{ field = \"x-preview\" }}]\n\
+         [site.route.key]\nfields = [\"x-device\"]\nmax_bytes = \"64B\"\n",
+        node::route_to(&origin)
+    );
+    let node = TestNode::start(&toml).await;
+    let device = "d".repeat(200);
+    let long = ["x-device", device.as_str()];
+    let rows = [
+        (json!([long]), "key-too-large"),
+        (json!([long, ["x-preview", "1"]]), "route-field"),
+        (json!([["x-preview", "1"]]), "route-field"),
+    ];
+    for (fields, reason) in rows {
+        let told = explain(&node, "/a", fields.clone()).await;
+        assert_eq!(next(&told)[..2], ["bypass", reason], "{fields}");
+        let fields = fields.as_array().unwrap().iter();
+        let fields: Vec<(&str, &str)> = fields
+            .map(|field| (field[0].as_str().unwrap(), field[1].as_str().unwrap()))
+            .collect();
+        let mut client = Client::http1(node.http()).await;
+        client.set_authority(HOST);
+        let status = client.get_with("/a", &fields).await.cache_status();
+        assert!(status.contains(&format!("detail={reason}")), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_client_gets_is_told() {
     let origin = origin_with(FRESH).await;
     let toml = format!(

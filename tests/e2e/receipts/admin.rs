@@ -111,4 +111,8 @@ async fn status_tells_what_runs() {
     let config = status["config"].as_str().unwrap();
     assert!(config.ends_with("verge.toml"), "{config}");
     assert!(status["version"].is_string() && status["started"].is_string());
+    // Numbers with names are objects.
+    let cache = &status["levels"]["cache"];
+    assert_eq!(cache["purges"]["url"], 0, "{cache}");
+    assert_eq!(cache["refusals"], serde_json::json!({}));
 }

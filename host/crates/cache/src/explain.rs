@@ -14,6 +14,7 @@ use crate::purge::{PurgeSeen, Purged, Subject};
 use crate::record::Recorded;
 use crate::refusals::{LastRefusal, NotStored};
 use crate::response::{StoredHead, StoredResponse};
+use crate::tier::Unusable;
 
 /// A stored response, as an operator is told of it.
 #[derive(Clone, Debug)]
@@ -71,6 +72,18 @@ impl Cache {
             content_length: recorded.content_length,
             purged,
             in_memory: None,
+        }
+    }
+
+    /// Why what a tier keeps would not be taken into memory, if it would not be.
+    #[must_use]
+    pub fn unusable(&self, kept: &Kept) -> Option<Unusable> {
+        if kept.content_length > self.settings().max_object {
+            Some(Unusable::ObjectTooLarge)
+        } else if kept.purged == Purged::Hard {
+            Some(Unusable::Purged)
+        } else {
+            None
         }
     }
 

@@ -48,7 +48,7 @@ pub use cache::{
 };
 pub use collapse::{
     AloneReason, Begun, FillPermit, FillStart, Filling, Followed, Freshened, Join, NotModified,
-    Released, Seeker, SentAt, Waiter,
+    Released, Seeker, SentAt, Waiter, WouldJoin,
 };
 pub use derived::{Derive, DerivePlan, Derived, DerivedContent, DerivedWriter};
 pub use explain::Kept;

@@ -7,7 +7,7 @@ use crate::section::section;
 
 section! {
     /// `[cache]`: what is remembered of purges, refusals and parts. Not reloadable but for
-    /// `purge_sweep` and `range_ahead`.
+    /// `purge_sweep`, `range_ahead` and `gaps_apart`.
     pub struct CacheLimits {
         /// Purges that are remembered one by one; what was asked for before one that is
         /// forgotten counts as purged. 1000 to 10000000, default 65536.
@@ -27,5 +27,8 @@ section! {
         /// How far behind what has arrived of a response a range may begin and still wait for
         /// it; what begins further is asked for by itself. 0B to 1GiB, default 1MiB.
         pub range_ahead: u64 = 1 << 20, Size(0..=1 << 30);
+        /// Gaps in stored pieces with fewer stored bytes than this between them are asked for
+        /// together. 0B to 1GiB, default 64KiB.
+        pub gaps_apart: u64 = 64 << 10, Size(0..=1 << 30);
     }
 }

@@ -156,13 +156,6 @@ impl Route {
         .into_iter()
         .flatten()
     }
-
-    /// Whether a request with this method can match. GET stands for HEAD too.
-    #[must_use]
-    pub fn accepts_method(&self, method: &str) -> bool {
-        let named = |wanted: &str| self.methods.iter().any(|known| known == wanted);
-        self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
-    }
 }
 
 /// `[[site]]`: hosts that are served in the same way.

@@ -167,21 +167,6 @@ fn sites_have_lower_case_names_and_routes_in_order() {
 }
 
 #[test]
-fn get_stands_for_head_too() {
-    let config = read(TEXT);
-    let route = &config.sites[0].routes[0];
-    for (method, accepted) in [
-        ("GET", true),
-        ("HEAD", true),
-        ("POST", false),
-        ("get", false),
-    ] {
-        assert_eq!(route.accepts_method(method), accepted, "{method}");
-    }
-    assert!(config.sites[0].routes[1].accepts_method("PURGE"));
-}
-
-#[test]
 fn dependencies_are_all_files_that_are_read_and_only_those() {
     let config = read(TEXT);
     let paths: Vec<_> = config

@@ -194,15 +194,6 @@ impl ResponseDirectives {
 }
 
 impl Qualified {
-    /// Whether the directive was given in any form.
-    #[must_use]
-    pub const fn is_present(&self) -> bool {
-        match self {
-            Self::Absent => false,
-            Self::Fields(_) | Self::Whole => true,
-        }
-    }
-
     /// The fields that it is restricted to; empty if there is no restriction.
     #[must_use]
     pub fn fields(&self) -> &[HeaderName] {

@@ -1,7 +1,7 @@
 //! Which fields belong to one connection, which must not be believed, and
 //! which must not stand in a trailer section.
 
-use http::header::{CONNECTION, COOKIE, TE, UPGRADE};
+use http::header::{CONNECTION, COOKIE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use smallvec::SmallVec;
 
@@ -127,7 +127,7 @@ fn must_reach_its_end(name: &[u8]) -> bool {
 
 /// Removes from a request the fields that Connection nominates, then all
 /// connection-specific ones. Take what is needed of them before
-/// ([`ConnectionOptions::of`], [`requested_upgrade`], [`accepts_trailers`]).
+/// ([`ConnectionOptions::of`], [`accepts_trailers`]).
 ///
 /// # Errors
 /// [`ClientFault::ConnectionNominationForbidden`] if a field is nominated that
@@ -278,14 +278,6 @@ pub fn join_cookie_lines(fields: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_bytes(&joined) {
         fields.insert(COOKIE, value);
     }
-}
-
-/// The protocol that the client asks for, if Connection nominates Upgrade
-/// (RFC 9110 7.8). The caller looks at the version: HTTP/1.0 cannot ask.
-#[must_use]
-pub fn requested_upgrade(fields: &HeaderMap) -> Option<&HeaderValue> {
-    let protocol = fields.get(UPGRADE)?;
-    ConnectionOptions::of(fields).upgrade.then_some(protocol)
 }
 
 /// Whether TE says `trailers` (RFC 9110 10.1.4).

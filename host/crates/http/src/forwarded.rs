@@ -1,7 +1,7 @@
 //! Who the client is: Forwarded (RFC 7239) and X-Forwarded-For are read only
 //! as far as trusted proxies wrote them, and are written afresh.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -141,18 +141,6 @@ pub fn forwarded_value(client: IpAddr, host: &str, scheme: Scheme) -> HeaderValu
     value.raw(";proto=");
     value.raw(scheme.as_str());
     value.finish()
-}
-
-/// The address by which a client is counted: an IPv6 client owns its whole /64.
-#[must_use]
-pub fn counted_address(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-    }
 }
 
 fn push_address(value: &mut Writer, address: IpAddr) {
@@ -370,16 +358,6 @@ mod tests {
             forwarded_value(ip("::ffff:192.0.2.1"), "a.example", Scheme::Http),
             "for=192.0.2.1;host=a.example;proto=http"
         );
-    }
-
-    #[test]
-    fn ipv6_clients_are_counted_by_64() {
-        assert_eq!(
-            counted_address(ip("2001:db8:1:2:3:4:5:6")),
-            ip("2001:db8:1:2::")
-        );
-        assert_eq!(counted_address(ip("192.0.2.1")), ip("192.0.2.1"));
-        assert_eq!(counted_address(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     proptest! {

@@ -98,14 +98,6 @@ enum Stage {
     Complete(HeadFacts),
 }
 
-/// Scans a head in one go.
-///
-/// # Errors
-/// As [`HeadScanner::scan`].
-pub fn scan_head(bytes: &[u8], limits: &HeadLimits) -> Result<HeadScan, ClientFault> {
-    HeadScanner::new(*limits).scan(bytes)
-}
-
 impl HeadScanner {
     /// A scanner for the next head of a connection.
     #[must_use]

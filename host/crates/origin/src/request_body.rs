@@ -29,6 +29,11 @@ pub(crate) enum Source {
 }
 
 /// The content of one attempt, as the HTTP library reads it.
+///
+/// Trailers go on where the request's Trailer names them. Others do not: the library writes the
+/// chunked trailers of that list alone, and the head is gone by the time at which an HTTP/2 client
+/// sends those that it did not announce. An intermediary may drop them (RFC 9110 6.5.1), and must
+/// not put them into the head instead.
 pub(crate) struct RequestBody(Source);
 
 /// A body that streams, shared by the connection that sends it and the

@@ -1,5 +1,6 @@
 //! The region's stored responses as a tier of the cache: records in, records out.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -60,11 +61,14 @@ impl L2Tier {
 
     async fn heads(&self, key: &TierKey) -> Listed {
         let read = |candidate: Candidate<'_>| {
-            let (_, recorded) = self.read(&candidate)?;
-            Some(recorded.with_sequence(candidate.sequence))
+            let (sent, recorded) = self.read(&candidate)?;
+            Some((sent, recorded.with_sequence(candidate.sequence)))
         };
         let listed = self.shared.list(key.digest(), read).await;
-        listed.map_err(LookupOutcome::label)
+        let mut listed = listed.map_err(LookupOutcome::label)?;
+        // As `find` ranks them.
+        listed.sort_by_key(|(sent, _)| Reverse(*sent));
+        Ok(listed.into_iter().map(|(_, recorded)| recorded).collect())
     }
 
     /// The head, aged by the clock of who wrote it, or by ours if that makes it older: clocks

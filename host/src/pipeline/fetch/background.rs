@@ -14,14 +14,15 @@ use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::triggers::RequestMarks;
 use super::fill::{FillJob, FillOutcome};
+use super::part::Aim;
 use crate::telemetry::FillReceipt;
 
-/// Validates `stored` on a task of its own, unless that is under way.
+/// Validates `stored`, of which `aim` asks for all, on a task of its own, unless that is under way.
 pub(super) fn validate(
     routed: &Routed,
     request: &TrustedHead,
     marks: &RequestMarks,
-    key: Key,
+    (key, aim): (Key, Aim),
     stored: &Arc<StoredResponse>,
 ) {
     let node = &routed.node;
@@ -47,7 +48,7 @@ pub(super) fn validate(
     head.method = Method::GET;
     head.fields.remove(CACHE_CONTROL);
     head.fields.remove(PRAGMA);
-    let mut job = FillJob::in_background(routed, head, marks, Arc::clone(stored));
+    let mut job = FillJob::in_background(routed, head, marks, Arc::clone(stored), aim);
     job.detach(place);
     let (node, id) = (Arc::clone(node), routed.id);
     let site = Arc::clone(&routed.site);

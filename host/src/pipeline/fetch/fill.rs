@@ -6,15 +6,15 @@ use std::sync::Arc;
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
-use verge_cache::policy::{OriginError, RefuseReason, StaleGrant};
+use verge_cache::policy::{OriginError, RefuseReason, StaleGrant, ValidateReason};
 use verge_cache::{
     FillPermit, FillReader, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
 };
 use verge_http::cache_control::RequestDirectives;
-use verge_http::failure::ClientFault;
+use verge_http::failure::{ClientFault, OriginFault};
 use verge_http::{Body, Failure};
 
 use super::super::head::TrustedHead;
@@ -70,6 +70,8 @@ pub(super) struct FillJob {
     pub(super) place: Option<Permit>,
     /// Whether tiers are to be asked before the origin.
     pub(super) asks_tiers: bool,
+    /// Why what a tier had has to be validated, if it came into memory for that.
+    pub(super) restored: Option<ValidateReason>,
     /// Whether it is a validation that no client waits for.
     pub(super) is_for_nobody: bool,
     /// The right to fetch for all nodes, if it has it.
@@ -95,6 +97,7 @@ impl FillJob {
             variants: search.variants,
             place: None,
             asks_tiers: false,
+            restored: None,
             is_for_nobody: false,
             lease: None,
             aim: search.aim,
@@ -218,7 +221,11 @@ impl FillJob {
         (forwarded, times): (Forwarded, ArrivalTimes),
     ) -> (Tried, ForwardNotes) {
         let times = times.after(&sent);
-        let Forwarded { response, notes } = forwarded;
+        let Forwarded {
+            response,
+            mut notes,
+        } = forwarded;
+        notes.restored = self.restored;
         let asked = self.stale.is_some() || !self.variants.is_empty();
         self.forget_purged(&permit);
         let response = match response {
@@ -239,8 +246,15 @@ impl FillJob {
             permit.fail_with_status(response.status());
             return (Tried::Done(stale), notes);
         }
-        let tried = if asked && response.status() == StatusCode::NOT_MODIFIED {
+        let is_not_modified = response.status() == StatusCode::NOT_MODIFIED;
+        let tried = if asked && is_not_modified {
             self.freshen(permit, &response, times, &notes)
+        } else if is_not_modified && !is_conditional(&self.head.fields) {
+            // Nobody asked by a condition (RFC 9110 15.4.5), and nothing is there that it could
+            // be about.
+            let failure = Failure::responding(OriginFault::ResponseMalformed);
+            permit.fail(failure);
+            Tried::Done(FillOutcome::Failed(failure))
         } else if let Aim::Part(aim) = &self.aim {
             let aim = aim.clone();
             Tried::Done(self.store_part(&aim, permit, response, times, &notes))
@@ -283,4 +297,9 @@ impl FillJob {
         }
         head
     }
+}
+
+/// Whether a client that sent these fields may be told that nothing was modified.
+fn is_conditional(request: &HeaderMap) -> bool {
+    request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE)
 }

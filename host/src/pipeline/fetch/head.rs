@@ -16,7 +16,7 @@ use super::forward::forward;
 use super::join::{from_fill, from_stored, from_tier};
 use super::storing::{depends_on_unkeyed, jitter_roll};
 use super::tiers::{self, ForHead};
-use super::{Search, pass, slices, stale};
+use super::{Search, look_up, pass, slices, stale};
 use crate::route::RangePolicy;
 use crate::telemetry::Receipt;
 
@@ -31,7 +31,7 @@ pub(super) async fn fetch(
     mut search: Search,
 ) -> Result<Answer, Failure> {
     if let (None, RangePolicy::Slices { size }) = (&search.stale, routed.route.ranges)
-        && let Some(answer) = slices::head(routed, viewed, &search, size)
+        && let Some(answer) = slices::Slices::new(routed, viewed, &search, size).head()
     {
         return Ok(answer);
     }
@@ -41,7 +41,12 @@ pub(super) async fn fetch(
                 let facts = from_tier(search.facts, tier, reuse);
                 return Ok(from_fill(routed, &head, Body::Empty, facts));
             }
-            ForHead::Stale(stored) => search.stale = Some(stored),
+            ForHead::Stale(stored, reason) => {
+                let lookup = search.facts.lookup;
+                search.facts = look_up::forwarded(reason);
+                search.facts.lookup = lookup;
+                search.stale = Some(stored);
+            }
             ForHead::Nothing => {}
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::header::RANGE;
 use verge_cache::policy::{Freshness, RefuseReason, Reuse};
 use verge_cache::tier::TierName;
-use verge_cache::{FillPermit, Followed, Join, Seeker, StoredHead, StoredResponse, VariantHint};
+use verge_cache::{
+    FillPermit, Followed, Join, Seeker, StoredHead, StoredResponse, VariantHint, Waiter,
+};
 use verge_http::cache_status::Outcome;
 use verge_http::{Body, Failure};
 
@@ -14,7 +16,8 @@ use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
-use super::tiers::TierBody;
+use super::storing::Withheld;
+use super::tiers::{FromTier, TierBody};
 use super::{Search, forward, pass, stale};
 use crate::telemetry::{CacheReceipt, Receipt};
 
@@ -39,7 +42,7 @@ pub(super) async fn join(
             seen: search.stale.as_ref(),
             hint,
         };
-        let mut waiter = match routed.node.cache.join(&seeker) {
+        let waiter = match routed.node.cache.join(&seeker) {
             Join::Leader(permit) => return lead(routed, receipt, viewed, search, permit).await,
             Join::Alone(permit, reason) => {
                 search.facts.detail.get_or_insert(reason.label());
@@ -51,41 +54,16 @@ pub(super) async fn join(
             }
             Join::Follower(waiter) => waiter,
         };
-        let begun = routed.node.clock.now();
-        let wait = waiter.wait(&viewed.head.fields, &search.directives);
-        let patience = routed.generation.settings.collapse_wait;
-        let followed = tokio::time::timeout(patience, wait).await;
-        search.facts.collapsed_wait += routed.node.clock.now().saturating_duration_since(begun);
-        match followed {
-            Ok(Followed::Filling { head, reader }) => {
-                search.facts.collapsed = true;
-                return Ok(from_fill(routed, &head, Body::stream(reader), search.facts));
+        match follow(routed, viewed, &mut search, waiter).await {
+            Came::Answer(answer) => return Ok(*answer),
+            Came::Failure(failure) => {
+                receipt.cache = Some(search.facts);
+                return Err(failure);
             }
-            Ok(Followed::Stored(stored)) => {
-                search.facts.collapsed = true;
-                return Ok(from_stored(routed, &stored, search.facts));
-            }
-            Ok(Followed::VariantDiffers(other)) => hint = Some(other),
-            Ok(Followed::Purged) => {}
-            Ok(Followed::Released(released)) if stale::error_of(released).is_some() => {
-                match stale::after_release(routed, &search, released) {
-                    Some(Ok(answer)) => return Ok(answer),
-                    Some(Err(failure)) => {
-                        receipt.cache = Some(search.facts);
-                        return Err(failure);
-                    }
-                    None => {
-                        search.facts.detail = Some(released.label());
-                        break;
-                    }
-                }
-            }
-            Ok(Followed::Released(released)) => {
-                search.facts.detail = Some(released.label());
-                break;
-            }
-            Err(_) => {
-                search.facts.detail = Some("collapse-wait");
+            Came::Variant(other) => hint = Some(other),
+            Came::Purged => {}
+            Came::Nothing(why) => {
+                search.facts.detail = Some(why);
                 break;
             }
         }
@@ -99,6 +77,52 @@ pub(super) async fn join(
     };
     let permit = routed.node.cache.alone(&seeker);
     alone(routed, receipt, viewed, search, permit).await
+}
+
+/// What came of following a fetch.
+enum Came {
+    Answer(Box<Answer>),
+    /// The leader met an error of the origin, which is this request's, too.
+    Failure(Failure),
+    /// It is of another variant: the one that is wanted may be on its way as well.
+    Variant(VariantHint),
+    /// It was purged before it came.
+    Purged,
+    /// Nothing, and why: the origin is asked alone.
+    Nothing(&'static str),
+}
+
+/// Waits for what a leader gets, for a bounded time.
+async fn follow(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &mut Search,
+    mut waiter: Waiter,
+) -> Came {
+    let begun = routed.node.clock.now();
+    let wait = waiter.wait(&viewed.head.fields, &search.directives);
+    let patience = routed.generation.settings.collapse_wait;
+    let followed = tokio::time::timeout(patience, wait).await;
+    search.facts.collapsed_wait += routed.node.clock.now().saturating_duration_since(begun);
+    let answer = match followed {
+        Ok(Followed::Filling { head, reader }) => {
+            search.facts.collapsed = true;
+            from_fill(routed, &head, Body::stream(reader), search.facts)
+        }
+        Ok(Followed::Stored(stored)) => {
+            search.facts.collapsed = true;
+            from_stored(routed, &stored, search.facts)
+        }
+        Ok(Followed::VariantDiffers(other)) => return Came::Variant(other),
+        Ok(Followed::Purged) => return Came::Purged,
+        Ok(Followed::Released(released)) => match stale::after_release(routed, search, released) {
+            Some(Ok(answer)) => answer,
+            Some(Err(failure)) => return Came::Failure(failure),
+            None => return Came::Nothing(released.label()),
+        },
+        Err(_) => return Came::Nothing("collapse-wait"),
+    };
+    Came::Answer(Box::new(answer))
 }
 
 /// Leads a fetch that others may wait for. It goes on without this client: a
@@ -192,6 +216,11 @@ async fn settle(
     outcome: (FillOutcome, forward::ForwardNotes),
 ) -> Result<Answer, Failure> {
     let (outcome, notes) = outcome;
+    if let Some(reason) = notes.restored {
+        // Memory had nothing, or less than a tier.
+        facts.outcome = Outcome::Forward(reason.forward());
+        facts.detail = Some(reason.label());
+    }
     facts.forward_status = notes.origin.as_ref().and_then(|origin| origin.status);
     receipt.triggers.extend(notes.triggers);
     receipt.origin = notes.origin;
@@ -215,22 +244,9 @@ async fn settle(
             withheld,
         } => {
             facts.stored = is_stored;
-            let mut answer = from_stored(routed, &stored, facts);
-            for (name, _) in &withheld {
-                answer.fields.remove(name);
-            }
-            answer.fields.extend(withheld);
-            Ok(answer)
+            Ok(from_freshened(routed, &stored, withheld, facts))
         }
-        FillOutcome::FromTier(found) => {
-            let facts = from_tier(facts, found.tier, found.reuse);
-            Ok(match found.body {
-                TierBody::Arriving(reader) => {
-                    from_fill(routed, &found.head, Body::stream(reader), facts)
-                }
-                TierBody::Stored(stored) => from_stored(routed, &stored, facts),
-            })
-        }
+        FillOutcome::FromTier(found) => Ok(from_found(routed, found, facts)),
         FillOutcome::Stale { stored, grant } => {
             facts.detail = Some(grant.label());
             Ok(from_stored(routed, &stored, facts))
@@ -256,6 +272,38 @@ async fn settle(
             receipt.cache = Some(facts);
             Err(failure)
         }
+    }
+}
+
+/// What is said of a part that memory has.
+pub(super) const fn part_hit(reuse: Reuse) -> CacheReceipt {
+    let mut facts = CacheReceipt::new(Outcome::Hit);
+    if !matches!(reuse, Reuse::Fresh) {
+        facts.detail = Some(reuse.label());
+    }
+    facts
+}
+
+/// What is stored, with what of the 304 is for the client that asked.
+fn from_freshened(
+    routed: &Routed,
+    stored: &StoredResponse,
+    withheld: Withheld,
+    facts: CacheReceipt,
+) -> Answer {
+    let mut answer = from_stored(routed, stored, facts);
+    for (name, _) in &withheld {
+        answer.fields.remove(name);
+    }
+    answer.fields.extend(withheld);
+    answer
+}
+
+fn from_found(routed: &Routed, found: FromTier, facts: CacheReceipt) -> Answer {
+    let facts = from_tier(facts, found.tier, found.reuse);
+    match found.body {
+        TierBody::Arriving(reader) => from_fill(routed, &found.head, Body::stream(reader), facts),
+        TierBody::Stored(stored) => from_stored(routed, &stored, facts),
     }
 }
 

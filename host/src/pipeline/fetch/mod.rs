@@ -13,6 +13,8 @@ mod head;
 mod join;
 pub(crate) mod key;
 mod lease;
+mod listed;
+mod look_up;
 mod part;
 mod pass;
 mod pieces;
@@ -27,11 +29,8 @@ mod storing;
 mod tiers;
 mod validate;
 
-use std::sync::Arc;
-
-use http::Method;
-use verge_cache::policy::{LookupDecision, LookupFacts, Reuse, decide_lookup, decide_reuse};
-use verge_cache::{Key, Lookup, MissReason, StoredResponse};
+use verge_cache::Key;
+use verge_cache::policy::{LookupDecision, LookupFacts, Onward, decide_lookup};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::failure::ClientFault;
@@ -47,7 +46,7 @@ use super::triggers::ViewedRequest;
 use crate::route::Target;
 use crate::telemetry::{CacheReceipt, Receipt};
 use join::{answer, from_stored, join};
-use part::Aim;
+use look_up::Search;
 
 /// Gets the response for a request behind viewer-request.
 ///
@@ -89,21 +88,6 @@ pub(super) async fn fetch(
     answer
 }
 
-/// What was looked for, and what was found that does not answer as it is.
-struct Search {
-    key: Key,
-    directives: RequestDirectives,
-    /// A stored response that has to be validated first.
-    stale: Option<Arc<StoredResponse>>,
-    /// Other variants, one of which the origin may select by its entity tag (RFC 9111 4.3.1).
-    variants: Vec<Arc<StoredResponse>>,
-    /// Pieces that are stored of a response that is not stored whole.
-    pieces: Option<Arc<StoredResponse>>,
-    /// What is asked of the origin.
-    aim: Aim,
-    facts: CacheReceipt,
-}
-
 async fn cached(
     routed: &Routed,
     receipt: &mut Receipt,
@@ -142,30 +126,24 @@ async fn cached(
     if let Some(answer) = pieces::look_up(routed, viewed, &mut search) {
         return Ok(answer);
     }
-    let is_for_origin = matches!(lookup, LookupDecision::AnswerOnly(_))
-        || pass::is_for_origin_to_check(&head.fields);
-    if search.directives.only_if_cached
-        && (is_for_origin
-            || !tiers::may_answer(routed, viewed) && !slices::hold_all(routed, viewed, &search))
-    {
-        receipt.cache = Some(search.facts);
-        return Err(ClientFault::OnlyIfCachedMissed.into());
-    }
-    if let LookupDecision::AnswerOnly(reason) = lookup {
-        let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-        return Box::pin(pass::pass(routed, receipt, viewed, Body::Empty, facts)).await;
-    }
-    if pass::is_for_origin_to_check(&head.fields) {
-        // Preconditions that no cache evaluates (RFC 9111 4.3.2): with nothing to answer with,
-        // the origin gets them as they are.
-        let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
-        return Box::pin(passed).await;
-    }
-    if head.method == Method::HEAD {
+    match look_up::onward(routed, viewed, &search, lookup) {
+        Onward::OnlyIfCached => {
+            receipt.cache = Some(search.facts);
+            Err(ClientFault::OnlyIfCachedMissed.into())
+        }
+        Onward::Bypass(reason) => {
+            let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
+            Box::pin(pass::pass(routed, receipt, viewed, Body::Empty, facts)).await
+        }
+        // With nothing to answer with, the origin gets its preconditions as they are.
+        Onward::OriginChecks => {
+            let passed = pass::pass(routed, receipt, viewed, Body::Empty, search.facts);
+            Box::pin(passed).await
+        }
         // A response to HEAD has no content to store.
-        return Box::pin(head::fetch(routed, receipt, viewed, search)).await;
+        Onward::Head => Box::pin(head::fetch(routed, receipt, viewed, search)).await,
+        Onward::Fetch => Box::pin(pieces::fetch(routed, receipt, viewed, search)).await,
     }
-    Box::pin(pieces::fetch(routed, receipt, viewed, search)).await
 }
 
 /// A stored response that answers as it is, or what to search for.
@@ -179,53 +157,21 @@ fn look_up(
     let begun = clock.now();
     let found = routed.node.cache.lookup(&key, &viewed.head.fields);
     let now = clock.now();
-    let (mut facts, stale) = match found {
-        Lookup::Selected(stored) => {
-            let reuse = decide_reuse(&directives, &stored.freshness(now));
+    match look_up::decide(routed, found, &directives, now) {
+        Ok((stored, reusing)) => {
             let mut facts = CacheReceipt::new(Outcome::Hit);
             facts.lookup = now.saturating_duration_since(begun);
-            match reuse {
-                Reuse::Fresh => return Ok(from_stored(routed, &stored, facts)),
-                Reuse::StaleAccepted => {
-                    facts.detail = Some(reuse.label());
-                    return Ok(from_stored(routed, &stored, facts));
-                }
-                Reuse::RefreshAhead | Reuse::StaleWhileRevalidate => {
-                    facts.detail = Some(reuse.label());
-                    background::validate(routed, &viewed.head, &viewed.marks, key, &stored);
-                    return Ok(from_stored(routed, &stored, facts));
-                }
-                Reuse::Validate(reason)
-                    if stale::answers_while_failing(routed, &stored, &directives, reason) =>
-                {
-                    facts.detail = Some("origin-failing");
-                    return Ok(from_stored(routed, &stored, facts));
-                }
-                Reuse::Validate(reason) => {
-                    let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-                    (facts, Some(stored))
-                }
+            facts.detail = reusing.detail();
+            if reusing.is_due() {
+                let whole = (key, Aim::Whole);
+                background::validate(routed, &viewed.head, &viewed.marks, whole, &stored);
             }
+            Ok(from_stored(routed, &stored, facts))
         }
-        Lookup::Miss(MissReason::UriMiss) => {
-            (CacheReceipt::forwarded(Forward::UriMiss, None), None)
+        Err(lacking) => {
+            let mut search = Search::new(routed, key, directives, lacking);
+            search.facts.lookup = now.saturating_duration_since(begun);
+            Err(Box::new(search))
         }
-        Lookup::Miss(MissReason::VaryMiss) => {
-            (CacheReceipt::forwarded(Forward::VaryMiss, None), None)
-        }
-    };
-    facts.lookup = now.saturating_duration_since(begun);
-    let variants = match facts.outcome {
-        Outcome::Forward(Forward::VaryMiss) => routed.node.cache.tagged_variants(&key),
-        _ => Vec::new(),
-    };
-    Err(Box::new(Search {
-        key,
-        directives,
-        stale,
-        variants,
-        pieces: None,
-        aim: Aim::Whole,
-        facts,
-    }))
+    }
 }

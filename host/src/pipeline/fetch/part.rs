@@ -11,7 +11,7 @@ use verge_cache::partial::{
 };
 use verge_cache::policy::RefuseReason;
 use verge_cache::{
-    Begun, FillPermit, FillStart, Key, ResponseHead, ResponseTimes, StoredHead, StoredResponse,
+    Begun, FillPermit, Key, ResponseHead, ResponseTimes, StoredHead, StoredResponse,
 };
 use verge_http::Body;
 
@@ -20,6 +20,7 @@ use super::forward::ForwardNotes;
 use super::storing::withheld_fields;
 
 /// What a fetch asks the origin for.
+#[derive(Clone)]
 pub(super) enum Aim {
     /// All of the response.
     Whole,
@@ -150,21 +151,9 @@ impl FillJob {
                         part,
                     },
                 };
-                let start = FillStart {
-                    response: head,
-                    plan,
-                    request: &self.head.fields,
-                    route: &self.routed.route.policy,
-                    made_by: self.made_by(),
-                };
-                match permit.begin_into(start, target) {
+                match self.begin(permit, (head, plan), target) {
                     Begun::Filling(filling) => {
-                        self.pump(body, filling.writer, notes);
-                        return FillOutcome::Filling {
-                            head: filling.head,
-                            reader: filling.reader,
-                            withheld,
-                        };
+                        return self.filling(*filling, body, withheld, notes);
                     }
                     Begun::Refused(reason) => reason,
                 }

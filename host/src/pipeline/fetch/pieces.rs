@@ -10,8 +10,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 use verge_cache::partial::{PartPlan, decide_part_plan, if_range_value};
-use verge_cache::policy::{OriginError, Reuse, decide_reuse};
-use verge_cache::tier::{TierKey, Want};
+use verge_cache::policy::{OriginError, Reuse, TierDecision, decide_reuse};
 use verge_cache::{Seeker, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
@@ -22,6 +21,8 @@ use verge_http::{Body, Failure};
 use super::super::answer::Answer;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
+use super::join::part_hit;
+use super::listed::{Listed, WouldAsk};
 use super::part::{Aim, KeepPart, PartAim};
 use super::rest::Rest;
 use super::{Search, join, pass, slices, stale};
@@ -34,15 +35,35 @@ pub(super) fn look_up(
     viewed: &ViewedRequest,
     search: &mut Search,
 ) -> Option<Answer> {
-    let head = &viewed.head;
-    if search.stale.is_some() || head.method != Method::GET {
+    if !are_asked(viewed, search) {
         return None;
     }
     let cache = &routed.node.cache;
-    let stored = cache.lookup_incomplete(&search.key, &head.fields)?;
+    let stored = cache.lookup_incomplete(&search.key, &viewed.head.fields)?;
+    let answer = from_pieces(routed, viewed, search, &stored);
+    search.pieces = Some(stored);
+    answer.map(|(answer, _)| answer)
+}
+
+/// The same, as if nobody had asked, and why it may be reused.
+pub(super) fn peek(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &mut Search,
+) -> Option<(Answer, Reuse)> {
+    if !are_asked(viewed, search) {
+        return None;
+    }
+    let cache = &routed.node.cache;
+    let stored = cache.peek_incomplete(&search.key, &viewed.head.fields)?;
     let answer = from_pieces(routed, viewed, search, &stored);
     search.pieces = Some(stored);
     answer
+}
+
+/// Whether pieces are looked for.
+fn are_asked(viewed: &ViewedRequest, search: &Search) -> bool {
+    search.stale.is_none() && viewed.head.method == Method::GET
 }
 
 fn from_pieces(
@@ -50,18 +71,19 @@ fn from_pieces(
     viewed: &ViewedRequest,
     search: &Search,
     stored: &StoredResponse,
-) -> Option<Answer> {
+) -> Option<(Answer, Reuse)> {
     let freshness = stored.freshness(routed.node.clock.now());
-    match decide_reuse(&search.directives, &freshness) {
-        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
+    let reuse = match decide_reuse(&search.directives, &freshness) {
+        Reuse::Fresh | Reuse::RefreshAhead => Reuse::Fresh,
+        Reuse::StaleAccepted => Reuse::StaleAccepted,
         // Nobody would validate a part in the background.
         Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
-    }
+    };
     let facts = CacheReceipt {
         lookup: search.facts.lookup,
-        ..CacheReceipt::new(Outcome::Hit)
+        ..part_hit(reuse)
     };
-    held_part(routed, viewed, stored, facts)
+    Some((held_part(routed, viewed, stored, facts)?, reuse))
 }
 
 /// The part that is asked for, if all of it is held.
@@ -117,6 +139,51 @@ pub(super) fn become_part(answer: &mut Answer, part: ByteRange, total: Option<u6
     answer.fields.remove(CONTENT_LENGTH);
 }
 
+/// How what is not stored, or not all of it, is asked for.
+pub(super) enum Way {
+    /// All of it.
+    Whole,
+    /// The request goes past the cache, with its Range.
+    Pass,
+    /// In slices of so many bytes.
+    Slices(u64),
+    /// The part that the client asks for.
+    AsAsked(RangeSpec),
+    /// What is missing of stored pieces; whether the client gets a part.
+    Rest(Rest, bool),
+}
+
+/// Decides how it is asked for.
+pub(super) fn way(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> Way {
+    if search.stale.is_some() || viewed.head.method != Method::GET {
+        return Way::Whole;
+    }
+    let fields = &viewed.head.fields;
+    let asked = match routed.route.ranges {
+        RangePolicy::Pass if fields.contains_key(RANGE) => return Way::Pass,
+        RangePolicy::Slices { size } if search.pieces.is_none() => return Way::Slices(size),
+        RangePolicy::Pieces => range::single_range(&viewed.head.method, fields),
+        RangePolicy::Pass | RangePolicy::Slices { .. } | RangePolicy::Whole => None,
+    };
+    let now = routed.node.clock.wall();
+    // Pieces that can be completed, if they are what the client's If-Range is about.
+    let held = search.pieces.as_ref().filter(|stored| {
+        if_range_value(stored.head().fields(), now).is_some()
+            && (asked.is_none() || if_range_allows(fields, stored.head().fields(), now))
+    });
+    let held = held.map(Arc::clone);
+    let apart = routed.generation.settings.gaps_apart;
+    let pieces = held.as_ref().and_then(|stored| stored.pieces());
+    let plan = decide_part_plan(asked, pieces, apart);
+    match (plan, asked, held) {
+        (PartPlan::AsAsked, Some(asked), _) => Way::AsAsked(asked),
+        (PartPlan::Rest { want, gaps }, _, Some(stored)) => {
+            Way::Rest(Rest { stored, want, gaps }, asked.is_some())
+        }
+        (PartPlan::Whole | PartPlan::AsAsked | PartPlan::Rest { .. }, ..) => Way::Whole,
+    }
+}
+
 /// Gets what is not stored, or not all of it.
 ///
 /// # Errors
@@ -127,51 +194,18 @@ pub(super) async fn fetch(
     viewed: &ViewedRequest,
     search: Search,
 ) -> Result<Answer, Failure> {
-    if search.stale.is_some() || viewed.head.method != Method::GET {
-        return join(routed, receipt, viewed, search).await;
-    }
-    let fields = &viewed.head.fields;
-    match routed.route.ranges {
-        RangePolicy::Pass if fields.contains_key(RANGE) => {
-            return pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await;
-        }
-        RangePolicy::Slices { size } if search.pieces.is_none() => {
-            return slices::fetch(routed, receipt, viewed, search, size).await;
-        }
-        RangePolicy::Pass
-        | RangePolicy::Slices { .. }
-        | RangePolicy::Pieces
-        | RangePolicy::Whole => {}
-    }
-    let now = routed.node.clock.wall();
-    let asked = match routed.route.ranges {
-        RangePolicy::Pieces => range::single_range(&viewed.head.method, fields),
-        RangePolicy::Whole | RangePolicy::Slices { .. } | RangePolicy::Pass => None,
-    };
-    // Pieces that can be completed, if they are what the client's If-Range is about.
-    let held = search.pieces.as_ref().filter(|stored| {
-        if_range_value(stored.head().fields(), now).is_some()
-            && (asked.is_none() || if_range_allows(fields, stored.head().fields(), now))
-    });
-    let held = held.map(Arc::clone);
-    match decide_part_plan(asked, held.as_ref().and_then(|stored| stored.pieces())) {
-        PartPlan::Whole => join(routed, receipt, viewed, search).await,
-        PartPlan::AsAsked => {
+    match way(routed, viewed, &search) {
+        Way::Whole => join(routed, receipt, viewed, search).await,
+        Way::Pass => pass::pass(routed, receipt, viewed, Body::Empty, search.facts).await,
+        Way::Slices(size) => slices::fetch(routed, receipt, viewed, search, size).await,
+        Way::AsAsked(asked) => {
             let pieces = search.pieces.clone();
             let answer = as_asked(routed, receipt, viewed, search, asked).await;
             let held =
                 pieces.and_then(|stored| in_place_of_error(routed, viewed, &stored, &answer));
             held.map_or(answer, Ok)
         }
-        PartPlan::Rest { want, gaps } => match held {
-            Some(stored) => {
-                let rest = Rest { stored, want, gaps };
-                rest.fetch(routed, receipt, viewed, search, asked.is_some())
-                    .await
-            }
-            // Not reached: without pieces nothing is their rest.
-            None => join(routed, receipt, viewed, search).await,
-        },
+        Way::Rest(rest, is_part) => rest.fetch(routed, receipt, viewed, search, is_part).await,
     }
 }
 
@@ -181,10 +215,10 @@ async fn as_asked(
     receipt: &mut Receipt,
     viewed: &ViewedRequest,
     search: Search,
-    asked: Option<RangeSpec>,
+    asked: RangeSpec,
 ) -> Result<Answer, Failure> {
     let fields = &viewed.head.fields;
-    let (Some(value), Some(asked)) = (fields.get(RANGE), asked) else {
+    let Some(value) = fields.get(RANGE) else {
         return join(routed, receipt, viewed, search).await;
     };
     if is_soon_there(routed, viewed, &search, asked) || is_in_tier(routed, viewed, &search).await {
@@ -202,27 +236,35 @@ async fn as_asked(
         pieces: search.pieces.clone(),
     };
     let mut facts = search.facts;
-    if search.pieces.is_some() {
-        facts.outcome = Outcome::Forward(Forward::Partial);
-    }
+    facts.outcome = outcome_as_asked(&search);
     let part = part_search(routed, &search, aim, facts);
     join(routed, receipt, viewed, part).await
 }
 
-/// Whether a tier has the whole: then it comes from there, and no part is asked for.
-async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> bool {
-    let tiers = &routed.node.tiers;
-    if tiers.is_empty() {
-        return false;
+/// What is said of a request whose part is asked for as it asks for it.
+pub(super) fn outcome_as_asked(search: &Search) -> Outcome {
+    match search.pieces {
+        Some(_) => Outcome::Forward(Forward::Partial),
+        None => search.facts.outcome,
     }
-    let key = TierKey::of(&search.key);
-    let searched = tiers
-        .load(&key, &viewed.head.fields, Want::Head, false)
-        .await;
-    searched.hit.is_some()
 }
 
-fn is_soon_there(
+/// Whether a tier has the whole: then it comes from there, and no part is asked for.
+async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> bool {
+    if routed.node.tiers.is_empty() {
+        return false;
+    }
+    let listed = Listed::of(&routed.node, &search.key).await;
+    let asks = WouldAsk {
+        fields: &viewed.head.fields,
+        directives: &search.directives,
+        known: None,
+    };
+    let (decision, _) = listed.decide(&routed.node, &asks);
+    !matches!(decision, TierDecision::Leave(_))
+}
+
+pub(super) fn is_soon_there(
     routed: &Routed,
     viewed: &ViewedRequest,
     search: &Search,

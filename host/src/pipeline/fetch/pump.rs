@@ -1,6 +1,7 @@
 //! Content from an origin into the cache, as fast as the origin and memory allow.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http_body_util::BodyExt as _;
 use verge_cache::{FillWriter, Finished, Key, Stopped, StoredResponse};
@@ -8,6 +9,9 @@ use verge_http::failure::NodeFault;
 use verge_http::{Body, Failure};
 
 use super::lease::FetchLease;
+use crate::node::NodeState;
+use crate::route::Site;
+use crate::telemetry::{FillReceipt, RequestId};
 
 /// How a pump ended.
 pub(super) struct Pumped {
@@ -25,6 +29,29 @@ impl Pumped {
             outcome: "stored",
             failure: None,
             stored,
+        }
+    }
+
+    /// Counts the fill of the request `id`, which began at `begun` and ends now.
+    pub(super) fn record(&self, node: &NodeState, site: &Site, (id, begun): (RequestId, Instant)) {
+        node.telemetry.metrics().record_fill(
+            &site.metrics,
+            &FillReceipt {
+                id,
+                total: node.clock.now().saturating_duration_since(begun),
+                received_bytes: self.bytes,
+                outcome: self.outcome,
+                failure: self.failure,
+            },
+        );
+    }
+
+    fn not_stored(bytes: u64, outcome: &'static str, failure: Option<Failure>) -> Self {
+        Self {
+            bytes,
+            outcome,
+            failure,
+            stored: None,
         }
     }
 }
@@ -47,12 +74,7 @@ pub(super) async fn pump(
             Err(failure) => {
                 let bytes = writer.written();
                 writer.abort(failure);
-                return Pumped {
-                    bytes,
-                    outcome: "failed",
-                    failure: Some(failure),
-                    stored: None,
-                };
+                return Pumped::not_stored(bytes, "failed", Some(failure));
             }
         };
         if let Err(stopped) = writer.push(data).await {
@@ -62,12 +84,7 @@ pub(super) async fn pump(
                 Stopped::Failed(failure) => Some(failure),
             };
             writer.abort(failure.unwrap_or(Failure::Node(NodeFault::FillAbandoned)));
-            return Pumped {
-                bytes,
-                outcome: "abandoned",
-                failure,
-                stored: None,
-            };
+            return Pumped::not_stored(bytes, "abandoned", failure);
         }
         if writer.has_given_up()
             && let Some(lease) = lease.take()
@@ -81,17 +98,7 @@ pub(super) async fn pump(
         Ok(Finished::Stored(stored)) => Pumped::stored(bytes, Some((key, stored))),
         Ok(Finished::StoredWhole(whole, stored)) => Pumped::stored(bytes, Some((whole, stored))),
         Ok(Finished::StoredPiece) => Pumped::stored(bytes, None),
-        Ok(Finished::Passed(reason)) => Pumped {
-            bytes,
-            outcome: reason.label(),
-            failure: None,
-            stored: None,
-        },
-        Err(failure) => Pumped {
-            bytes,
-            outcome: "failed",
-            failure: Some(failure),
-            stored: None,
-        },
+        Ok(Finished::Passed(reason)) => Pumped::not_stored(bytes, reason.label(), None),
+        Err(failure) => Pumped::not_stored(bytes, "failed", Some(failure)),
     }
 }

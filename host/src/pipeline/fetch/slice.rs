@@ -9,16 +9,20 @@ use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::tier::TierKey;
 use verge_cache::{Key, Lookup, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
-use verge_http::cache_status::{Forward, Outcome};
+use verge_http::cache_status::Forward;
 use verge_http::range::{self, ByteRange, RangeSpec};
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
+use super::super::head::TrustedHead;
 use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
+use super::join::part_hit;
 use super::part::{Aim, KeepPart, PartAim};
-use super::{Search, from_stored, join};
+use super::slices::first_slice;
+use super::{Search, background, from_stored, join};
+use crate::node::NodeState;
 use crate::telemetry::{CacheReceipt, Receipt};
 
 /// Slices of a representation that has changed that are looked for to be removed; others are
@@ -51,11 +55,14 @@ pub(super) enum Slice {
 }
 
 /// What memory has of a slice.
-enum Stored {
+pub(super) enum Held {
     /// It answers as it is.
-    Answers(Box<Answer>, Found),
-    /// It has to be validated.
-    Stale(Arc<StoredResponse>, CacheReceipt),
+    Answers(Arc<StoredResponse>, Found, Reuse),
+    /// It has to be validated first.
+    Stale(Arc<StoredResponse>, Reuse),
+    /// It is no such slice, or one of another representation.
+    Other(Arc<StoredResponse>),
+    /// Nothing is stored.
     No,
 }
 
@@ -84,10 +91,23 @@ impl Found {
     }
 }
 
+/// The number of the slice that a request asks for first, and the size of slices.
+pub(super) fn first_of(node: &NodeState, head: &TrustedHead, size: u64) -> (u64, u64) {
+    let size = size_of(node, size);
+    (
+        first_slice(range::single_range(&head.method, &head.fields), size),
+        size,
+    )
+}
+
+/// A slice that may not be stored would be fetched for nothing.
+fn size_of(node: &NodeState, size: u64) -> u64 {
+    size.min(node.cache.settings().max_object).max(1)
+}
+
 impl Slices {
     pub(super) fn new(routed: &Routed, viewed: &ViewedRequest, search: &Search, size: u64) -> Self {
-        // A slice that may not be stored would be fetched for nothing.
-        let size = size.min(routed.node.cache.settings().max_object).max(1);
+        let size = size_of(&routed.node, size);
         Self {
             routed: routed.clone(),
             viewed: ViewedRequest {
@@ -145,27 +165,38 @@ impl Slices {
         directives: &RequestDirectives,
     ) -> Result<Slice, Failure> {
         let is_expected = |found: &Found| expected.is_none_or(|expected| found == expected);
-        let (mut stale, mut facts) = match self.stored(number, is_expected, directives) {
-            Stored::Answers(answer, found) => return Ok(Slice::Found(*answer, found)),
-            Stored::Stale(stored, facts) => (Some(stored), facts),
-            Stored::No => (None, CacheReceipt::forwarded(Forward::UriMiss, None)),
+        let (cache, key) = (&self.routed.node.cache, self.key(number));
+        let found = cache.lookup(&key, &self.viewed.head.fields);
+        let held = self.decide(number, found, is_expected, directives);
+        let (mut stale, mut facts) = match held {
+            Held::Answers(stored, found, reuse) => {
+                self.validate_if_due(number, key, &stored, reuse);
+                let answer = from_stored(&self.routed, &stored, part_hit(reuse));
+                return Ok(Slice::Found(answer, found));
+            }
+            Held::Stale(stored, reuse) => {
+                let forward = match reuse {
+                    Reuse::Validate(reason) => reason.forward(),
+                    _ => Forward::Stale,
+                };
+                let facts = CacheReceipt::forwarded(forward, Some(reuse.label()));
+                (Some(stored), facts)
+            }
+            Held::Other(stored) => {
+                self.remove(&key, &stored);
+                (None, CacheReceipt::forwarded(Forward::UriMiss, None))
+            }
+            Held::No => (None, CacheReceipt::forwarded(Forward::UriMiss, None)),
         };
         let mut directives = directives.clone();
         loop {
-            let aim = PartAim {
-                whole: self.whole.clone(),
-                range: range::range_value(self.range(number)),
-                if_range: None,
-                pieces: None,
-                keep: KeepPart::Slice,
-            };
             let search = Search {
                 key: self.key(number),
                 directives: directives.clone(),
                 stale: stale.take(),
                 variants: Vec::new(),
                 pieces: None,
-                aim: Aim::Part(Box::new(aim)),
+                aim: self.aim(number),
                 facts,
             };
             let answer = join(&self.routed, receipt, &self.viewed, search).await?;
@@ -189,38 +220,52 @@ impl Slices {
         }
     }
 
-    /// What memory has of slice `number`.
-    fn stored(
+    /// Decides whether what memory `found` of slice `number` answers.
+    pub(super) fn decide(
         &self,
         number: u64,
+        found: Lookup,
         is_expected: impl Fn(&Found) -> bool,
         directives: &RequestDirectives,
-    ) -> Stored {
-        let (cache, clock) = (&self.routed.node.cache, &self.routed.node.clock);
-        let key = self.key(number);
-        let Lookup::Selected(stored) = cache.lookup(&key, &self.viewed.head.fields) else {
-            return Stored::No;
+    ) -> Held {
+        let Lookup::Selected(stored) = found else {
+            return Held::No;
         };
         let head = stored.head();
         let found = self.found(number, head.status(), head.fields());
         let Some(found) = found.filter(is_expected) else {
-            self.remove(&key, &stored);
-            return Stored::No;
+            return Held::Other(stored);
         };
-        match decide_reuse(directives, &stored.freshness(clock.now())) {
-            Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {
-                let facts = CacheReceipt::new(Outcome::Hit);
-                let answer = from_stored(&self.routed, &stored, facts);
-                Stored::Answers(Box::new(answer), found)
-            }
-            Reuse::StaleWhileRevalidate => {
-                Stored::Stale(stored, CacheReceipt::forwarded(Forward::Stale, None))
-            }
-            Reuse::Validate(reason) => {
-                let facts = CacheReceipt::forwarded(reason.forward(), Some(reason.label()));
-                Stored::Stale(stored, facts)
-            }
+        let now = self.routed.node.clock.now();
+        match decide_reuse(directives, &stored.freshness(now)) {
+            reuse @ Reuse::Validate(_) => Held::Stale(stored, reuse),
+            reuse => Held::Answers(stored, found, reuse),
         }
+    }
+
+    /// Slice `number` answers as it is; it is validated meanwhile if that is due (RFC 5861 3).
+    pub(super) fn validate_if_due(
+        &self,
+        number: u64,
+        key: Key,
+        stored: &Arc<StoredResponse>,
+        reuse: Reuse,
+    ) {
+        if matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate) {
+            let (head, marks) = (&self.viewed.head, &self.viewed.marks);
+            background::validate(&self.routed, head, marks, (key, self.aim(number)), stored);
+        }
+    }
+
+    /// What is asked of the origin for slice `number`.
+    fn aim(&self, number: u64) -> Aim {
+        Aim::Part(Box::new(PartAim {
+            whole: self.whole.clone(),
+            range: range::range_value(self.range(number)),
+            if_range: None,
+            pieces: None,
+            keep: KeepPart::Slice,
+        }))
     }
 
     fn remove(&self, key: &Key, stored: &Arc<StoredResponse>) {

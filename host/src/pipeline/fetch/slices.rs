@@ -9,11 +9,9 @@ mod held;
 
 use std::sync::Arc;
 
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue};
-use verge_cache::Lookup;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, StatusCode};
 use verge_cache::partial::if_range_value;
-use verge_cache::policy::{Reuse, decide_reuse};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::Outcome;
 use verge_http::conditional::if_range_allows;
@@ -24,9 +22,10 @@ use verge_http::{Body, Failure};
 use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
-use super::slice::{Found, Slice, Slices};
+use super::slice::Slice;
+pub(super) use super::slice::{Found, Held, Slices};
 use super::sliced_body::SlicedBody;
-use super::{Search, from_stored, join, pass};
+use super::{Search, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
 
 pub(super) use held::hold_all;
@@ -61,37 +60,6 @@ pub(super) async fn fetch(
     join(routed, receipt, viewed, search).await
 }
 
-/// The answer to a HEAD out of the first slice, if that is stored and fresh.
-pub(super) fn head(
-    routed: &Routed,
-    viewed: &ViewedRequest,
-    search: &Search,
-    size: u64,
-) -> Option<Answer> {
-    let slices = Slices::new(routed, viewed, search, size);
-    let found = routed
-        .node
-        .cache
-        .lookup(&slices.key(0), &viewed.head.fields);
-    let Lookup::Selected(stored) = found else {
-        return None;
-    };
-    let head = stored.head();
-    let found = slices.found(0, head.status(), head.fields())?;
-    let now = routed.node.clock.now();
-    match decide_reuse(&search.directives, &stored.freshness(now)) {
-        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
-        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => return None,
-    }
-    let mut answer = from_stored(routed, &stored, CacheReceipt::new(Outcome::Hit));
-    answer.status = StatusCode::OK;
-    answer.body = Body::Empty;
-    answer.fields.remove(CONTENT_RANGE);
-    let length = HeaderValue::from(found.total);
-    answer.fields.insert(CONTENT_LENGTH, length);
-    Some(answer)
-}
-
 /// What the first slice came to.
 enum Begun {
     Answer(Box<Answer>),
@@ -101,6 +69,17 @@ enum Begun {
     Unstored(Option<CacheReceipt>),
     /// The representation has changed, and nothing of it was sent.
     Changed,
+}
+
+/// What a request wants, as its first slice tells.
+pub(super) enum Wanted {
+    /// These bytes, out of slices; whether they are a part.
+    Slices(ByteRange, bool),
+    /// What does not exist.
+    Nothing,
+    /// More than one slice of what has no strong validator, by which alone slices are put
+    /// together (RFC 9111 3.4).
+    Whole,
 }
 
 /// Why there is no next slice.
@@ -128,7 +107,7 @@ impl From<Missed> for Failure {
 
 /// The slice that is asked for first: the one of the first byte that is wanted, as far as it is
 /// known.
-const fn first_slice(asked: Option<RangeSpec>, size: u64) -> u64 {
+pub(super) const fn first_slice(asked: Option<RangeSpec>, size: u64) -> u64 {
     match asked {
         Some(RangeSpec::From(first) | RangeSpec::Bounded(first, _)) => first / size,
         Some(RangeSpec::Suffix(_)) | None => 0,
@@ -155,6 +134,23 @@ fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
 }
 
 impl Slices {
+    /// What the request wants of the representation `found`, of which slice `number` has these
+    /// fields.
+    pub(super) fn wanted(&self, number: u64, fields: &HeaderMap, found: &Found) -> Wanted {
+        let head = &self.viewed.head;
+        let now = self.routed.node.clock.wall();
+        let asked = range::single_range(&head.method, &head.fields);
+        let asked = asked.filter(|_| if_range_allows(&head.fields, fields, now));
+        let Some((want, is_part)) = found.wanted(asked) else {
+            return Wanted::Nothing;
+        };
+        let is_one = (self.number(want.first), self.number(want.last)) == (number, number);
+        if !is_one && if_range_value(fields, now).is_none() {
+            return Wanted::Whole;
+        }
+        Wanted::Slices(want, is_part)
+    }
+
     /// Begins with the slice in which what is asked for begins, as far as that is known.
     async fn begin(
         self: Arc<Self>,
@@ -178,16 +174,13 @@ impl Slices {
         if answer.source == Source::Fetched {
             return Ok(Begun::Unstored(answer.cache));
         }
-        let now = self.routed.node.clock.wall();
-        let allowed = if_range_allows(&head.fields, &answer.fields, now);
-        let Some((want, is_part)) = found.wanted(asked.filter(|_| allowed)) else {
-            return Ok(Begun::Answer(Box::new(unsatisfied(answer, found.total))));
+        let (want, is_part) = match self.wanted(number, &answer.fields, &found) {
+            Wanted::Slices(want, is_part) => (want, is_part),
+            Wanted::Nothing => {
+                return Ok(Begun::Answer(Box::new(unsatisfied(answer, found.total))));
+            }
+            Wanted::Whole => return Ok(Begun::Whole),
         };
-        let is_one = (self.number(want.first), self.number(want.last)) == (number, number);
-        if !is_one && if_range_value(&answer.fields, now).is_none() {
-            // Slices are put together by a strong validator only (RFC 9111 3.4).
-            return Ok(Begun::Whole);
-        }
         let told = (number, found.clone());
         match Arc::clone(&self)
             .answer(receipt, answer, told, want, is_part)

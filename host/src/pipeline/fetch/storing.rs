@@ -7,10 +7,12 @@ use http::header::TRAILER;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use verge_cache::partial::FillTarget;
 use verge_cache::policy::{
-    Nominated, RequestFacts, Storage, StorageFacts, decide_nominated, decide_storage,
+    Nominated, RequestFacts, Storage, StorageFacts, StoragePlan, decide_nominated, decide_storage,
 };
 use verge_cache::tier::TierKey;
-use verge_cache::{Begun, FillPermit, FillStart, FillWriter, Key, ResponseHead, ResponseTimes};
+use verge_cache::{
+    Begun, FillPermit, FillStart, FillWriter, Filling, Key, ResponseHead, ResponseTimes,
+};
 use verge_http::cache_control::ResponseDirectives;
 use verge_http::surrogate::SURROGATE_KEY;
 use verge_http::vary::Vary;
@@ -22,7 +24,6 @@ use super::fill::{FillJob, FillOutcome};
 use super::forward::ForwardNotes;
 use super::pump::pump;
 use super::tiers;
-use crate::telemetry::FillReceipt;
 
 /// Fields that are for the client that asked and are not stored: those that `private` and
 /// `no-cache` name (RFC 9111 5.2.2.4, 5.2.2.7).
@@ -84,21 +85,9 @@ impl FillJob {
                 let mut withheld = withheld_fields(&parts.headers, &plan.directives);
                 // Trailers reach those that read now, and are not stored.
                 withheld.extend(named_lines(&parts.headers, &TRAILER));
-                let start = FillStart {
-                    response: head,
-                    plan,
-                    request: &self.head.fields,
-                    route: &self.routed.route.policy,
-                    made_by: self.made_by(),
-                };
-                match permit.begin_into(start, target) {
+                match self.begin(permit, (head, plan), target) {
                     Begun::Filling(filling) => {
-                        self.pump(body, filling.writer, notes);
-                        return FillOutcome::Filling {
-                            head: filling.head,
-                            reader: filling.reader,
-                            withheld,
-                        };
+                        return self.filling(*filling, body, withheld, notes);
                     }
                     Begun::Refused(reason) => reason,
                 }
@@ -108,6 +97,39 @@ impl FillJob {
         FillOutcome::Passed {
             response: Response::from_parts(parts, body),
             reason,
+        }
+    }
+
+    /// Begins to store a response by its plan.
+    pub(super) fn begin(
+        &self,
+        permit: FillPermit,
+        (response, plan): (ResponseHead<'_>, Box<StoragePlan>),
+        target: FillTarget,
+    ) -> Begun {
+        let start = FillStart {
+            response,
+            plan,
+            request: &self.head.fields,
+            route: &self.routed.route.policy,
+            made_by: self.made_by(),
+        };
+        permit.begin_into(start, target)
+    }
+
+    /// Stores `body` while it comes.
+    pub(super) fn filling(
+        &mut self,
+        filling: Filling,
+        body: Body,
+        withheld: Withheld,
+        notes: &ForwardNotes,
+    ) -> FillOutcome {
+        self.pump(body, filling.writer, notes);
+        FillOutcome::Filling {
+            head: filling.head,
+            reader: filling.reader,
+            withheld,
         }
     }
 
@@ -124,7 +146,7 @@ impl FillJob {
     }
 
     /// Names and digests of the functions that can have a part in the response.
-    pub(super) fn made_by(&self) -> Option<Arc<str>> {
+    fn made_by(&self) -> Option<Arc<str>> {
         let route = &self.routed.route;
         let names: Vec<String> = route
             .fill_functions()
@@ -134,7 +156,7 @@ impl FillJob {
     }
 
     /// Stores the content on a task of its own, as fast as the origin and memory allow.
-    pub(super) fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
+    fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
         let origin = notes
             .origin
@@ -157,16 +179,7 @@ impl FillJob {
             {
                 origin.record_late_failure(failure.label());
             }
-            node.telemetry.metrics().record_fill(
-                &site.metrics,
-                &FillReceipt {
-                    id,
-                    total: node.clock.now().saturating_duration_since(begun),
-                    received_bytes: pumped.bytes,
-                    outcome: pumped.outcome,
-                    failure: pumped.failure,
-                },
-            );
+            pumped.record(&node, &site, (id, begun));
             drop((guard, place));
         });
     }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use http::header::RANGE;
 use http::{HeaderMap, Method};
-use verge_cache::policy::{Reuse, decide_reuse};
-use verge_cache::tier::{Admitted, Saved, TierHit, TierKey, TierName, Want};
+use verge_cache::policy::{
+    Reuse, TierDecision, TierFacts, TierFound, ValidateReason, decide_reuse, decide_tier,
+};
+use verge_cache::tier::{Admitted, Offered, Saved, TierHit, TierKey, TierName, TierSearch, Want};
 use verge_cache::{FillPermit, FillReader, Filling, Key, Seeker, StoredHead, StoredResponse};
 use verge_http::Body;
 use verge_http::cache_control::RequestDirectives;
@@ -17,11 +19,11 @@ use verge_http::cache_control::RequestDirectives;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::part::Aim;
 use super::pump::pump;
 use super::{Search, background, pass};
 use crate::node::NodeState;
 use crate::route::RangePolicy;
-use crate::telemetry::FillReceipt;
 
 /// What came of asking the tiers.
 pub(super) enum Asked {
@@ -53,7 +55,7 @@ pub(super) enum ForHead {
     /// It answers.
     Reusable(Arc<StoredHead>, TierName, Reuse),
     /// It stands in memory now, and has to be validated.
-    Stale(Arc<StoredResponse>),
+    Stale(Arc<StoredResponse>, ValidateReason),
     /// Nothing.
     Nothing,
 }
@@ -68,8 +70,8 @@ pub(super) fn may_answer(routed: &Routed, viewed: &ViewedRequest) -> bool {
         && !pass::is_for_origin_to_check(&head.fields)
 }
 
-/// What a tier has, and which tier.
-type Found = (TierName, Admitted, Body);
+/// What a tier has.
+type Found = (Admitted, Body);
 
 /// Who asks the tiers, and for what.
 struct Asking<'a> {
@@ -81,52 +83,47 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The response that a tier has, if it can be used. Where a tier of this node alone has only
-    /// what must be validated, or cannot be used, those that other nodes write to may have what
-    /// is newer: of both, the most recent (RFC 9111 4). If `is_known`, memory has one.
-    async fn find(&self, is_known: bool) -> Option<Found> {
-        let (tier, found) = self.find_first(is_known).await?;
-        if tier.is_shared() {
-            return found;
-        }
-        let Some(own) = found else {
-            return self.find_first(true).await?.1;
-        };
-        let freshness = own.1.freshness(self.node.clock.now());
-        if !matches!(
-            decide_reuse(self.directives, &freshness),
-            Reuse::Validate(_)
-        ) {
-            return Some(own);
-        }
-        let Some((_, Some(newer))) = self.find_first(true).await else {
-            return Some(own);
-        };
-        let is_newer = newer.1.head().date() > own.1.head().date();
-        Some(if is_newer { newer } else { own })
-    }
-
-    /// The first tier that has a response, and the response if it can be used.
-    async fn find_first(&self, is_known: bool) -> Option<(TierName, Option<Found>)> {
+    /// The response that the tiers have, if one can be used. If `is_known`, memory has one.
+    async fn find(&self, is_known: bool) -> Option<Offered<Found>> {
         let key = TierKey::of(self.permit.key());
         let tiers = &self.node.tiers;
-        let searched = tiers.load(&key, self.fields, self.want, is_known).await;
-        for looked in &searched.looked {
-            self.node.telemetry.metrics().record_tier(looked);
+        let mut search = TierSearch::new(is_known);
+        for tier in tiers.names() {
+            if !search.asks(tier) {
+                continue;
+            }
+            let loaded = tiers.load(tier, &key, self.fields, self.want).await;
+            let Some((looked, hit)) = loaded else {
+                continue;
+            };
+            self.node.telemetry.metrics().record_tier(&looked);
+            if let Some(hit) = hit {
+                search.offer(tier, self.admit(tier, &key, *hit));
+            }
         }
-        let (tier, hit) = searched.hit?;
-        let TierHit { recorded, content } = *hit;
-        let found = match self.permit.admit(recorded) {
-            Ok(found) => Some((tier, found, content)),
+        search.selected()
+    }
+
+    /// What a tier has, if it can be used.
+    fn admit(&self, tier: TierName, key: &TierKey, hit: TierHit) -> Option<(TierFound, Found)> {
+        let TierHit { recorded, content } = hit;
+        match self.permit.admit(recorded) {
+            Ok(admitted) => {
+                let freshness = admitted.freshness(self.node.clock.now());
+                let found = TierFound {
+                    reuse: decide_reuse(self.directives, &freshness),
+                    date: admitted.head().date(),
+                };
+                Some((found, (admitted, content)))
+            }
             Err(unusable) => {
                 tracing::debug!(tier = tier.label(), reason = unusable.label(), "not used");
                 if unusable.is_gone() {
-                    tiers.forget_in(tier, &key);
+                    self.node.tiers.forget_in(tier, key);
                 }
                 None
             }
-        };
-        Some((tier, found))
+        }
     }
 }
 
@@ -154,31 +151,45 @@ pub(super) async fn ask_for_head(
         directives: &search.directives,
         want: Want::Head,
     };
-    let Some((tier, found, _)) = asking.find(false).await else {
+    let Some(offered) = asking.find(false).await else {
         return ForHead::Nothing;
     };
-    let reuse =
-        |found: &Admitted| decide_reuse(&search.directives, &found.freshness(node.clock.now()));
-    match reuse(&found) {
-        reuse @ (Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted) => {
-            return ForHead::Reusable(Arc::clone(found.head()), tier, reuse);
+    let facts = |found: TierFound| TierFacts {
+        found: Some(found),
+        known: None,
+        is_for_nobody: false,
+    };
+    match decide_tier(&facts(offered.found)) {
+        TierDecision::Answer(
+            reuse @ (Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted),
+        ) => {
+            let head = Arc::clone(offered.response.0.head());
+            return ForHead::Reusable(head, offered.tier, reuse);
         }
-        Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {}
+        TierDecision::Answer(_) | TierDecision::Validate(_) => {}
+        TierDecision::Leave(_) => return ForHead::Nothing,
     }
     asking.want = Want::Whole;
-    let Some((tier, found, content)) = asking.find(false).await else {
+    let Some(offered) = asking.find(false).await else {
         return ForHead::Nothing;
     };
-    let reuse = reuse(&found);
+    let (found, content) = offered.response;
     let Ok(stored) = permit.restore(found, content).await else {
         return ForHead::Nothing;
     };
-    if reuse == Reuse::StaleWhileRevalidate {
-        let (head, marks) = (&viewed.head, &viewed.marks);
-        background::validate(routed, head, marks, search.key.clone(), &stored);
-        return ForHead::Reusable(Arc::clone(stored.head()), tier, reuse);
+    match decide_tier(&facts(offered.found)) {
+        TierDecision::Answer(reuse) => {
+            if reuse == Reuse::StaleWhileRevalidate {
+                let (head, marks) = (&viewed.head, &viewed.marks);
+                let whole = (search.key.clone(), Aim::Whole);
+                background::validate(routed, head, marks, whole, &stored);
+            }
+            ForHead::Reusable(Arc::clone(stored.head()), offered.tier, reuse)
+        }
+        TierDecision::Validate(Reuse::Validate(reason)) => ForHead::Stale(stored, reason),
+        // Not reached: these are for those whom no client waits for, and for what memory has.
+        TierDecision::Validate(_) | TierDecision::Leave(_) => ForHead::Nothing,
     }
-    ForHead::Stale(stored)
 }
 
 impl FillJob {
@@ -192,33 +203,37 @@ impl FillJob {
             directives: &self.directives,
             want: Want::Whole,
         };
-        let found = asking.find(self.stale.is_some()).await;
-        let Some((tier, found, content)) = found else {
+        let offered = asking.find(self.stale.is_some()).await;
+        let decision = decide_tier(&TierFacts {
+            found: offered.as_ref().map(|offered| offered.found),
+            known: self.stale.as_ref().map(|stale| stale.head().date()),
+            is_for_nobody: self.is_for_nobody,
+        });
+        let Some(Offered { tier, response, .. }) = offered else {
             return Asked::Nothing(permit);
         };
-        // Where several match, the most recent is used (RFC 9111 4): of one time, what memory has.
-        let is_newer = |stale: &Arc<StoredResponse>| found.head().date() > stale.head().date();
-        if !self.stale.as_ref().is_none_or(is_newer) {
-            return Asked::Nothing(permit);
-        }
-        let reuse = decide_reuse(&self.directives, &found.freshness(node.clock.now()));
-        match reuse {
-            Reuse::Fresh => {}
-            // What is to be validated anyway is replaced by what is fresh, and nothing else.
-            Reuse::RefreshAhead | Reuse::StaleWhileRevalidate if !self.is_for_nobody => {}
-            Reuse::StaleAccepted => return self.accept_stale(permit, found, content, tier).await,
-            Reuse::RefreshAhead | Reuse::StaleWhileRevalidate | Reuse::Validate(_) => {
+        let (found, content) = response;
+        match decision {
+            TierDecision::Answer(Reuse::StaleAccepted) => {
+                self.accept_stale(permit, found, content, tier).await
+            }
+            TierDecision::Answer(reuse) => {
+                let filling = permit.begin_found(found);
+                let found = self.publish(filling, content, tier, reuse);
+                Asked::Found(FillOutcome::FromTier(found))
+            }
+            TierDecision::Validate(reuse) => {
                 if let Ok(stored) = permit.restore(found, content).await {
                     self.stale = Some(stored);
                     self.variants.clear();
+                    if let Reuse::Validate(reason) = reuse {
+                        self.restored = Some(reason);
+                    }
                 }
-                return Asked::Nothing(permit);
+                Asked::Nothing(permit)
             }
+            TierDecision::Leave(_) => Asked::Nothing(permit),
         }
-        let filling = permit.begin_found(found);
-        Asked::Found(FillOutcome::FromTier(
-            self.publish(filling, content, tier, reuse),
-        ))
     }
 
     /// This client takes what is stale (RFC 9111 5.2.1.2); what others take is theirs to say.
@@ -262,26 +277,23 @@ impl FillJob {
         let due = matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate);
         let due = due.then(|| {
             let routed = self.routed.clone();
-            Box::new((routed, self.head.clone(), self.marks.clone()))
+            Box::new((
+                routed,
+                self.head.clone(),
+                self.marks.clone(),
+                self.aim.clone(),
+            ))
         });
         tokio::spawn(async move {
             let pumped = pump(content, writer, &mut None).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
-                if let Some((routed, head, marks)) = due.as_deref() {
-                    background::validate(routed, head, marks, key.clone(), stored);
+                if let Some((routed, head, marks, aim)) = due.as_deref() {
+                    let what = (key.clone(), aim.clone());
+                    background::validate(routed, head, marks, what, stored);
                 }
             }
-            node.telemetry.metrics().record_fill(
-                &site.metrics,
-                &FillReceipt {
-                    id,
-                    total: node.clock.now().saturating_duration_since(begun),
-                    received_bytes: pumped.bytes,
-                    outcome: pumped.outcome,
-                    failure: pumped.failure,
-                },
-            );
+            pumped.record(&node, &site, (id, begun));
             drop((guard, place));
         });
         FromTier {

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use http::Response;
 use http::header::SET_COOKIE;
-use verge_cache::policy::{OriginError, RefuseReason};
+use verge_cache::policy::{OriginError, RefuseReason, directives_of};
 use verge_cache::tier::TierKey;
 use verge_cache::{
     FillPermit, Freshened, NotModified, ResponseHead, ResponseTimes, StoredResponse,
 };
 use verge_http::Body;
-use verge_http::cache_control::{RequestDirectives, ResponseDirectives};
+use verge_http::cache_control::RequestDirectives;
 
 use super::super::head::TrustedHead;
 use super::super::routed::Routed;
@@ -30,6 +30,7 @@ impl FillJob {
         head: TrustedHead,
         marks: &RequestMarks,
         stale: Arc<StoredResponse>,
+        aim: Aim,
     ) -> Self {
         Self {
             routed: routed.without_client(),
@@ -40,9 +41,10 @@ impl FillJob {
             variants: Vec::new(),
             place: None,
             asks_tiers: !routed.node.tiers.is_empty(),
+            restored: None,
             is_for_nobody: true,
             lease: None,
-            aim: Aim::Whole,
+            aim,
         }
     }
 
@@ -95,7 +97,9 @@ impl FillJob {
             }
             Freshened::OtherRepresentation(permit) => return Tried::Again(permit),
         };
-        let mut withheld = withheld_fields(fields, &ResponseDirectives::parse(fields));
+        // By what decided which fields are stored: the updated response says it, not this 304.
+        let route = &self.routed.route.policy;
+        let mut withheld = withheld_fields(fields, &directives_of(stored.head().fields(), route));
         let is_withheld = withheld.iter().any(|(name, _)| name == SET_COOKIE);
         let cookies = || fields.get_all(SET_COOKIE).iter();
         if !is_withheld && !cookies().eq(stored.head().fields().get_all(SET_COOKIE).iter()) {

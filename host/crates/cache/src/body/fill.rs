@@ -130,14 +130,6 @@ impl Fill {
         add_reader(&mut self.state.lock())
     }
 
-    /// Lets the reader at `place`, which has read nothing, begin at `position`.
-    pub(crate) fn skip_to(&self, place: usize, position: u64) {
-        let mut state = self.state.lock();
-        if let Some(Some(reader)) = state.readers.get_mut(place) {
-            reader.position = position;
-        }
-    }
-
     /// Removes a reader; the writer may have waited for it.
     pub(crate) fn detach(&self, place: usize) {
         let (writer, cut) = {

@@ -22,9 +22,6 @@ pub struct FillReader {
     fill: Arc<Fill>,
     place: usize,
     position: u64,
-    /// The position after the last byte that this reader wants; `None` for all
-    /// there are, with trailers.
-    until: Option<u64>,
     /// Trailers or a failure were given out: nothing comes after them.
     is_ended: bool,
 }
@@ -47,7 +44,6 @@ impl FillReader {
             fill: Arc::clone(fill),
             place,
             position: 0,
-            until: None,
             is_ended: false,
         }
     }
@@ -59,29 +55,6 @@ impl FillReader {
             refused => Err(refused),
         }
     }
-
-    /// The same, but only the `length` bytes from `start`, for a 206; called
-    /// before anything is read. What lies beyond the content is left out.
-    #[must_use]
-    pub fn slice(mut self, start: u64, length: u64) -> Self {
-        self.position = start;
-        self.until = Some(start.saturating_add(length));
-        self.fill.skip_to(self.place, start);
-        self
-    }
-
-    /// Bytes that this reader still wants, if that is limited.
-    fn wanted(&self) -> Option<u64> {
-        self.until.map(|until| until.saturating_sub(self.position))
-    }
-
-    fn data_frame(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        if let Some(wanted) = self.wanted() {
-            data.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
-        }
-        self.position = self.position.saturating_add(data.len() as u64);
-        Frame::data(data)
-    }
 }
 
 impl Body for FillReader {
@@ -92,17 +65,20 @@ impl Body for FillReader {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if self.is_ended || self.wanted() == Some(0) {
+        if self.is_ended {
             return Poll::Ready(None);
         }
         let Poll::Ready(polled) = self.fill.poll_read(self.place, context) else {
             return Poll::Pending;
         };
         Poll::Ready(match polled {
-            Some(Ok(Read::Data(data))) => Some(Ok(self.data_frame(data))),
+            Some(Ok(Read::Data(data))) => {
+                self.position = self.position.saturating_add(data.len() as u64);
+                Some(Ok(Frame::data(data)))
+            }
             Some(Ok(Read::Trailers(trailers))) => {
                 self.is_ended = true;
-                self.until.is_none().then(|| Ok(Frame::trailers(trailers)))
+                Some(Ok(Frame::trailers(trailers)))
             }
             Some(Err(failure)) => {
                 self.is_ended = true;
@@ -116,15 +92,14 @@ impl Body for FillReader {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_ended || self.wanted() == Some(0) || self.fill.is_complete_at(self.position)
+        self.is_ended || self.fill.is_complete_at(self.position)
     }
 
     fn size_hint(&self) -> SizeHint {
         let Some(expected) = self.fill.expected() else {
             return SizeHint::default();
         };
-        let until = self.until.map_or(expected, |until| until.min(expected));
-        SizeHint::with_exact(until.saturating_sub(self.position))
+        SizeHint::with_exact(expected.saturating_sub(self.position))
     }
 }
 

@@ -67,19 +67,9 @@ impl State {
             .filter(|reader| reader.position >= self.base)
     }
 
-    /// The position of the furthest reader. One that waits for a later part
-    /// counts only if all do, so that it does not cut those that read.
+    /// The position of the furthest reader.
     pub(super) fn furthest(&self) -> Option<u64> {
-        let mut waiting = None;
-        let mut furthest = None;
-        for reader in self.readers() {
-            if reader.position > self.end {
-                waiting = Some(self.end);
-            } else {
-                furthest = furthest.max(Some(reader.position));
-            }
-        }
-        furthest.or(waiting)
+        self.readers().map(|reader| reader.position).max()
     }
 
     /// Drops what no reader may read any more; returns those that are cut by it.
@@ -92,9 +82,7 @@ impl State {
             return cut;
         };
         let nearest = self.readers().map(|r| r.position).min().unwrap_or(furthest);
-        let keep_from = furthest
-            .saturating_sub(half_window)
-            .max(nearest.min(furthest));
+        let keep_from = furthest.saturating_sub(half_window).max(nearest);
         while let Some(first) = self.segments.front()
             && first.end() <= keep_from
         {

@@ -350,29 +350,3 @@ fn without_memory_content_passes_piece_by_piece() {
     assert!(kit.cache.stats().ledger_refusals > 0);
     drop(hog);
 }
-
-#[test]
-fn a_reader_of_a_part_gets_that_part_while_it_arrives() {
-    let kit = kit();
-    let key = kit.key("/a");
-    let permit = kit.lead(&key, &[]);
-    let mut waiters: Vec<_> = (0..3).map(|_| kit.follow(&key, &[])).collect();
-    let response = [("cache-control", "max-age=60"), ("content-length", "10")];
-    let mut filling = kit.begin(permit, &[], &response);
-    let mut part = |start, length| match wait(&mut waiters.pop().expect("three wait"), &[]) {
-        Some(crate::Followed::Filling { reader, .. }) => reader.slice(start, length),
-        other => panic!("{other:?}"),
-    };
-    let (mut middle, mut end, mut beyond) = (part(2, 4), part(8, 100), part(10, 5));
-    assert_eq!(middle.size_hint().exact(), Some(4));
-    assert_eq!(end.size_hint().exact(), Some(2));
-    push(&mut filling.writer, "01234".into()).expect("it can be stored");
-    assert_eq!(read(&mut middle), (b"234".to_vec(), None));
-    assert_eq!(read(&mut end), (vec![], None));
-    push(&mut filling.writer, "56789".into()).expect("it can be stored");
-    assert_eq!(read(&mut middle), (b"5".to_vec(), Some(Ok(()))));
-    assert_eq!(read(&mut end), (b"89".to_vec(), None));
-    filling.writer.finish(None).expect("complete");
-    assert_eq!(read(&mut end), (vec![], Some(Ok(()))));
-    assert_eq!(read(&mut beyond), (vec![], Some(Ok(()))));
-}

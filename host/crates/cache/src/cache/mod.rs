@@ -5,6 +5,7 @@
 //! the caller pumps content into a [`crate::FillWriter`].
 
 pub(crate) mod freshen;
+mod joining;
 mod journal;
 mod purging;
 
@@ -12,19 +13,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use verge_base::{Clock, Ledger, Reservation};
 use verge_http::cache_status::Forward;
 
-use crate::collapse::{
-    AloneReason, Entered, FillPermit, FlightKey, Flights, FlightsSettings, Join, Lead, Outcome,
-    Seeker, SentAt, Waiter,
-};
+use crate::collapse::{Flights, FlightsSettings, SentAt};
 use crate::counted::{TABLE_ROOM, Tables};
 use crate::key::{Key, KeyHasher, KeyPart, Target};
-use crate::policy::{HeadFreshening, Reuse, decide_head_freshening, decide_reuse};
-use crate::purge::{Purged, Purges};
+use crate::policy::{HeadFreshening, decide_head_freshening};
+use crate::purge::Purges;
 use crate::record::Walls;
 use crate::refusals::Refusals;
 use crate::response::StoredResponse;
@@ -140,76 +137,6 @@ impl Cache {
         variants
     }
 
-    /// Joins the requests that need a response for the same key.
-    ///
-    /// A leader that finds that the response has been stored since the caller
-    /// looked steps back: between the end of a fill and the next lookup no
-    /// second leader fits in.
-    pub fn join(&self, seeker: &Seeker<'_>) -> Join {
-        let inner = &self.0;
-        let now = inner.clock.now();
-        let key = inner.flight_key(seeker);
-        let entered = inner.flights.enter(&key, now, |flight| {
-            // A request that comes after a purge must not get what was sent for before.
-            let head = flight.head();
-            flight.sent_sequence().is_some_and(|sent| {
-                inner.decide_arriving(seeker.key, head.as_deref(), sent) != Purged::No
-            })
-        });
-        match entered {
-            Entered::Marked => Join::Alone(self.permit_alone(key), AloneReason::Marker),
-            Entered::Existing(flight) => {
-                if seeker.directives.no_cache {
-                    return Join::Alone(self.permit_alone(key), AloneReason::Directives);
-                }
-                inner.stats.collapsed();
-                Join::Follower(Waiter::new(
-                    Arc::clone(inner),
-                    seeker.key,
-                    flight.outcome.subscribe(),
-                ))
-            }
-            Entered::New(flight) => {
-                let lead = Lead::new(Arc::clone(inner), key, Some(flight));
-                match inner.arrived(seeker) {
-                    Some(response) => {
-                        lead.share(Outcome::Stored(Arc::clone(&response)));
-                        Join::Arrived(response)
-                    }
-                    None => Join::Leader(FillPermit::new(lead)),
-                }
-            }
-        }
-    }
-
-    /// Leads a fetch that no request waits for, if nobody else fetches the same and the last
-    /// outcome could be shared.
-    pub fn lead_in_background(&self, seeker: &Seeker<'_>) -> Option<FillPermit> {
-        let inner = &self.0;
-        let key = inner.flight_key(seeker);
-        let Entered::New(flight) = inner.flights.enter(&key, inner.clock.now(), |_| false) else {
-            return None;
-        };
-        let lead = Lead::new(Arc::clone(inner), key, Some(flight));
-        match inner.arrived(seeker) {
-            Some(response) => {
-                lead.share(Outcome::Stored(response));
-                None
-            }
-            None => Some(FillPermit::new(lead)),
-        }
-    }
-
-    /// A permit for a request that waited in vain, or must not wait: it asks
-    /// the origin for itself, and its answer may be stored.
-    pub fn alone(&self, seeker: &Seeker<'_>) -> FillPermit {
-        self.permit_alone(self.0.flight_key(seeker))
-    }
-
-    fn permit_alone(&self, key: FlightKey) -> FillPermit {
-        FillPermit::new(Lead::new(Arc::clone(&self.0), key, None))
-    }
-
     /// An origin request is being sent now, without a permit (HEAD, for one).
     #[must_use]
     pub fn sent_at(&self) -> SentAt {
@@ -291,30 +218,6 @@ impl Inner {
             }
         }
         Lookup::Miss(MissReason::UriMiss)
-    }
-
-    pub(crate) fn flight_key(&self, seeker: &Seeker<'_>) -> FlightKey {
-        let hint = seeker
-            .hint
-            .unwrap_or_else(|| self.store.hint(seeker.key, seeker.fields));
-        let is_authorised = seeker.fields.contains_key(AUTHORIZATION);
-        FlightKey::new(seeker.key, hint, is_authorised)
-    }
-
-    /// What answers `seeker` and was stored after it had looked.
-    fn arrived(&self, seeker: &Seeker<'_>) -> Option<Arc<StoredResponse>> {
-        let select = || self.store.peek(seeker.key, seeker.fields);
-        let Lookup::Selected(response) = self.judged(seeker.key, select) else {
-            return None;
-        };
-        let is_known = seeker.seen.is_some_and(|seen| Arc::ptr_eq(seen, &response));
-        if is_known {
-            return None;
-        }
-        let freshness = response.freshness(self.clock.now());
-        // One that is stale is a lookup's to answer with: it is validated meanwhile.
-        let reuse = decide_reuse(seeker.directives, &freshness);
-        matches!(reuse, Reuse::Fresh | Reuse::RefreshAhead).then_some(response)
     }
 
     /// Reserves `bytes`, making room for them if there is none.

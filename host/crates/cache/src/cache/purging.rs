@@ -13,8 +13,8 @@ use crate::collapse::SentAt;
 use crate::key::{Key, Target};
 use crate::policy::RefuseReason;
 use crate::purge::{
-    Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Subject,
-    Verdict,
+    Hardness, Purge, PurgeCause, PurgeId, PurgeScope, PurgeTarget, Purged, ScopeKind, Source,
+    Subject, Verdict,
 };
 use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
@@ -57,19 +57,27 @@ impl Cache {
         self.purge_for(scope, hardness, PurgeCause::Operator)
     }
 
-    /// Purges what another node, or a log, tells of: from now on, and for what
-    /// is kept on disk as from [`Purge::at`], by this node's clock and give or take
+    /// Purges what another node tells of: from now on, but of what is kept on disk only what was
+    /// asked for before [`Purge::at`], by this node's clock and give or take
     /// [`crate::CacheSettings::purge_skew`]. Listeners do not hear of it. One that this node was
-    /// asked for itself, and that comes back to it, is not counted again.
+    /// asked for itself, and that comes back to it, is not counted again; for what is kept on
+    /// disk it has the number that it had, like one that was written down before a restart.
     /// Returns the purge's number on this node.
     pub fn purge_remote(&self, purge: &Purge) -> u64 {
-        let skew = self.0.settings.purge_skew;
-        let number = self.0.take(&purge.scope, purge.hardness, purge.at, skew);
         let is_own = purge.id.node == self.0.node_id && purge.id.number > 0;
+        let first = match is_own {
+            true => Some(purge.id.number),
+            false => self.0.journal.number_before(purge.id),
+        };
+        let skew = self.0.settings.purge_skew;
+        let source = first.map_or(Source::Elsewhere { skew }, Source::Again);
+        let number = self.0.take(&purge.scope, purge.hardness, purge.at, source);
         if !is_own {
             self.0.stats.purged(purge.scope.kind());
         }
-        self.journal(purge, number);
+        if first.is_none() {
+            self.journal(purge, number);
+        }
         number
     }
 
@@ -93,18 +101,6 @@ impl Cache {
     #[must_use]
     pub fn purge_sequence(&self) -> u64 {
         self.0.purges.sequence()
-    }
-
-    /// Whether a response that was asked for at `since` and is kept outside of
-    /// this process, with a time and no number, has been purged since.
-    #[must_use]
-    pub fn decide_purged_since(&self, key: &Key, head: &StoredHead, since: SystemTime) -> Purged {
-        let subject = Subject {
-            key,
-            head: Some(head),
-            is_stored: false,
-        };
-        self.0.purges.decide_since(subject, since).purged
     }
 
     /// Invalidates all that is stored, or on its way, for the URI of `key`,
@@ -175,7 +171,7 @@ impl Cache {
 
     fn purge_for(&self, scope: PurgeScope, hardness: Hardness, cause: PurgeCause) -> Purge {
         let at = self.0.walls.now();
-        let number = self.0.take(&scope, hardness, at, Duration::ZERO);
+        let number = self.0.take(&scope, hardness, at, Source::Here);
         self.0.stats.purged(scope.kind());
         self.tell(scope, hardness, cause, at, number)
     }
@@ -205,10 +201,10 @@ impl Cache {
 }
 
 impl Inner {
-    /// Takes a purge whose time may be off by `skew`, and returns its number.
-    fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime, skew: Duration) -> u64 {
+    /// Takes a purge, and returns its number.
+    fn take(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime, source: Source) -> u64 {
         self.make_table_room();
-        let number = self.purges.purge_within(scope, hardness, at, skew);
+        let number = self.purges.purge_from(scope, hardness, at, source);
         if let (PurgeScope::Uri(target), Hardness::Hard) = (scope, hardness) {
             // So that the bytes come free at once, and the record may be forgotten.
             self.store
@@ -283,30 +279,25 @@ impl Inner {
     }
 
     /// Whether what was kept elsewhere was purged since it was asked for: by number, and, where it
-    /// has one, by time. A soft purge ends its lifetime.
+    /// has a time, for other nodes' purges by that, too. A soft purge ends its lifetime.
     pub(crate) fn judge_recorded(&self, key: &Key, recorded: &mut Recorded) -> Purged {
         let head = &mut recorded.head;
-        let by_number = self.decide_arriving(key, Some(head), head.sequence());
-        let by_time = recorded.sent_wall.map_or(Purged::No, |sent_wall| {
-            let subject = Subject {
-                key,
-                head: Some(head),
-                is_stored: false,
-            };
-            self.purges.decide_since(subject, sent_wall).purged
-        });
-        let mut found = Purged::No;
-        for purged in [by_number, by_time] {
-            match purged {
-                Purged::Hard => return Purged::Hard,
-                Purged::Soft(at) => {
-                    head.end_lifetime(self.age_at(head, at));
-                    found = purged;
-                }
-                Purged::No => {}
+        let seen = head.sequence();
+        let purged = match recorded.sent_wall {
+            None => self.decide_arriving(key, Some(head), seen),
+            Some(sent_wall) => {
+                let subject = Subject {
+                    key,
+                    head: Some(head),
+                    is_stored: false,
+                };
+                self.purges.decide_kept(subject, seen, sent_wall).purged
             }
+        };
+        if let Purged::Soft(at) = purged {
+            head.end_lifetime(self.age_at(head, at));
         }
-        found
+        purged
     }
 
     /// Notes on `response` what was found, and returns whether it is gone.

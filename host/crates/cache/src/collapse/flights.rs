@@ -189,6 +189,12 @@ impl Flights {
         self.shard(key).lock().flights.get(key).map(Arc::clone)
     }
 
+    /// Whether a marker stands at `key`.
+    pub(crate) fn is_marked(&self, key: &FlightKey, now: Instant) -> bool {
+        let shard = self.shard(key).lock();
+        shard.markers.holds(key.hash_value(), now)
+    }
+
     /// Takes `flight` away, if it still stands at `key`.
     pub(crate) fn leave(&self, key: &FlightKey, flight: &Arc<Flight>) {
         self.shard(key).lock().leave(key, flight);

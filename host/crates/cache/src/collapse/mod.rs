@@ -12,7 +12,7 @@ mod lead;
 mod permit;
 mod waiter;
 
-pub(crate) use flights::{Entered, FlightKey, Flights, FlightsSettings};
+pub(crate) use flights::{Entered, Flight, FlightKey, Flights, FlightsSettings};
 pub(crate) use lead::Lead;
 pub use permit::{Begun, FillPermit, FillStart, Filling, Freshened, NotModified, SentAt};
 pub(crate) use waiter::Outcome;
@@ -54,6 +54,15 @@ pub enum Join {
     Alone(FillPermit, AloneReason),
     /// What it needs has been stored since it looked.
     Arrived(Arc<StoredResponse>),
+}
+
+/// How a request would take part, if it does not lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WouldJoin {
+    /// As [`Join::Follower`].
+    Follower,
+    /// As [`Join::Alone`].
+    Alone(AloneReason),
 }
 
 /// Why a request is not collapsed with others.

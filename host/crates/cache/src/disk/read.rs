@@ -1,5 +1,6 @@
 //! Reading a record: what it says is checked before any of it is used. Blocks.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
@@ -102,7 +103,7 @@ pub(super) fn load(wanted: &Wanted) -> (Loaded, Unusable) {
     }
 }
 
-/// The heads of all records that can be read.
+/// The heads of all records that can be read, in the order in which [`load`] prefers them.
 pub(super) fn heads(wanted: &Wanted) -> io::Result<Vec<Recorded>> {
     let mut heads = Vec::new();
     for found in &wanted.places {
@@ -110,6 +111,7 @@ pub(super) fn heads(wanted: &Wanted) -> io::Result<Vec<Recorded>> {
             heads.push(recorded);
         }
     }
+    heads.sort_by_key(|recorded| Reverse(recorded.head.date()));
     Ok(heads)
 }
 

@@ -50,8 +50,13 @@ pub(super) fn scan(folder: &Folder) -> io::Result<(Index, Scanned)> {
             match header.kind {
                 Kind::Whole => index.insert(&header, offset, 0),
                 Kind::Head => {
-                    if let Some(link) = link(&file, &header, offset)? {
-                        index.insert_head(&header, link, offset, 0);
+                    match link(&file, &header, offset)? {
+                        Some(link) => index.insert_head(&header, link, offset, 0),
+                        // Whatever it linked to stands there under an older head, which may
+                        // have been meant to last longer.
+                        None => {
+                            index.remove(&header.digest);
+                        }
                     }
                 }
                 Kind::Gone => {

@@ -83,6 +83,15 @@ impl Cache {
         self.inner().incomplete(key, fields)
     }
 
+    /// The same, as if nobody had asked.
+    #[must_use]
+    pub fn peek_incomplete(&self, key: &Key, fields: &HeaderMap) -> Option<Arc<StoredResponse>> {
+        match self.peek(&self.inner().incomplete_key(key), fields) {
+            Lookup::Selected(stored) => Some(stored),
+            Lookup::Miss(_) => None,
+        }
+    }
+
     /// Removes `stored`, an incomplete response of `key`.
     pub fn remove_incomplete(&self, key: &Key, stored: &Arc<StoredResponse>) {
         let place = self.derived_key(key, INCOMPLETE, b"");

@@ -32,9 +32,10 @@ pub enum PartPlan {
 /// `asked` is the one range that the client asks for; `None` if it is to have
 /// all, or several. `pieces` are those stored that can be completed: they have
 /// a strong validator and a known total. Each part that is missing costs a
-/// request.
+/// request, so gaps with less than `apart` stored bytes between them are asked
+/// for together with those.
 #[must_use]
-pub fn decide_part_plan(asked: Option<RangeSpec>, pieces: Option<&Pieces>) -> PartPlan {
+pub fn decide_part_plan(asked: Option<RangeSpec>, pieces: Option<&Pieces>, apart: u64) -> PartPlan {
     // From the first byte on is all of it.
     let asked = asked.filter(|spec| *spec != RangeSpec::From(0));
     let otherwise = match asked {
@@ -51,12 +52,26 @@ pub fn decide_part_plan(asked: Option<RangeSpec>, pieces: Option<&Pieces>) -> Pa
     let Some(want) = want else {
         return otherwise;
     };
-    let gaps = bounded(pieces.extents().gaps(want));
+    let gaps = bounded(merged(pieces.extents().gaps(want), apart));
     match gaps.as_slice() {
         [] => otherwise,
         [gap] if *gap == want => otherwise,
         _ => PartPlan::Rest { want, gaps },
     }
+}
+
+/// The gaps, those with less than `apart` bytes between them as one.
+fn merged(gaps: SmallVec<[ByteRange; 2]>, apart: u64) -> SmallVec<[ByteRange; 2]> {
+    let mut merged: SmallVec<[ByteRange; 2]> = SmallVec::new();
+    for gap in gaps {
+        match merged.last_mut() {
+            Some(before) if gap.first.saturating_sub(before.last) <= apart => {
+                before.last = gap.last
+            }
+            _ => merged.push(gap),
+        }
+    }
+    merged
 }
 
 /// At most [`GAPS_MAX`] gaps, in which all of `gaps` lie.
@@ -83,6 +98,29 @@ mod tests {
 
     fn range(first: u64, last: u64) -> ByteRange {
         ByteRange { first, last }
+    }
+
+    #[test]
+    fn gaps_near_to_each_other_cost_one_request() {
+        let mut pieces = Pieces::of(range(10, 19), Some(100));
+        for piece in [range(30, 59), range(80, 89)] {
+            let combined = pieces.combined(&[], piece, &[], 8);
+            pieces = combined.expect("room for it").0;
+        }
+        let gaps = |apart| match decide_part_plan(None, Some(&pieces), apart) {
+            PartPlan::Rest { gaps, .. } => gaps.iter().map(|gap| (gap.first, gap.last)).collect(),
+            PartPlan::Whole => vec![(0, 99)],
+            PartPlan::AsAsked => Vec::new(),
+        };
+        let all = [(0, 9), (20, 29), (60, 79), (90, 99)];
+        assert_eq!(gaps(0), all);
+        assert_eq!(gaps(10), all, "ten bytes lie between");
+        assert_eq!(gaps(11), [(0, 29), (60, 99)]);
+        assert_eq!(
+            gaps(31),
+            [(0, 99)],
+            "all of it is one request without a range"
+        );
     }
 
     #[test]
@@ -130,12 +168,19 @@ mod tests {
         ];
         let pieces = Pieces::of(range(2, 4), Some(10));
         for (name, asked, expected) in rows {
-            assert_eq!(decide_part_plan(asked, Some(&pieces)), expected, "{name}");
+            assert_eq!(
+                decide_part_plan(asked, Some(&pieces), 0),
+                expected,
+                "{name}"
+            );
         }
         let beginning = Pieces::of(range(0, 4), Some(10));
         let expected = rest((0, 9), &[(5, 9)]);
-        assert_eq!(decide_part_plan(None, Some(&beginning)), expected);
-        assert_eq!(decide_part_plan(Some(From(0)), Some(&beginning)), expected);
+        assert_eq!(decide_part_plan(None, Some(&beginning), 0), expected);
+        assert_eq!(
+            decide_part_plan(Some(From(0)), Some(&beginning), 0),
+            expected
+        );
     }
 
     #[test]
@@ -160,14 +205,14 @@ mod tests {
     fn without_pieces_the_part_is_asked_for() {
         use RangeSpec::{Bounded, From, Suffix};
         for asked in [Bounded(0, 4), From(1), Suffix(5)] {
-            assert_eq!(decide_part_plan(Some(asked), None), PartPlan::AsAsked);
+            assert_eq!(decide_part_plan(Some(asked), None, 0), PartPlan::AsAsked);
             let unknown = Pieces::of(range(0, 1), None);
             assert_eq!(
-                decide_part_plan(Some(asked), Some(&unknown)),
+                decide_part_plan(Some(asked), Some(&unknown), 0),
                 PartPlan::AsAsked
             );
         }
-        assert_eq!(decide_part_plan(None, None), PartPlan::Whole);
-        assert_eq!(decide_part_plan(Some(From(0)), None), PartPlan::Whole);
+        assert_eq!(decide_part_plan(None, None, 0), PartPlan::Whole);
+        assert_eq!(decide_part_plan(Some(From(0)), None, 0), PartPlan::Whole);
     }
 }

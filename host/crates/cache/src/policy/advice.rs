@@ -4,7 +4,7 @@
 use super::reasons::RefuseReason;
 
 impl RefuseReason {
-    /// What would have to change so that such a response is stored.
+    /// What would have to change so that such a response is stored: a line for each reason.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {

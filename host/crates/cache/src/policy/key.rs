@@ -7,7 +7,7 @@
 //! [`UnkeyedInput::AsAsked`] says otherwise, and then it is named in the log.
 //! Nothing here knows routes or builds keys.
 
-mod cookies;
+pub(super) mod cookies;
 mod query;
 
 use bytes::Bytes;

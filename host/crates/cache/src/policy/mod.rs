@@ -11,11 +11,13 @@ mod key;
 mod lifetime;
 mod lookup;
 mod nominated;
+mod onward;
 mod reasons;
 mod reuse;
 mod route;
 mod stale;
 mod storage;
+mod tier;
 
 pub use freshen::{
     Freshening, HeadFreshening, Validators, decide_freshening, decide_head_freshening,
@@ -32,6 +34,7 @@ pub use key::{
 };
 pub use lookup::{BypassReason, LookupDecision, LookupFacts, decide_lookup};
 pub use nominated::{Nominated, decide_nominated};
+pub use onward::{Onward, OnwardFacts, decide_onward};
 pub use reasons::{LifetimeSource, RefuseReason};
 pub use reuse::{Freshness, Reuse, ValidateReason, decide_reuse};
 pub use route::{
@@ -43,5 +46,6 @@ pub use stale::{
 };
 pub(crate) use storage::sets_own_cookie;
 pub use storage::{
-    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage,
+    RequestFacts, RequestMethod, Storage, StorageFacts, StoragePlan, decide_storage, directives_of,
 };
+pub use tier::{TierDecision, TierFacts, TierFound, TierRefusal, decide_tier};

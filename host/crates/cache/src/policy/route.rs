@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
+
+use super::key::cookies;
 
 /// The longest heuristic freshness lifetime unless a route says otherwise.
 pub const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -198,15 +200,7 @@ impl BypassRule {
     fn is_met(&self, request: &HeaderMap) -> bool {
         match self {
             Self::Field(name) => request.contains_key(name),
-            Self::Cookie(name) => request
-                .get_all(header::COOKIE)
-                .iter()
-                .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-                .any(|pair| {
-                    let pair = verge_http::syntax::trim_ows(pair);
-                    let pair = pair.strip_prefix(name.as_bytes());
-                    pair.is_some_and(|rest| rest.first() == Some(&b'='))
-                }),
+            Self::Cookie(name) => cookies::is_sent(name, request),
         }
     }
 }
@@ -251,6 +245,8 @@ mod tests {
         assert!(met(&[("x-preview", "")]));
         assert!(met(&[("cookie", "a=1; session=x")]));
         assert!(met(&[("cookie", "a=1"), ("cookie", "session=")]));
+        // What is the cookie of this name for the key is so here, too.
+        assert!(met(&[("cookie", "a=1; session\t =x")]));
         assert!(!met(&[(
             "cookie",
             "a=session=; sessions=1; Session=1; session"

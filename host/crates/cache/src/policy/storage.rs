@@ -138,7 +138,7 @@ fn plan(facts: &StorageFacts<'_>) -> Result<StoragePlan, RefuseReason> {
     let EffectiveDirectives {
         directives,
         targeted,
-    } = effective_directives(facts);
+    } = effective_directives(facts.fields, facts.route);
     check_status(facts, &directives)?;
     check_directives(facts, &directives)?;
     let vary = Vary::parse(facts.fields);
@@ -179,15 +179,20 @@ fn plan(facts: &StorageFacts<'_>) -> Result<StoragePlan, RefuseReason> {
     })
 }
 
-/// The directives that the route looks at.
-fn effective_directives(facts: &StorageFacts<'_>) -> EffectiveDirectives {
-    let route = facts.route;
+/// The directives of a response that the route looks at: of the first targeted field, or of
+/// Cache-Control (RFC 9213 2.2).
+#[must_use]
+pub fn directives_of(response: &HeaderMap, route: &RoutePolicy) -> ResponseDirectives {
+    effective_directives(response, route).directives
+}
+
+fn effective_directives(response: &HeaderMap, route: &RoutePolicy) -> EffectiveDirectives {
     match route.origin_directives {
         OriginDirectives::Follow | OriginDirectives::Override => {
-            EffectiveDirectives::of(facts.fields, &route.targets)
+            EffectiveDirectives::of(response, &route.targets)
         }
         OriginDirectives::Ignore => {
-            let said = EffectiveDirectives::of(facts.fields, &route.targets).directives;
+            let said = EffectiveDirectives::of(response, &route.targets).directives;
             EffectiveDirectives {
                 directives: ResponseDirectives {
                     no_store: said.no_store && !said.must_understand,
@@ -306,7 +311,7 @@ pub(crate) fn sets_own_cookie(facts: &StorageFacts<'_>) -> bool {
     let EffectiveDirectives {
         directives,
         targeted,
-    } = effective_directives(facts);
+    } = effective_directives(facts.fields, facts.route);
     if !sets_cookie(facts, &directives) {
         return false;
     }

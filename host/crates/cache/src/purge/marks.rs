@@ -8,9 +8,9 @@ use super::scope::ScopeKind;
 use crate::counted::{Counted, Tables};
 use crate::key::PrecomputedHash;
 
-/// Bytes of a record: 57 in its table and 24 in the order, each with as much room beside it as
+/// Bytes of a record: 73 in its table and 24 in the order, each with as much room beside it as
 /// growing leaves, and with both copies while it grows.
-const RECORD_BYTES: u64 = 272;
+const RECORD_BYTES: u64 = 328;
 
 /// Records that are kept even where there is no memory for them.
 const RECORDS_KEPT: usize = 1024;
@@ -52,7 +52,12 @@ pub(super) struct Last {
 pub(super) struct Mark {
     pub(super) number: u64,
     pub(super) at: u64,
-    /// What was asked for until then, by the wall clock, counts as older than the purge.
+    /// The number by which what is kept on disk is judged: the one that the purge was known by
+    /// first, where it is heard of again; 0 for another node's, which its number tells of
+    /// together with a time.
+    pub(super) kept: u64,
+    /// Until when what is kept on disk must have been asked for to be older than another node's
+    /// purge; 0 for all others.
     pub(super) until: u64,
 }
 
@@ -99,7 +104,7 @@ impl Records {
 
     /// Drops what a hard purge of everything says, too: it came later by number and by time.
     fn drop_covered(&mut self, by: Mark) {
-        let is_covered = |mark: &Mark| mark.number <= by.number && mark.until <= by.until;
+        let is_covered = |mark: &Mark| mark.is_covered(&by);
         for table in &mut self.tables {
             table.retain(|_, last| !(is_covered(&last.hard) && is_covered(&last.soft)));
         }
@@ -184,10 +189,34 @@ impl Last {
 }
 
 impl Mark {
+    /// Whether it concerns what is kept on disk, and was asked for at `since`, when `seen` was the
+    /// number of the last purge.
+    pub(super) const fn is_after(&self, seen: u64, since: u64) -> bool {
+        self.kept > seen || (self.number > seen && self.until >= since)
+    }
+
+    /// Whether `by` says all that it says, of the same scope.
+    const fn is_covered(&self, by: &Self) -> bool {
+        let is_kept_covered = self.kept <= by.kept;
+        let is_told_covered = self.until <= by.until || self.number <= by.kept;
+        self.number <= by.number && is_kept_covered && is_told_covered
+    }
+
+    /// A purge that its number alone tells of.
+    pub(super) const fn of_number(number: u64, at: u64) -> Self {
+        Self {
+            number,
+            at,
+            kept: number,
+            until: 0,
+        }
+    }
+
     /// The later of the two by number and by time, each for itself: a purge of
     /// another node may come late.
-    fn raise(&mut self, other: Self) {
+    pub(super) fn raise(&mut self, other: Self) {
         self.number = self.number.max(other.number);
+        self.kept = self.kept.max(other.kept);
         self.at = self.at.max(other.at);
         self.until = self.until.max(other.until);
     }

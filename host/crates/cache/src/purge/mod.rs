@@ -18,7 +18,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 pub use records::{PURGE_RECORDS_MAX, PurgeSeen};
-pub(crate) use records::{Purges, Subject, Verdict};
+pub(crate) use records::{Purges, Source, Subject, Verdict};
 pub use scope::{
     PREFIX_SEGMENTS_MAX, PurgeScope, PurgeTarget, SCOPE_TEXT_MAX, ScopeInvalid, ScopeKind,
 };

@@ -45,6 +45,20 @@ pub struct PurgeSeen {
     pub at: SystemTime,
 }
 
+/// Where a purge comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// This node was asked for it.
+    Here,
+    /// It is known already, and was known first by this number.
+    Again(u64),
+    /// Another node was asked for it. Its time may be off by as much as `skew`.
+    Elsewhere {
+        /// As long as that.
+        skew: Duration,
+    },
+}
+
 /// The response that is asked about.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
@@ -78,25 +92,21 @@ impl Purges {
         self.sequence.load(Ordering::Acquire)
     }
 
-    /// Purges `scope`, as if at `at`, and returns the purge's number. The time of another node's
-    /// purge may be off by as much as `skew`.
-    pub(crate) fn purge_within(
+    /// Purges `scope`, as if at `at`, and returns the purge's number.
+    pub(crate) fn purge_from(
         &self,
         scope: &PurgeScope,
         hardness: Hardness,
         at: SystemTime,
-        skew: Duration,
+        source: Source,
     ) -> u64 {
         let hash = self.scope_hash(scope);
-        let at = millis(at);
-        let until = at.saturating_add(u64::try_from(skew.as_millis()).unwrap_or(u64::MAX));
-        self.purge_hash(scope.kind(), hash, hardness, (at, until))
+        self.purge_hash(scope.kind(), hash, hardness, at, source)
     }
 
     /// The same for the URI of `key`, without a scope, by this node's clock.
     pub(crate) fn purge_uri(&self, key: &Key, hardness: Hardness, at: SystemTime) -> u64 {
-        let at = millis(at);
-        self.purge_hash(ScopeKind::Uri, key.uri_hash(), hardness, (at, at))
+        self.purge_hash(ScopeKind::Uri, key.uri_hash(), hardness, at, Source::Here)
     }
 
     fn purge_hash(
@@ -104,11 +114,24 @@ impl Purges {
         kind: ScopeKind,
         hash: u64,
         hardness: Hardness,
-        (at, until): (u64, u64),
+        at: SystemTime,
+        source: Source,
     ) -> u64 {
         let mut records = self.records.write();
         let number = self.sequence.load(Ordering::Relaxed).saturating_add(1);
-        let mark = Mark { number, at, until };
+        let mark = Mark {
+            number,
+            at: millis(at),
+            kept: match source {
+                Source::Here => number,
+                Source::Again(first) => first,
+                Source::Elsewhere { .. } => 0,
+            },
+            until: match source {
+                Source::Here | Source::Again(_) => 0,
+                Source::Elsewhere { skew } => millis(at.checked_add(skew).unwrap_or(at)),
+            },
+        };
         records.add(kind, hash, hardness, mark);
         records.forget(self.records_max);
         // Published after the record stands: whoever sees the number finds the record.
@@ -120,7 +143,7 @@ impl Purges {
     /// `floor` counts as purged.
     pub(crate) fn begin_at(&self, base: u64, floor: u64) {
         let mut records = self.records.write();
-        records.floor.hard.number = records.floor.hard.number.max(floor);
+        records.floor.hard.raise(Mark::of_number(floor, 0));
         self.sequence.fetch_max(base.max(floor), Ordering::AcqRel);
     }
 
@@ -134,12 +157,7 @@ impl Purges {
     ) {
         let hash = self.scope_hash(scope);
         let mut records = self.records.write();
-        let at = millis(at);
-        let mark = Mark {
-            number,
-            at,
-            until: at,
-        };
+        let mark = Mark::of_number(number, millis(at));
         records.add(scope.kind(), hash, hardness, mark);
         records.forget(self.records_max);
         self.sequence.fetch_max(number, Ordering::AcqRel);
@@ -162,11 +180,17 @@ impl Purges {
         last_by_head <= seen && self.decide(subject, seen).purged == Purged::No
     }
 
-    /// What was purged at `since` or later and concerns `subject`: for what was
-    /// stored elsewhere, with a time and no number. Times of other nodes count with their skew.
-    pub(crate) fn decide_since(&self, subject: Subject<'_>, since: SystemTime) -> Verdict {
+    /// What concerns `subject`, which is kept on disk, and was purged since it was asked for: later
+    /// than `seen`, the number of then, and for what another node purged also by the time of
+    /// then, `since`. When this node hears of that again after a restart, only the time tells.
+    pub(crate) fn decide_kept(
+        &self,
+        subject: Subject<'_>,
+        seen: u64,
+        since: SystemTime,
+    ) -> Verdict {
         let since = millis(since);
-        self.decide_by(subject, |mark| mark.number > 0 && mark.until >= since)
+        self.decide_by(subject, |mark| mark.is_after(seen, since))
     }
 
     fn decide_by(&self, subject: Subject<'_>, counts: impl Fn(&Mark) -> bool) -> Verdict {

@@ -52,6 +52,7 @@ impl ReadAt {
 /// # Errors
 /// Why they are refused.
 pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
+    // One list, in the order of the bytes, which is that of `encode`.
     let mut reader = Reader(checked(bytes)?);
     let status = StatusCode::from_u16(reader.short()?).map_err(|_| RecordError::Malformed)?;
     let flags = reader.byte()?;

@@ -22,7 +22,8 @@ pub fn encode(
     content_length: u64,
     walls: &Walls,
 ) -> Result<Vec<u8>, RecordError> {
-    // Named one by one: what is added to a head has to be recorded, too.
+    // One list, in the order of the bytes. Named one by one: what is added to a head has to be
+    // recorded, too.
     let StoredHead {
         status,
         fields,

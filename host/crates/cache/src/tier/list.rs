@@ -18,15 +18,6 @@ pub struct Tiers {
     list: Arc<[Arc<dyn Tier>]>,
 }
 
-/// What came of asking the tiers one after another.
-#[derive(Debug, Default)]
-pub struct Searched {
-    /// The first hit.
-    pub hit: Option<(TierName, Box<TierHit>)>,
-    /// Each tier that was asked.
-    pub looked: SmallVec<[Looked; 2]>,
-}
-
 /// One tier that was asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Looked {
@@ -54,31 +45,33 @@ impl Tiers {
         self.list.is_empty()
     }
 
-    /// Asks one after another, until one has a response; if `is_known`, memory has one, and only
-    /// tiers that other nodes write to may have a newer one.
+    /// Which there are, nearest first.
+    #[must_use]
+    pub fn names(&self) -> SmallVec<[TierName; 2]> {
+        self.list.iter().map(|tier| tier.name()).collect()
+    }
+
+    /// Asks this one of them; `None` if it is not there.
     pub async fn load(
         &self,
+        name: TierName,
         key: &TierKey,
         request: &HeaderMap,
         want: Want,
-        is_known: bool,
-    ) -> Searched {
-        let mut searched = Searched::default();
-        let tiers = self.list.iter();
-        for tier in tiers.filter(|tier| !is_known || tier.name().is_shared()) {
-            let begun = self.clock.now();
-            let answer = tier.load(key, request, want).await;
-            searched.looked.push(Looked {
-                tier: tier.name(),
-                outcome: answer.label(),
-                took: self.clock.now().saturating_duration_since(begun),
-            });
-            if let TierAnswer::Hit(hit) = answer {
-                searched.hit = Some((tier.name(), hit));
-                break;
-            }
-        }
-        searched
+    ) -> Option<(Looked, Option<Box<TierHit>>)> {
+        let tier = self.list.iter().find(|tier| tier.name() == name)?;
+        let begun = self.clock.now();
+        let answer = tier.load(key, request, want).await;
+        let looked = Looked {
+            tier: name,
+            outcome: answer.label(),
+            took: self.clock.now().saturating_duration_since(begun),
+        };
+        let hit = match answer {
+            TierAnswer::Hit(hit) => Some(hit),
+            TierAnswer::Miss(_) | TierAnswer::Off(_) => None,
+        };
+        Some((looked, hit))
     }
 
     /// All that they have for `key`, nearest first, as if nobody had asked.

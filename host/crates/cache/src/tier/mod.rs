@@ -9,6 +9,7 @@
 mod answer;
 mod found;
 mod list;
+mod search;
 
 use std::fmt;
 use std::future::Future;
@@ -23,7 +24,8 @@ use crate::response::StoredResponse;
 
 pub use answer::{Dropped, Off, Saved, TierAnswer, TierHit, TierMiss, Unusable};
 pub use found::{Admitted, Restored};
-pub use list::{Looked, Searched, Tiers};
+pub use list::{Looked, Tiers};
+pub use search::{Offered, TierSearch};
 
 /// The answer of a tier, which may take a while.
 pub type TierFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -133,7 +135,8 @@ pub trait Tier: Send + Sync + 'static {
     ) -> TierFuture<'a, TierAnswer>;
 
     /// All that it has for `key`, whatever the request and without content, as if nobody had
-    /// asked; for operators. Answers within a bounded time.
+    /// asked; for operators. Of those that a request selects, [`Tier::load`] gives the first.
+    /// Answers within a bounded time.
     fn list<'a>(&'a self, key: &'a TierKey) -> TierFuture<'a, Listed>;
 
     /// Takes `response` to be kept, in place of what the same requests select. Never blocks:

@@ -249,10 +249,11 @@ fn restricts(a: &ResponseDirectives, b: &ResponseDirectives) -> bool {
         (_, None) => true,
         (None, Some(_)) => false,
     };
+    let is_given = |named: &Qualified| *named != Qualified::Absent;
     a.no_store >= b.no_store
         && a.must_revalidate >= b.must_revalidate
-        && (a.private.is_present() >= b.private.is_present())
-        && (a.no_cache.is_present() >= b.no_cache.is_present())
+        && is_given(&a.private) >= is_given(&b.private)
+        && is_given(&a.no_cache) >= is_given(&b.no_cache)
         && shorter(a.max_age, b.max_age)
         && shorter(a.s_maxage, b.s_maxage)
 }

@@ -147,13 +147,7 @@ fn cookie_lines_become_one() {
 }
 
 #[test]
-fn upgrade_counts_only_if_nominated() {
-    let asked = fields(&[("connection", "x, Upgrade"), ("upgrade", "websocket")]);
-    assert_eq!(requested_upgrade(&asked).expect("asked"), "websocket");
-    assert_eq!(
-        requested_upgrade(&fields(&[("upgrade", "websocket")])),
-        None
-    );
+fn trailers_are_accepted_where_te_says_so() {
     assert!(accepts_trailers(&fields(&[("te", "gzip;q=0.5, Trailers")])));
     assert!(!accepts_trailers(&fields(&[("te", "gzip")])));
 }

@@ -4,6 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Scans a head in one go.
+fn scan_head(bytes: &[u8], limits: &HeadLimits) -> Result<HeadScan, ClientFault> {
+    HeadScanner::new(*limits).scan(bytes)
+}
+
 fn scan(head: &[u8]) -> Result<HeadScan, ClientFault> {
     scan_head(head, &HeadLimits::default())
 }

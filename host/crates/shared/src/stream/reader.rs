@@ -81,10 +81,9 @@ impl Stream {
         let is_short = awaited.is_some_and(|awaited| {
             awaited.incarnation == tail.incarnation && awaited.number > tail.number
         });
-        let standing = if is_short {
-            Standing::Lost
-        } else {
-            place.decide_standing(&tail)
+        let standing = match is_short {
+            true => Standing::Lost,
+            false => place.decide_standing(&tail),
         };
         let block = match standing {
             Standing::Lost => {
@@ -96,7 +95,7 @@ impl Stream {
             Standing::Level => {
                 self.is_level(&tail, asked);
                 *ahead = None;
-                Some(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX))
+                Some(millis(BLOCK))
             }
             Standing::Behind => {
                 ahead.get_or_insert((tail, asked));
@@ -106,8 +105,7 @@ impl Stream {
         let read = self.0.keys.read(place.number, block);
         let entries = read_entries(&ask(connection, &read).await?)?;
         let passed = self.0.around.clock.now().saturating_duration_since(told);
-        let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        let now_ms = redis_ms.saturating_add(passed_ms);
+        let now_ms = redis_ms.saturating_add(millis(passed));
         if entries.is_empty() && standing == Standing::Behind {
             // What there was between here and the tail is gone.
             if place.token.is_some() {
@@ -264,4 +262,8 @@ impl Stream {
         let rotate = self.0.keys.rotate(old, self.fresh(), self.number());
         ask(connection, &rotate).await.map(|_| ())
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

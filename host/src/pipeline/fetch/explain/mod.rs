@@ -2,29 +2,32 @@
 //! same lookup and the same decisions that a request meets. Functions in front
 //! of the cache are run only if that is asked for; no origin is asked.
 
+mod answers;
 mod as_sent;
+mod asked;
 mod next;
 mod parts;
 mod run;
 mod stored;
+mod words;
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use verge_cache::policy::BypassRule;
-use verge_cache::tier::{TierKey, TierName};
 use verge_cache::{Kept, Key, Lookup, PurgeSeen};
 
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::super::url::OperatorUrl;
-use super::key;
+use super::listed::Listed;
+use super::{key, slice};
 use crate::admin::ScopeProblem;
 use crate::admin::explain::{
     ExplainRequest, ExplainedKey, ExplainedNext, ExplainedPurge, ExplainedTier, Explanation,
 };
 use crate::node::NodeState;
-use crate::route::{Route, Target};
+use crate::route::{RangePolicy, Route, Target};
 use run::Ran;
 
 /// Most responses of one tier that are told.
@@ -130,17 +133,21 @@ pub(super) struct Holdings {
     /// What memory selects.
     pub(super) found: Lookup,
     pub(super) memory: Vec<Kept>,
-    /// Of each tier that could be asked, the nearest first.
-    pub(super) tiers: Vec<(TierName, Vec<Kept>)>,
+    pub(super) listed: Listed,
+    /// The same of the slices with which an answer begins, by their numbers.
+    pub(super) slices: Vec<(u64, Listed)>,
 }
 
 /// Fills in what the cache says.
 async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
+    let lookup = next::lookup(routed, viewed);
+    let past = next::past(routed, lookup, &viewed.head.fields);
     let keyed = match key::keyed(routed, viewed) {
         Ok(keyed) => keyed,
         Err(refusal) => {
             let what = "The request has no key: it goes past the cache.";
-            told.next = outcome("bypass", refusal.label(), refusal.section(), what);
+            let refused = || outcome("bypass", refusal.label(), refusal.section(), what);
+            told.next = past.unwrap_or_else(refused);
             return;
         }
     };
@@ -148,18 +155,27 @@ async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
     // From here on the request is what its key says of it.
     let asked_for = viewed;
     let viewed = keyed.reduced.as_deref().unwrap_or(viewed);
-    let (holdings, unknown) = holdings(routed, viewed, keyed.key).await;
+    let holdings = holdings(routed, viewed, keyed.key).await;
     let (cache, now) = (&routed.node.cache, routed.node.clock.now());
-    let (next, answering) = next::decide(routed, asked_for, viewed, &holdings);
+    let (next, answering) = match past {
+        Some(next) => (next, None),
+        None => next::decide(routed, lookup, (asked_for, viewed), &holdings),
+    };
     told.next = next;
     told.coding = answering.and_then(|kept| next::coding(routed, viewed, &kept));
     told.stored = stored::responses(&holdings, &viewed.head.fields);
     told.parts = stored::parts(routed, viewed, &holdings.key);
-    told.unknown = unknown;
+    let unknown = holdings.listed.unknown.iter();
+    told.unknown = unknown
+        .map(|(tier, reason)| ExplainedTier {
+            tier: tier.label().to_owned(),
+            reason: (*reason).to_owned(),
+        })
+        .collect();
     let last = cache.last_refusal(&holdings.key);
     told.last_refusal = last.map(|last| stored::refusal(last, now));
     let all = holdings.memory.iter();
-    let all = all.chain(holdings.tiers.iter().flat_map(|(_, kept)| kept));
+    let all = all.chain(holdings.listed.tiers.iter().flat_map(|(_, kept)| kept));
     let mut heads = all.map(|kept| &kept.head);
     let head = heads.next().map(AsRef::as_ref);
     let purges = cache.purges_of(&holdings.key, head);
@@ -170,36 +186,28 @@ async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
         .collect();
 }
 
-async fn holdings(
-    routed: &Routed,
-    viewed: &ViewedRequest,
-    key: Key,
-) -> (Holdings, Vec<ExplainedTier>) {
-    let (cache, fields) = (&routed.node.cache, &viewed.head.fields);
-    let mut tiers = Vec::new();
-    let mut unknown = Vec::new();
-    for (tier, listed) in routed.node.tiers.list(&TierKey::of(&key)).await {
-        match listed {
-            Ok(recorded) => {
-                let recorded = recorded.into_iter().take(TOLD_MAX);
-                let kept = recorded.map(|recorded| cache.kept_elsewhere(&key, recorded));
-                tiers.push((tier, kept.collect()));
-            }
-            Err(reason) => unknown.push(ExplainedTier {
-                tier: tier.label().to_owned(),
-                reason: reason.to_owned(),
-            }),
+async fn holdings(routed: &Routed, viewed: &ViewedRequest, key: Key) -> Holdings {
+    let node = &routed.node;
+    let listed = Listed::of(node, &key).await;
+    let mut slices = Vec::new();
+    if let RangePolicy::Slices { size } = routed.route.ranges
+        && !node.tiers.is_empty()
+    {
+        let (number, size) = slice::first_of(node, &viewed.head, size);
+        for number in [number, number.saturating_add(1)] {
+            let slice = node.cache.slice_key(&key, size, number);
+            slices.push((number, Listed::of(node, &slice).await));
         }
     }
     // Memory last: what was moved there meanwhile is not missed.
-    let memory = cache.kept(&key);
-    let holdings = Holdings {
-        found: cache.peek(&key, fields),
+    let memory = node.cache.kept(&key);
+    Holdings {
+        found: node.cache.peek(&key, &viewed.head.fields),
         memory,
-        tiers,
+        listed,
+        slices,
         key,
-    };
-    (holdings, unknown)
+    }
 }
 
 fn explained_key(routed: &Routed, viewed: &ViewedRequest, key: &Key) -> ExplainedKey {

@@ -32,13 +32,12 @@ pub(super) fn responses(holdings: &Holdings, request: &HeaderMap) -> Vec<Explain
         response(kept, "memory", is_selected)
     });
     let mut all: Vec<ExplainedResponse> = memory.collect();
-    for (tier, kept) in &holdings.tiers {
-        let answers =
-            |kept: &Kept| kept.purged != Purged::Hard && kept.head.is_selected_by(request);
-        let latest = kept.iter().filter(|kept| answers(kept));
-        let latest = latest.max_by_key(|kept| kept.head.date());
+    for (tier, kept) in &holdings.listed.tiers {
+        let mut each = kept.iter();
+        let selected = each.find(|kept| kept.head.is_selected_by(request));
+        let selected = selected.filter(|kept| kept.purged != Purged::Hard);
         all.extend(kept.iter().map(|kept| {
-            let is_selected = latest.is_some_and(|latest| Arc::ptr_eq(&latest.head, &kept.head));
+            let is_selected = selected.is_some_and(|known| Arc::ptr_eq(&known.head, &kept.head));
             response(kept, tier.label(), is_selected)
         }));
     }

@@ -6,7 +6,7 @@ use verge_cache::tier::TierName;
 
 use super::super::super::exposition::Page;
 use super::super::super::handles::CACHE_RESULTS;
-use super::super::super::sample::EvictedSample;
+use super::super::super::sample::{DiskSample, EvictedSample};
 use super::super::{CacheTier, NO_SITE};
 use super::Collected;
 
@@ -185,6 +185,10 @@ impl Collected {
         for (name, help, value) in gauges {
             page.gauge(name, help)?.put_one(value)?;
         }
+        Self::disk_counters(disk, page)
+    }
+
+    fn disk_counters(disk: &DiskSample, page: &mut Page<'_>) -> fmt::Result {
         let counters = [
             (
                 "verge_cache_disk_written_bytes",

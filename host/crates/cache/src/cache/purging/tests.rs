@@ -1,7 +1,7 @@
 use parking_lot::Mutex;
 
 use super::*;
-use crate::testkit::{Kit, SECOND, content, kit, map, pattern, wait};
+use crate::testkit::{Kit, SECOND, content, kit, pattern, wait};
 use crate::{CacheSettings, Followed, Join, PurgeScope, PurgeTarget};
 
 const RED: &[(&str, &str)] = &[
@@ -160,6 +160,7 @@ fn an_own_purge_that_comes_back_is_not_counted_again() {
     let own = kit.cache.purge(red(), Hardness::Hard);
     kit.cache.purge_remote(&own);
     assert_eq!(kit.cache.stats().purges, 1);
+    assert_eq!(kit.cache.stats().purge_records, 1);
     let elsewhere = Purge {
         id: PurgeId { node: 1, number: 9 },
         ..own.clone()
@@ -200,6 +201,15 @@ fn groups_are_invalidated_on_their_own_origin_rfc_9875_3() {
     assert!(kit.selected(&other, &[]).is_some());
 }
 
+/// What is kept on disk of the response that is stored for `key`.
+fn recorded(kit: &Kit, key: &crate::Key) -> crate::record::Recorded {
+    let stored = kit.selected(key, &[]).expect("stored");
+    let walls = crate::record::Walls::new(kit.clock.clone());
+    let encoded = crate::record::encode(stored.head(), stored.content_length(), &walls);
+    let at = crate::record::ReadAt::now(&walls);
+    crate::record::decode(&encoded.expect("a record"), at).expect("a record")
+}
+
 #[test]
 fn another_nodes_purge_counts_with_its_skew_where_only_time_tells() {
     let skew = CacheSettings::default().purge_skew;
@@ -211,21 +221,18 @@ fn another_nodes_purge_counts_with_its_skew_where_only_time_tells() {
     ] {
         let kit = kit();
         let key = kit.key("/a");
-        kit.cache.purge_remote(&Purge {
+        let purge = Purge {
             id: PurgeId { node: 1, number: 1 },
             scope: red(),
             hardness: Hardness::Hard,
             cause: PurgeCause::Operator,
             at: kit.clock.wall(),
-        });
+        };
         kit.time.advance(after);
         store(&kit, &key);
-        let stored = kit.selected(&key, &[]).expect("memory goes by numbers");
-        let walls = crate::record::Walls::new(kit.clock.clone());
-        let encoded = crate::record::encode(stored.head(), stored.content_length(), &walls);
-        let encoded = encoded.expect("a record");
-        let at = crate::record::ReadAt::now(&walls);
-        let recorded = crate::record::decode(&encoded, at).expect("a record");
+        let recorded = recorded(&kit, &key);
+        // It is heard of late: after a restart, say.
+        kit.cache.purge_remote(&purge);
         let kept = kit.cache.kept_elsewhere(&key, recorded.clone());
         assert_eq!(kept.purged, expected, "{after:?}");
         // Where the place among the purges is known, no clock is asked.
@@ -235,6 +242,25 @@ fn another_nodes_purge_counts_with_its_skew_where_only_time_tells() {
             .kept_elsewhere(&key, recorded.with_sequence(sequence));
         assert_eq!(kept.purged, Purged::No, "{after:?}");
     }
+}
+
+#[test]
+fn what_the_disk_keeps_is_judged_by_the_numbers_of_own_purges() {
+    let kit = kit();
+    let key = kit.key("/a");
+    store(&kit, &key);
+    let before = recorded(&kit, &key);
+    let own = kit.cache.purge(red(), Hardness::Hard);
+    store(&kit, &key);
+    let between = recorded(&kit, &key);
+    // It comes back in the stream, at the very moment at which it was made.
+    kit.cache.purge_remote(&own);
+    store(&kit, &key);
+    let after = recorded(&kit, &key);
+    let purged = |recorded| kit.cache.kept_elsewhere(&key, recorded).purged;
+    assert_eq!(purged(before), Purged::Hard);
+    assert_eq!(purged(between), Purged::No);
+    assert_eq!(purged(after), Purged::No);
 }
 
 #[test]
@@ -257,28 +283,6 @@ fn what_purged_a_url_is_told_the_latest_first() {
     assert_eq!(told(Some(&head)), [by_key, by_uri]);
     assert_eq!(told(None), [by_uri]);
     assert!(matches!(kit.cache.kept(&key)[0].purged, Purged::Soft(_)));
-}
-
-#[test]
-fn what_a_tier_kept_is_judged_by_the_time_it_was_asked_for() {
-    let kit = kit();
-    let key = kit.key("/a");
-    store(&kit, &key);
-    let head = Arc::clone(kit.selected(&key, &[]).expect("it is stored").head());
-    let asked = kit.clock.wall();
-    let decide = |since| kit.cache.decide_purged_since(&key, &head, since);
-    assert_eq!(decide(asked), Purged::No);
-    kit.time.advance(SECOND);
-    kit.cache.purge(red(), Hardness::Soft);
-    assert_eq!(decide(asked), Purged::Soft(asked + SECOND));
-    assert_eq!(decide(asked + 2 * SECOND), Purged::No);
-    kit.cache.purge(red(), Hardness::Hard);
-    assert_eq!(decide(asked), Purged::Hard);
-    // A look changes nothing of what it looks at.
-    assert!(matches!(
-        kit.cache.peek(&key, &map(&[])),
-        crate::Lookup::Miss(_)
-    ));
 }
 
 #[test]

@@ -110,6 +110,23 @@ fn newer_head_without_its_content_is_nothing() {
 }
 
 #[test]
+fn damaged_link_of_a_newer_head_brings_no_older_one_back() {
+    let bench = bench();
+    let tier = bench.start();
+    bench.put_with(&tier, FRESH, pattern(70_000));
+    bench.put_with(&tier, NEWER, pattern(70_000));
+    drop(tier);
+    let segment = bench.segments().remove(0);
+    let mut damaged = fs::read(&segment).expect("readable");
+    // The link stands at the end.
+    *damaged.last_mut().expect("not empty") ^= 0x10;
+    fs::write(&segment, &damaged).expect("writable");
+    let tier = bench.start();
+    assert_eq!(bench.found(&tier), Err("miss"));
+    assert_eq!(tier.stats().records, 0);
+}
+
+#[test]
 fn damaged_newer_head_is_a_miss_and_never_a_wrong_answer() {
     let bench = bench();
     let tier = bench.start();

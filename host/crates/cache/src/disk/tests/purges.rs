@@ -4,8 +4,10 @@ use std::fs;
 
 use super::super::*;
 use super::FRESH;
-use super::bench::bench;
+use super::bench::{Bench, bench};
+use crate::CacheSettings;
 use crate::disk::format::{Header, Kind};
+use crate::purge::{Hardness, Purge, PurgeId, PurgeScope, PurgeTarget, Purged};
 use crate::testkit::pattern;
 use crate::tier::{Dropped, Saved, Tier as _};
 
@@ -45,6 +47,55 @@ fn what_was_purged_before_it_is_saved_is_not_saved() {
     tier.purge(purge(stored.head().sequence() + 1), Some(&key.uri_digest()));
     let saved = tier.save(&TierKey::of(&key), &stored);
     assert_eq!(saved, Saved::Dropped(Dropped::Purged));
+}
+
+#[test]
+fn what_was_refilled_after_a_purge_stays_when_that_is_told_again_after_a_restart() {
+    let first = bench();
+    let (tier, before) = first.start_with(first.settings());
+    let tier = Arc::new(tier);
+    first.kit.cache.keep_purges(Arc::clone(&tier), &before);
+    first.put(&tier, "/a", pattern(10));
+    let target = PurgeTarget::of(first.kit.key("/a").target());
+    let told = first
+        .kit
+        .cache
+        .purge(PurgeScope::Uri(target), Hardness::Hard);
+    first.put(&tier, "/a", pattern(20));
+    assert!(first.runtime.block_on(tier.settle()));
+    tier.stop();
+    // The next process, which hears of everything that is in the stream.
+    let next = Bench {
+        folder: first.folder,
+        ..bench()
+    };
+    let (tier, before) = next.start_with(next.settings());
+    let tier = Arc::new(tier);
+    next.kit.cache.keep_purges(Arc::clone(&tier), &before);
+    let purged = || {
+        let TierAnswer::Hit(hit) = next.ask(&tier, "/a") else {
+            panic!("no hit");
+        };
+        let kept = next
+            .kit
+            .cache
+            .kept_elsewhere(&next.kit.key("/a"), hit.recorded);
+        kept.purged
+    };
+    assert_eq!(purged(), Purged::No);
+    next.kit.cache.purge_remote(&told);
+    assert_eq!(purged(), Purged::No, "it was made before the refill");
+    let skew = CacheSettings::default().purge_skew;
+    let elsewhere = |number, at| Purge {
+        id: PurgeId { node: 1, number },
+        at,
+        ..told.clone()
+    };
+    let long_ago = told.at - 2 * skew;
+    next.kit.cache.purge_remote(&elsewhere(1, long_ago));
+    assert_eq!(purged(), Purged::No, "of another node, by time");
+    next.kit.cache.purge_remote(&elsewhere(2, told.at));
+    assert_eq!(purged(), Purged::Hard, "too near to tell");
 }
 
 #[test]

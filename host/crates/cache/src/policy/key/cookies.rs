@@ -27,6 +27,12 @@ fn is_named(names: &[String], pair: &[u8]) -> bool {
     names.iter().any(|name| name.as_bytes() == own)
 }
 
+/// Whether there is a cookie named `name`, whatever its value.
+pub(in crate::policy) fn is_sent(name: &str, request: &HeaderMap) -> bool {
+    let mut pairs = pairs(request).filter(|pair| pair.contains(&b'='));
+    pairs.any(|pair| name_of(pair) == name.as_bytes())
+}
+
 /// The pairs of cookies named `name`; `None` if there is none. Semicolons, which cannot stand
 /// in a pair, keep several apart.
 pub(super) fn value(name: &str, request: &HeaderMap) -> Option<Vec<u8>> {

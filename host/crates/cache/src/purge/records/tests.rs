@@ -53,7 +53,7 @@ fn group(authority: &str, text: &str) -> PurgeScope {
 
 impl Purges {
     fn purge(&self, scope: &PurgeScope, hardness: Hardness, at: SystemTime) -> u64 {
-        self.purge_within(scope, hardness, at, Duration::ZERO)
+        self.purge_from(scope, hardness, at, Source::Here)
     }
 }
 
@@ -66,21 +66,28 @@ fn the_time_of_another_nodes_purge_counts_with_its_skew() {
         head: None,
         is_stored: false,
     };
-    let skew = Duration::from_millis(100);
-    purges.purge_within(&uri("/a"), Hardness::Soft, at(1_000), skew);
+    let source = Source::Elsewhere {
+        skew: Duration::from_millis(100),
+    };
+    purges.purge_from(&uri("/a"), Hardness::Soft, at(1_000), source);
     for (since, expected) in [
         (999, Purged::Soft(at(1_000))),
         (1_000, Purged::Soft(at(1_000))),
         (1_100, Purged::Soft(at(1_000))),
         (1_101, Purged::No),
     ] {
-        assert_eq!(purges.decide_since(subject, at(since)).purged, expected);
+        assert_eq!(purges.decide_kept(subject, 0, at(since)).purged, expected);
     }
-    // This node's own clock needs none.
+    // What was asked for after it was heard of is newer in any case.
+    assert_eq!(purges.decide_kept(subject, 1, at(999)).purged, Purged::No);
+    // This node's own purges need no clock.
     purges.purge(&uri("/a"), Hardness::Hard, at(1_050));
-    assert_eq!(purges.decide_since(subject, at(1_050)).purged, Purged::Hard);
-    let later = purges.decide_since(subject, at(1_051)).purged;
-    assert_eq!(later, Purged::Soft(at(1_000)));
+    let decide = |seen| purges.decide_kept(subject, seen, at(2_000)).purged;
+    assert_eq!((decide(1), decide(2)), (Purged::Hard, Purged::No));
+    // Not when they are heard of again, either.
+    purges.purge_from(&uri("/a"), Hardness::Hard, at(1_050), Source::Again(2));
+    assert_eq!((decide(1), decide(2)), (Purged::Hard, Purged::No));
+    assert_eq!(purges.decide(subject, 2).purged, Purged::Hard);
 }
 
 #[test]
@@ -182,8 +189,8 @@ fn each_scope_purges_what_it_names_and_nothing_else() {
             assert_eq!(verdict.purged, found, "{path} {query:?} {scope}");
             assert_eq!(verdict.sequence, 1);
             assert_eq!(purges.decide(subject, 1).purged, Purged::No);
-            assert_eq!(purges.decide_since(subject, at(5)).purged, found);
-            assert_eq!(purges.decide_since(subject, at(6)).purged, Purged::No);
+            assert_eq!(purges.decide_kept(subject, 0, at(9)).purged, found);
+            assert_eq!(purges.decide_kept(subject, 1, at(0)).purged, Purged::No);
         }
     }
 }

@@ -38,19 +38,28 @@ fn what_a_hard_purge_of_everything_says_too_is_not_remembered_beside_it() {
     for path in 0..5000 {
         purges.purge(&uri(&format!("/{path}")), Hardness::Soft, at(5));
     }
-    // By the clock of another node this one came later than all of it.
-    let skew = Duration::from_millis(100);
-    purges.purge_within(&prefix("/a"), Hardness::Soft, at(5), skew);
+    // By the clock of another node this one came later than all of it; by number it did not.
+    let elsewhere = Source::Elsewhere {
+        skew: Duration::from_millis(100),
+    };
+    purges.purge_from(&prefix("/a"), Hardness::Soft, at(5), elsewhere);
     assert_eq!(purges.counts(), (5001, 0));
     purges.purge(&PurgeScope::Everything, Hardness::Soft, at(6));
     assert_eq!(purges.counts(), (5002, 0));
     purges.purge(&PurgeScope::Everything, Hardness::Hard, at(7));
-    assert_eq!(purges.counts(), (2, 0));
+    assert_eq!(purges.counts(), (1, 0));
     assert_eq!(purges.decide(subject, 0).purged, Purged::Hard);
-    assert_eq!(purges.decide_since(subject, at(7)).purged, Purged::Hard);
-    let later = purges.decide_since(subject, at(8)).purged;
-    assert_eq!(later, Purged::Soft(at(5)));
-    assert_eq!(purges.decide(subject, purges.sequence()).purged, Purged::No);
+    let last = purges.sequence();
+    assert_eq!(purges.decide(subject, last).purged, Purged::No);
+    let kept = |seen, since| purges.decide_kept(subject, seen, at(since)).purged;
+    assert_eq!(kept(last - 1, 9), Purged::Hard);
+    assert_eq!(kept(last, 5), Purged::No);
+    // Another node's says less than one of this node: what is on disk may be newer, by time.
+    purges.purge(&prefix("/a"), Hardness::Soft, at(10));
+    purges.purge_from(&PurgeScope::Everything, Hardness::Hard, at(11), elsewhere);
+    assert_eq!(purges.counts(), (2, 0));
+    assert_eq!(kept(last, 111), Purged::Hard);
+    assert_eq!(kept(last, 112), Purged::Soft(at(10)));
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! What the tiers have for a key, looked at and not used: nobody counts it, nothing comes into
+//! memory. What asking them would come to is decided as for those who do.
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use verge_cache::policy::{TierDecision, TierFacts, TierFound, decide_reuse, decide_tier};
+use verge_cache::tier::{Offered, TierKey, TierName, TierSearch};
+use verge_cache::{Kept, Key};
+use verge_http::cache_control::RequestDirectives;
+
+use crate::node::NodeState;
+
+/// Most responses of one tier that are looked at.
+pub(super) const LISTED_MAX: usize = 64;
+
+/// See the module.
+pub(super) struct Listed {
+    /// Of each tier that could be asked, the nearest first; those that it prefers come first.
+    pub(super) tiers: Vec<(TierName, Vec<Kept>)>,
+    /// Those that could not be asked, and why.
+    pub(super) unknown: Vec<(TierName, &'static str)>,
+}
+
+/// Who would ask.
+pub(super) struct WouldAsk<'a> {
+    pub(super) fields: &'a HeaderMap,
+    pub(super) directives: &'a RequestDirectives,
+    /// The date of what memory has and may not be reused as it is.
+    pub(super) known: Option<SystemTime>,
+}
+
+impl Listed {
+    /// What the tiers have for `key`; each answers within a bounded time.
+    pub(super) async fn of(node: &NodeState, key: &Key) -> Self {
+        let mut all = Self {
+            tiers: Vec::new(),
+            unknown: Vec::new(),
+        };
+        for (tier, listed) in node.tiers.list(&TierKey::of(key)).await {
+            match listed {
+                Ok(recorded) => {
+                    let recorded = recorded.into_iter().take(LISTED_MAX);
+                    let kept = recorded.map(|recorded| node.cache.kept_elsewhere(key, recorded));
+                    all.tiers.push((tier, kept.collect()));
+                }
+                Err(reason) => all.unknown.push((tier, reason)),
+            }
+        }
+        all
+    }
+
+    /// What would become of it if the tiers were asked for a request, and of which response.
+    pub(super) fn decide(
+        &self,
+        node: &NodeState,
+        asks: &WouldAsk<'_>,
+    ) -> (TierDecision, Option<Offered<&Kept>>) {
+        let mut search = TierSearch::new(asks.known.is_some());
+        for (tier, kept) in &self.tiers {
+            let mut kept = kept.iter();
+            if search.asks(*tier)
+                && let Some(kept) = kept.find(|kept| kept.head.is_selected_by(asks.fields))
+            {
+                let found = TierFound {
+                    reuse: decide_reuse(asks.directives, &kept.freshness),
+                    date: kept.head.date(),
+                };
+                let is_usable = node.cache.unusable(kept).is_none();
+                search.offer(*tier, is_usable.then_some((found, kept)));
+            }
+        }
+        let offered = search.selected();
+        let decision = decide_tier(&TierFacts {
+            found: offered.as_ref().map(|offered| offered.found),
+            known: asks.known,
+            is_for_nobody: false,
+        });
+        (decision, offered)
+    }
+}
