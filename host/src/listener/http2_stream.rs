@@ -14,7 +14,6 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
-use http_body::Body as _;
 use tokio::time::{Instant as TimerInstant, Sleep};
 use verge_base::Clock;
 use verge_http::failure::ClientFault;
@@ -29,8 +28,9 @@ use super::facts::ConnectionFacts;
 use super::handler::Handler;
 use super::http2_body::Http2Content;
 use super::http2_interim::Http2Interim;
+use super::http2_pieces::Pieces;
 use super::patience::Patience;
-use super::response_body::{ResponseBody, poll_caught};
+use super::response_body::ResponseBody;
 use super::settings::ListenerSettings;
 
 /// What is handed to the library's send buffer at once. Flow control is asked
@@ -197,7 +197,7 @@ fn settle_head(head: &mut Parts, length: Option<u64>, wall: impl FnOnce() -> Sys
 /// A response's content on its way into the library.
 struct Sending<B> {
     stream: SendStream<Bytes>,
-    body: B,
+    pieces: Pieces<B>,
     /// What is left of the last piece of the body.
     rest: Bytes,
     /// Whether the body ends with `rest`.
@@ -212,7 +212,7 @@ impl<B: ResponseBody> Sending<B> {
     fn new<H: Handler>(context: &ConnectionContext<H>, stream: SendStream<Bytes>, body: B) -> Self {
         Self {
             stream,
-            body,
+            pieces: Pieces::new(body),
             rest: Bytes::new(),
             is_last: false,
             patience: Patience::new(context.settings.send_floor),
@@ -241,8 +241,7 @@ impl<B: ResponseBody> Sending<B> {
                 }
                 continue;
             }
-            let Poll::Ready(polled) = poll_caught(&mut self.body, self.events.as_ref(), context)
-            else {
+            let Poll::Ready(polled) = self.pieces.poll(self.events.as_ref(), context) else {
                 // The wait is not the client's.
                 let clock = &self.clock;
                 self.patience.unblocked(|| clock.now());
@@ -252,7 +251,7 @@ impl<B: ResponseBody> Sending<B> {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
                         self.rest = data;
-                        self.is_last = self.body.is_end_stream();
+                        self.is_last = self.pieces.is_end();
                         if self.rest.is_empty() && self.is_last {
                             break;
                         }

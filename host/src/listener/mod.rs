@@ -32,6 +32,7 @@ mod http2_body;
 mod http2_driver;
 mod http2_interim;
 mod http2_keep_alive;
+mod http2_pieces;
 mod http2_state;
 mod http2_stream;
 mod inbound;

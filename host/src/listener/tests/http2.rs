@@ -293,3 +293,22 @@ async fn a_flood_of_empty_data_is_cut() {
         "{reason:?}"
     );
 }
+
+#[tokio::test]
+async fn small_pieces_that_are_there_at_once_leave_together() {
+    let node = Node::start(ListenerSettings::default());
+    let mut client = raw(&node, &[]).await;
+    let get_drops = [&[0x82, 0x86, 0x04, 6][..], b"/drops", &[0x41, 1, b'a']].concat();
+    client.send(frame(1, 5, 1, &get_drops)).await;
+    let data = |bytes: &[u8]| -> Vec<Vec<u8>> {
+        let frames = frames(bytes).into_iter();
+        let data = frames.filter(|(kind, ..)| *kind == 0);
+        data.map(|(.., payload)| payload).collect()
+    };
+    while data(&client.read).concat().len() < 4_000 {
+        assert_ne!(client.more().await, 0, "closed too early");
+    }
+    let data = data(&client.read);
+    assert_eq!(data.concat(), b"drop".repeat(1_000));
+    assert!(data.len() <= 2, "{} frames", data.len());
+}

@@ -94,6 +94,7 @@ impl Handler for Scripted {
             }
             "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 8 << 20]))),
             "/tail" => Response::new(Body::from(Bytes::from(vec![b'x'; 30_000]))),
+            "/drops" => Response::new(Body::stream(Drops(1_000))),
             "/panic" => panic!("as the test asked"),
             "/panic-body" => Response::new(Body::stream(Panicking(false))),
             "/status-100" => {
@@ -114,6 +115,25 @@ impl Handler for Scripted {
 
     fn event(&self, event: ConnectionEvent) {
         self.events.lock().push(event);
+    }
+}
+
+/// So many pieces of four bytes, all there at once.
+struct Drops(u32);
+
+impl http_body::Body for Drops {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Some(left) = self.0.checked_sub(1) else {
+            return Poll::Ready(None);
+        };
+        self.0 = left;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"drop")))))
     }
 }
 
