@@ -14,6 +14,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
+use http_body::Body as _;
 use tokio::time::{Instant as TimerInstant, Sleep};
 use verge_base::Clock;
 use verge_http::failure::ClientFault;

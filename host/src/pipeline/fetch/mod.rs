@@ -47,6 +47,7 @@ use crate::route::Target;
 use crate::telemetry::{CacheReceipt, Receipt};
 use join::{answer, from_stored, join};
 use look_up::Search;
+use part::Aim;
 
 /// Gets the response for a request behind viewer-request.
 ///
