@@ -52,12 +52,20 @@ pub(super) struct RequestMarks {
     pub surrogate_keys: Vec<SurrogateKey>,
     /// The origin that a function chose.
     pub origin: Option<String>,
+    /// The site whose function sent the request to an origin of its own choice, past all routes:
+    /// what is stored then is not for clients, whatever their functions choose.
+    pub sent_by: Option<Arc<str>>,
 }
 
 impl RequestMarks {
-    /// The marks of a request that a function made, for this origin if it is for one. The function
+    /// The marks of a request that a function of `site` made, for this origin if it is for one. The
+    /// function
     /// wrote all of its fields; those that are about this exchange alone are no key parts.
-    pub(super) fn of_function(fields: &HeaderMap, origin: Option<String>) -> Self {
+    pub(super) fn of_function(
+        site: &Arc<str>,
+        fields: &HeaderMap,
+        origin: Option<String>,
+    ) -> Self {
         const OF_EXCHANGE: [HeaderName; 10] = [
             header::CACHE_CONTROL,
             header::PRAGMA,
@@ -73,6 +81,7 @@ impl RequestMarks {
         let keyed = fields.keys().filter(|name| !OF_EXCHANGE.contains(*name));
         Self {
             keyed: keyed.cloned().collect(),
+            sent_by: origin.is_some().then(|| Arc::clone(site)),
             origin,
             ..Self::default()
         }

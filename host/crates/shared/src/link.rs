@@ -250,7 +250,11 @@ impl Attempt<'_> {
     }
 
     fn settle(&mut self, trouble: Trouble) -> Trouble {
-        let has_opened = self.record(Verdict::Failure);
+        // What Redis answers shows that it answers: a full one still tells what it has.
+        let has_opened = self.record(match trouble {
+            Trouble::Full => Verdict::Success,
+            _ => Verdict::Failure,
+        });
         // What waits on a connection that answers nothing is let go together with it.
         if (has_opened && trouble == Trouble::TimedOut) || trouble.ends_connection() {
             self.link.end(self.number);

@@ -200,10 +200,9 @@ fn check(op: &KvOp, limits: &KvLimits) -> Result<(), KvError> {
     {
         return Err(KvError::KeyInvalid);
     }
-    if op
-        .value()
-        .is_some_and(|value| value.len() > limits.max_value)
-    {
+    let written = op.value().map_or(0, <[u8]>::len);
+    let expected = op.expected_value().map_or(0, <[u8]>::len);
+    if written.max(expected) > limits.max_value {
         return Err(KvError::ValueTooLarge);
     }
     Ok(())

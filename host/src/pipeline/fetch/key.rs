@@ -92,6 +92,9 @@ fn key(routed: &Routed, viewed: &ViewedRequest) -> Result<Key, KeyRefusal> {
     if viewed.marks.is_retargeted && leads_elsewhere(routed, head, &head.method) {
         named.push(("route".to_owned(), routed.route.path.clone().into_bytes()));
     }
+    if let Some(site) = &viewed.marks.sent_by {
+        named.push(("sent by a function of".to_owned(), site.as_bytes().to_vec()));
+    }
     if let Some(origin) = &viewed.marks.origin {
         named.push(("origin".to_owned(), origin.clone().into_bytes()));
     }

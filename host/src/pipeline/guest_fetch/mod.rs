@@ -13,7 +13,7 @@ use http::uri::Authority;
 use http::{HeaderValue, Request, Response, Uri, Version};
 use verge_http::authority::Scheme;
 use verge_http::cache_status::CacheStatus;
-use verge_http::{Body, age, via};
+use verge_http::{Body, age, fields, forwarded, via};
 use verge_runtime::{CallId, Context, Fetch, FetchError, FetchFuture, Scope as _};
 
 use self::target::{Denial, FetchTarget, Named, select_target};
@@ -160,7 +160,14 @@ async fn past_cache(
     mut request: Request<Body>,
 ) -> Result<Response<Body>, FetchError> {
     let rules = &scope.generation.settings.sanitize;
+    let authority = request.uri().authority().map(ToString::to_string);
+    let scheme = scheme_of(&request);
     let fields = request.headers_mut();
+    // Who the client is, and what a request really asks for, is said by this node alone.
+    fields::remove_override_fields(fields, |_| false);
+    forwarded::remove_claims(fields);
+    let host = authority.as_deref().unwrap_or_default();
+    forwarded::write_fresh(fields, scope.asked.client, host, scheme);
     via::check_loop(fields, &rules.pseudonym, rules.loops).map_err(|_| FetchError::TooDeep)?;
     via::append_via(fields, Version::HTTP_11, &rules.pseudonym);
     via::append_cdn_loop(fields, &rules.pseudonym);
@@ -177,7 +184,11 @@ async fn through_cache(
     entry: Arc<OriginEntry>,
     request: Request<Body>,
 ) -> Result<Response<Body>, FetchError> {
-    let marks = RequestMarks::of_function(request.headers(), Some(entry.name.to_string()));
+    let marks = RequestMarks::of_function(
+        &scope.site.label,
+        request.headers(),
+        Some(entry.name.to_string()),
+    );
     let route = Route {
         path: LABEL.to_owned(),
         patterns: Vec::new(),
@@ -208,7 +219,7 @@ async fn by_route(
     scope: Arc<SiteScope>,
     request: Request<Body>,
 ) -> Result<Response<Body>, FetchError> {
-    let marks = RequestMarks::of_function(request.headers(), None);
+    let marks = RequestMarks::of_function(&scope.site.label, request.headers(), None);
     let sanitized = sanitized(&scope, request)?;
     let head = &sanitized.head;
     let sites = &scope.generation.sites;
@@ -220,12 +231,18 @@ async fn by_route(
     answer(scope, route, sanitized, marks).await
 }
 
-/// The request as later stages may rely on it.
-fn sanitized(scope: &SiteScope, mut request: Request<Body>) -> Result<Sanitized, FetchError> {
-    let scheme = match request.uri().scheme_str() {
+fn scheme_of(request: &Request<Body>) -> Scheme {
+    match request.uri().scheme_str() {
         Some("https") => Scheme::Https,
         _ => Scheme::Http,
-    };
+    }
+}
+
+/// The request as later stages may rely on it.
+fn sanitized(scope: &SiteScope, mut request: Request<Body>) -> Result<Sanitized, FetchError> {
+    let scheme = scheme_of(&request);
+    // Or an address among the trusted proxies would let the function say who the client is.
+    forwarded::remove_claims(request.headers_mut());
     let authority = request.uri().authority().map_or("", Authority::as_str);
     let host = HeaderValue::from_str(authority).map_err(|_| FetchError::Invalid)?;
     request.headers_mut().insert(HOST, host);

@@ -54,12 +54,17 @@ pub(super) fn select_target<'a>(
     let Some(port) = port(scheme, authority) else {
         return FetchTarget::Invalid;
     };
+    let is_secure = *scheme == Scheme::HTTPS;
     let mut denied = None;
     for named in [Named::ByName, Named::ByAuthority] {
         for (name, settings) in origins.clone() {
             let is_meant = match named {
                 Named::ByName => is_name(name, authority),
-                Named::ByAuthority => answers_to(settings, authority.host(), port),
+                // In the clear where the function believes in TLS, or the other way round: no.
+                Named::ByAuthority => {
+                    is_secure == settings.tls.is_some()
+                        && answers_to(settings, authority.host(), port)
+                }
             };
             if is_meant && grants.fetch.contains(name) {
                 return FetchTarget::Origin(name, named);
@@ -88,7 +93,11 @@ fn port(scheme: &Scheme, authority: &Authority) -> Option<u16> {
         "https" => 443,
         _ => return None,
     };
-    Some(authority.port_u16().unwrap_or(usual))
+    match authority.port() {
+        None => Some(usual),
+        // One over 65535 is no port.
+        Some(_) => authority.port_u16(),
+    }
 }
 
 fn is_name(name: &str, authority: &Authority) -> bool {

@@ -73,6 +73,10 @@ impl Function {
             }));
         };
         let (head, source) = handler_head(committed)?.into_parts();
+        // Its channel ends alike when the guest is done and when it is gone.
+        if let (Source::Service(_), Some(failure)) = (&source, failed()) {
+            return Err(failure);
+        }
         match written(source, shared, self.0.limits.body) {
             Some(content) => Ok(http::Response::from_parts(head, content)),
             None => Err(failed().unwrap_or_else(incomplete)),

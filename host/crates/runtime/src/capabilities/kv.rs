@@ -129,6 +129,26 @@ impl KvOp {
         }
     }
 
+    /// The value that it expects, whatever it writes.
+    #[must_use]
+    pub fn expected_value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Swap {
+                expected: KvExpected::Value(value),
+                ..
+            } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Bytes of key and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let value = self.value().map_or(0, <[u8]>::len);
+        let expected = self.expected_value().map_or(0, <[u8]>::len);
+        self.key().map_or(0, str::len) + value + expected
+    }
+
     /// Whether it leaves everything as it is.
     #[must_use]
     pub const fn is_read(&self) -> bool {

@@ -6,6 +6,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -25,6 +26,8 @@ pub(super) struct File {
     memory: usize,
     clock: Clock,
     state: RwLock<State>,
+    /// Whether it is open: known without the lock, which is held during I/O.
+    is_open: AtomicBool,
     totals: Mutex<Totals>,
 }
 
@@ -43,6 +46,7 @@ impl File {
             memory,
             clock,
             state: RwLock::new(State::Open(database)),
+            is_open: AtomicBool::new(true),
             totals: Mutex::new(totals),
         })
     }
@@ -58,7 +62,7 @@ impl File {
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        matches!(*self.state.read(), State::Open(_))
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Looks at the entries as they are on the disk.
@@ -106,11 +110,18 @@ impl File {
         if self.clock.now().saturating_duration_since(since) < RETRY_AFTER {
             return;
         }
+        // Outside of the lock: a file that was not closed is repaired. Only the thread that writes
+        // comes here.
+        let opened = open(&self.path, self.memory);
         let mut state = self.state.write();
-        match open(&self.path, self.memory) {
+        if matches!(*state, State::Closed) {
+            return;
+        }
+        match opened {
             Ok((database, totals)) => {
                 *self.totals.lock() = totals;
                 *state = State::Open(database);
+                self.is_open.store(true, Ordering::Relaxed);
                 tracing::info!(file = %self.path.display(), "a key-value store is used again");
             }
             Err(error) => {
@@ -123,6 +134,7 @@ impl File {
 
     /// Closes the file for good.
     pub(super) fn close(&self) {
+        self.is_open.store(false, Ordering::Relaxed);
         *self.state.write() = State::Closed;
     }
 
@@ -141,6 +153,7 @@ impl File {
 
     fn fail(&self, state: RwLockReadGuard<'_, State>, what: &str, told: KvError) -> KvError {
         drop(state);
+        self.is_open.store(false, Ordering::Relaxed);
         let mut state = self.state.write();
         if matches!(*state, State::Open(_)) {
             tracing::warn!(file = %self.path.display(), "a key-value store failed: {what}");

@@ -10,7 +10,7 @@ mod tables;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -29,13 +29,17 @@ const READERS: usize = 2;
 /// How often it is looked for entries whose time is over while nothing is written.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a stop waits for what is being written: a disk that hangs must not keep the node.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Entries that one step of a sweep removes.
 const SWEEP_STEP: usize = 1000;
 
 /// See the module.
 pub(super) struct DiskStore {
     inner: Arc<Inner>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Each thread has a sender, which goes with it.
+    threads: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
 
 struct Inner {
@@ -56,7 +60,7 @@ impl DiskStore {
         });
         let store = Self {
             inner,
-            threads: Mutex::default(),
+            threads: Mutex::new(Some(mpsc::channel())),
         };
         let spawned = store.spawn("verge-kv-write", Inner::write);
         let spawned = (0..READERS).fold(spawned, |spawned, _| {
@@ -69,8 +73,12 @@ impl DiskStore {
     fn spawn(&self, name: &str, work: fn(&Inner)) -> std::io::Result<()> {
         let inner = Arc::clone(&self.inner);
         let thread = std::thread::Builder::new().name(name.to_owned());
-        let thread = thread.spawn(move || work(&inner))?;
-        self.threads.lock().push(thread);
+        let threads = self.threads.lock();
+        let alive = threads.as_ref().map(|(sender, _)| sender.clone());
+        thread.spawn(move || {
+            work(&inner);
+            drop(alive);
+        })?;
         Ok(())
     }
 
@@ -116,19 +124,27 @@ impl DiskStore {
         self.inner.file.is_usable()
     }
 
-    /// Writes what is waiting and closes the file.
+    /// Writes what is waiting and closes the file, if its disk answers.
     pub(super) fn stop(&self) {
         self.inner.queue.close();
-        for thread in std::mem::take(&mut *self.threads.lock()) {
-            let _ = thread.join();
+        let Some((sender, ended)) = self.threads.lock().take() else {
+            return;
+        };
+        drop(sender);
+        match ended.recv_timeout(STOP_PATIENCE) {
+            // All senders are gone, and with them the threads' work.
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => self.inner.file.close(),
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!("a key-value store does not end in time: its disk hangs");
+            }
         }
-        self.inner.file.close();
     }
 }
 
+/// What waits is still written, and the file closed by whoever uses it last.
 impl Drop for DiskStore {
     fn drop(&mut self) {
-        self.stop();
+        self.inner.queue.close();
     }
 }
 

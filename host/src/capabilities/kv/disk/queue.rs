@@ -31,7 +31,7 @@ pub(super) struct Queue {
 struct State {
     reads: VecDeque<Job>,
     writes: VecDeque<Job>,
-    /// Bytes of values among the writes.
+    /// Bytes of keys and values among the writes.
     bytes: usize,
     is_closed: bool,
 }
@@ -47,18 +47,25 @@ impl Queue {
 
     /// Takes a job, if there is room.
     pub(super) fn push(&self, job: Job, limits: &KvLimits) -> Result<(), KvError> {
-        let bytes = job.op.value().map_or(0, <[u8]>::len);
+        let is_read = job.op.is_read();
+        let bytes = if is_read { 0 } else { job.op.bytes() };
         let mut state = self.state.lock();
         if state.is_closed {
             return Err(KvError::Unavailable);
         }
-        let is_full = state.reads.len() + state.writes.len() >= limits.queue;
+        // Each has its bound: writes that wait for a slow disk refuse no reads.
+        let waiting = if is_read {
+            state.reads.len()
+        } else {
+            state.writes.len()
+        };
+        let is_full = waiting >= limits.queue;
         // One value always has room, however large it may be.
         let is_heavy = bytes.min(state.bytes) > 0 && state.bytes + bytes > limits.queue_bytes;
         if is_full || is_heavy {
             return Err(KvError::Busy);
         }
-        if job.op.is_read() {
+        if is_read {
             state.reads.push_back(job);
             self.has_read.notify_one();
         } else {
@@ -94,8 +101,7 @@ impl Queue {
         }
         let count = state.writes.len().min(TOGETHER);
         let jobs: Vec<Job> = state.writes.drain(..count).collect();
-        let taken = jobs.iter().filter_map(|job| job.op.value());
-        state.bytes -= taken.map(<[u8]>::len).sum::<usize>();
+        state.bytes -= jobs.iter().map(|job| job.op.bytes()).sum::<usize>();
         Some(jobs)
     }
 

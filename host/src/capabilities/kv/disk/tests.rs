@@ -436,15 +436,25 @@ fn the_queue_is_bounded_in_number_and_in_bytes() {
         "one always has room"
     );
     assert_eq!(push(set("b", b"x", None), &limits), Err(KvError::Busy));
-    assert_eq!(push(KvOp::Delete { key: "a".into() }, &limits), Ok(()));
-    assert_eq!(push(KvOp::Get { key: "a".into() }, &limits), Ok(()));
-    assert_eq!(
-        push(KvOp::Get { key: "a".into() }, &limits),
-        Err(KvError::Busy)
-    );
-    assert_eq!(queue.len(), 3);
-    let writes = queue.writes(Duration::ZERO).unwrap();
-    assert_eq!(writes.len(), 2);
+    let long = "k".repeat(200);
+    let delete = |key: &str| KvOp::Delete { key: key.into() };
+    assert_eq!(push(delete(&long), &limits), Err(KvError::Busy), "keys count");
+    // Reads have their own bound: writes that wait refuse none.
+    let get = || KvOp::Get { key: "a".into() };
+    for _ in 0..3 {
+        assert_eq!(push(get(), &limits), Ok(()));
+    }
+    assert_eq!(push(get(), &limits), Err(KvError::Busy));
+    assert_eq!(queue.len(), 4);
+    assert_eq!(queue.writes(Duration::ZERO).unwrap().len(), 1);
+    for _ in 0..3 {
+        assert_eq!(push(delete("a"), &limits), Ok(()));
+    }
+    assert_eq!(push(delete("a"), &limits), Err(KvError::Busy));
+    assert_eq!(queue.writes(Duration::ZERO).unwrap().len(), 3);
+    for _ in 0..2 {
+        assert!(queue.read().is_some());
+    }
     assert_eq!(push(set("b", b"x", None), &limits), Ok(()));
     queue.close();
     assert_eq!(
