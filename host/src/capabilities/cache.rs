@@ -34,6 +34,9 @@ use crate::route::Site;
 /// The authority under which entries stand: no site can be named so (RFC 6761 6.4).
 const AUTHORITY: &str = "functions.invalid";
 
+/// The part of the key that all entries of functions have, and no response to a request.
+const OWN_PART: &str = "entry of a function of site";
+
 /// How often a caller joins those that make an entry before it makes one by itself.
 const JOINS: usize = 3;
 
@@ -65,11 +68,17 @@ struct Duty {
 impl SiteCache {
     fn key(&self, owner: &CacheOwner, key: &CacheKey) -> Key {
         let path = path(&owner.function, &key.name);
+        // No request has such a part, whatever authority it names; and what a function keeps for
+        // one site is not another's.
+        let own = KeyPart {
+            name: OWN_PART,
+            value: self.site.label.as_bytes(),
+        };
         let parts = key.parts.iter().map(|(name, value)| KeyPart {
             name,
             value: value.as_bytes(),
         });
-        let parts: Vec<KeyPart<'_>> = parts.collect();
+        let parts: Vec<KeyPart<'_>> = std::iter::once(own).chain(parts).collect();
         self.node.cache.key(target(&path), &parts)
     }
 
