@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use verge_cache::policy::{
     OriginError, RequestFacts, Reuse, RoutePolicy, StaleOnError, Storage, StorageFacts,
     decide_reuse, decide_stale_on_error, decide_storage,
@@ -183,9 +184,14 @@ impl Shelf {
                 Err(_elapsed) => return Err(CacheError::WaitedTooLong),
                 Ok(Followed::Stored(stored)) => return self.entry(&stored).map(CacheFound::Hit),
                 Ok(Followed::VariantDiffers(other)) => hint = Some(other),
-                // Content is written at once: it is stored, or about to be, or there is none. Who
-                // led and cancelled leaves its duty to the next.
-                Ok(Followed::Filling { .. } | Followed::Purged | Followed::Released(_)) => {}
+                Ok(Followed::Filling { reader, .. }) => {
+                    // When its content has ended, it is stored.
+                    if tokio::time::timeout(wait, reader.collect()).await.is_err() {
+                        return Err(CacheError::WaitedTooLong);
+                    }
+                }
+                // Who led and cancelled leaves its duty to the next.
+                Ok(Followed::Purged | Followed::Released(_)) => {}
             }
         }
         let permit = self.cache.alone(&seeker(&key, &fields, &directives, None));

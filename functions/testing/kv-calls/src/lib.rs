@@ -78,10 +78,7 @@ fn answer(path: &str, query: &str) -> Result<String, KvError> {
         "add" => {
             let mut found = store.get(key)?;
             loop {
-                let old = found
-                    .as_ref()
-                    .map_or("0", |entry| text(entry))
-                    .parse::<u64>();
+                let old = found.as_ref().map_or("0", text).parse::<u64>();
                 let new = (old.unwrap_or(0) + 1).to_string();
                 match store.swap(key, Expected::entry(found.as_ref()), &new, None)? {
                     Swapped::Written(_) => break new,

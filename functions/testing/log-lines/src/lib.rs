@@ -60,8 +60,9 @@ mod tests {
     fn lines_below_the_level_are_not_written() {
         let host = Host::new().log_level(Level::Info);
         let _ = super::write(&mut Request::get("/?fields").build());
-        let [came, _, written] = &host.logged()[..] else {
-            panic!("three lines");
+        let lines = host.logged();
+        let [came, _, written] = &lines[..] else {
+            unreachable!("three lines: {lines:?}");
         };
         assert_eq!(came.field("user"), Some(&"Ada\n".into()));
         assert_eq!(came.field("share"), Some(&0.5.into()));

@@ -79,6 +79,8 @@ mod tests {
         for payload in host.deferred() {
             super::after(&payload).expect("it works");
         }
-        assert_eq!(host.logged()[0].message, "after viewer-request /a");
+        let lines = host.logged();
+        let first = lines.first().map(|line| line.message.as_str());
+        assert_eq!(first, Some("after viewer-request /a"));
     }
 }

@@ -9,6 +9,8 @@ use verge_runtime::capabilities::{KvEntry, KvExpected, KvPage};
 use super::entry::cost;
 use super::*;
 
+mod bench;
+
 const MEMORY: usize = 1 << 20;
 
 /// A store in a folder of its own, by a clock that stands still.
