@@ -54,6 +54,10 @@ async fn granted_origin_is_reached_by_its_name_and_by_its_authorities() {
             (200, "GET /a?b=c -".into())
         );
         assert_eq!(reply.field("x-fetched-x-origin"), "api");
+        // The connection goes back to the pool when the response has ended there, too.
+        let pool = "verge_origin_connections{origin=\"api\"";
+        let idle = format!("{pool},address=\"{address}\",state=\"idle\"}}");
+        node.settles(&idle, 1.0).await;
     }
     for asked in api.requests() {
         assert_eq!(asked.field("host"), Some("api.example"));
