@@ -1,11 +1,15 @@
 //! The command line: one file for each command.
 
 mod admin_client;
+mod build;
 mod check;
+mod dev;
 mod explain;
+mod new;
 mod problem;
 mod purge;
 mod serve;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,6 +39,14 @@ enum Command {
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Make a function's folder: code, a test, a scenario, and how it runs.
+    New(new::NewArguments),
+    /// Serve a function while it is written: build, watch, swap, show each request.
+    Dev(dev::DevArguments),
+    /// Run scenarios against a real node in this process.
+    Test(test::TestArguments),
+    /// Build a function's component.
+    Build(build::BuildArguments),
     /// Take stored responses out of a running node's cache.
     Purge(Box<purge::PurgeArguments>),
     /// Why a request is, or is not, answered from a running node's cache.
@@ -64,6 +76,10 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => serve::serve(&config),
         Command::Check { config } => check::check(&config),
+        Command::New(arguments) => new::new(&arguments),
+        Command::Dev(arguments) => dev::dev(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Build(arguments) => build::build(&arguments),
         Command::Purge(arguments) => purge::purge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
     }

@@ -3,6 +3,7 @@
 mod admin_source;
 mod handler;
 mod listener_settings;
+mod options;
 mod purging;
 mod region;
 mod start;
@@ -24,9 +25,10 @@ use verge_cache::disk::DiskTier;
 use verge_cache::tier::Tiers;
 use verge_shared::Shared;
 
+pub use options::{Front, Overlay, StartOptions};
 pub(crate) use purging::purge_site_url;
 pub(crate) use start::admin_token;
-pub use start::{StartError, engine_settings, start, start_at};
+pub use start::{StartError, engine_settings, start, start_at, start_with};
 pub use stop::StopReport;
 
 use listener_settings::listener_settings;
@@ -79,6 +81,8 @@ pub struct NodeState {
     pub listener_settings: Arc<ArcSwap<ListenerSettings>>,
     /// Reloading.
     pub reloads: Reloads,
+    /// Stands in front of the pipeline while somebody develops; none where a node serves.
+    pub front: Option<Arc<dyn Front>>,
     /// When the node started.
     pub started: SystemTime,
     /// Who may use the admin API.

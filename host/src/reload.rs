@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use verge_config::{Config, Problem};
 
 use crate::generation::Generation;
-use crate::node::{NodeState, admin_token};
+use crate::node::{NodeState, Overlay, admin_token};
 
 pub use watch::watch;
 
@@ -59,18 +59,21 @@ pub struct Reloads {
     running: Mutex<()>,
     last: Mutex<Option<ReloadReport>>,
     files: Mutex<Files>,
+    overlay: Option<Overlay>,
 }
 
 impl Reloads {
-    /// No reload yet. Call it before the files of `config` are read.
+    /// No reload yet. Call it before the files of `config` are read. `overlay` changes each
+    /// configuration that is read.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, overlay: Option<Overlay>) -> Self {
         let mut files = Files::default();
         files.look_at(config.dependencies());
         Self {
             running: Mutex::default(),
             last: Mutex::default(),
             files: Mutex::new(files),
+            overlay,
         }
     }
 
@@ -184,7 +187,10 @@ fn build(state: &NodeState, current: &Generation) -> Result<Generation, Vec<Prob
     // A configuration that cannot be read has no files: those known before stay watched, and
     // are tried again when one of them changes, not at once.
     state.reloads.files.lock().look_again();
-    let config = Config::read(file).map_err(|errors| errors.problems().to_vec())?;
+    let mut config = Config::read(file).map_err(|errors| errors.problems().to_vec())?;
+    if let Some(overlay) = &state.reloads.overlay {
+        overlay(&mut config);
+    }
     files.look_at(
         config
             .dependencies()

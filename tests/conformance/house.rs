@@ -14,7 +14,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of ours a crate may use.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("verge-base", &[]),
     ("verge-http", &["verge-base"]),
     ("verge-config", &[]),
@@ -32,11 +32,13 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "verge-origin",
             "verge-runtime",
             "verge-shared",
+            "verge-toolchain",
         ],
     ),
     ("verge-sdk", &["verge-sdk-macros"]),
     ("verge-sdk-macros", &[]),
-    ("xtask", &[]),
+    ("verge-toolchain", &[]),
+    ("xtask", &["verge-toolchain"]),
     // What measures and tests may use all that it measures and tests.
     (
         "verge-tests",

@@ -10,6 +10,7 @@
 
 mod check;
 mod demo;
+mod developing;
 mod disk;
 mod disk_trouble;
 mod kit;

@@ -24,6 +24,7 @@ use verge_runtime::Engine;
 use verge_shared::Shared;
 
 pub(crate) use capabilities::Shelf;
+pub(crate) use origins::origin_settings;
 pub use settings::Settings;
 
 use crate::capabilities::kv::Stores;

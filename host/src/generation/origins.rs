@@ -60,7 +60,7 @@ pub(super) fn build(
 }
 
 /// The settings as the origin crate takes them, or a key and what is wrong with it.
-fn origin_settings(
+pub(crate) fn origin_settings(
     settings: &verge_config::Origin,
 ) -> Result<OriginSettings, (&'static str, String)> {
     let mut addresses = Vec::with_capacity(settings.addresses.len());

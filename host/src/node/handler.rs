@@ -30,10 +30,18 @@ impl Handler for NodeHandler {
         &self,
         connection: &Arc<ConnectionFacts>,
         interim: Option<InterimSender>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Response<ExchangeBody> {
         let arrival = arrival(connection, interim);
-        pipeline::serve(&self.state, &arrival, request).await
+        let Some(front) = &self.state.front else {
+            return pipeline::serve(&self.state, &arrival, request).await;
+        };
+        if let Some(response) = front.intercept(&mut request) {
+            return response.map(Into::into);
+        }
+        let method = request.method().clone();
+        let response = pipeline::serve(&self.state, &arrival, request).await;
+        front.finish(&method, response)
     }
 
     fn refuse(&self, connection: &ConnectionFacts, failure: Failure) -> Response<Bytes> {

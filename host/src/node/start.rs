@@ -13,6 +13,7 @@ use verge_config::{Config, LogTarget, Problem, SecretSource};
 use verge_runtime::{Engine, EngineSettings};
 
 use super::listener_settings::listener_settings;
+use super::options::StartOptions;
 use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::capabilities::kv::Stores;
@@ -69,9 +70,20 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
 /// # Errors
 /// As [`start`].
 pub fn start_at(config: Config, clock: Clock) -> Result<RunningNode, StartError> {
+    start_with(config, StartOptions::at(clock))
+}
+
+/// Starts a node with `options`. Blocks until it serves.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(mut config: Config, options: StartOptions) -> Result<RunningNode, StartError> {
+    if let Some(overlay) = &options.overlay {
+        overlay(&mut config);
+    }
     let config = Arc::new(config);
     let workers = worker_count(&config);
-    let state = build_state(&config, workers, clock)?;
+    let state = build_state(&config, workers, options)?;
     let http = bind_all("http", &config.listen.http, workers)?;
     let https = bind_all("https", &config.listen.https, workers)?;
     let mut addresses = Addresses {
@@ -100,8 +112,14 @@ pub fn start_at(config: Config, clock: Clock) -> Result<RunningNode, StartError>
 fn build_state(
     config: &Arc<Config>,
     workers: usize,
-    clock: Clock,
+    options: StartOptions,
 ) -> Result<Arc<NodeState>, StartError> {
+    let StartOptions {
+        clock,
+        overlay,
+        access_log: output,
+        front,
+    } = options;
     let random = Random::system();
     let engine = Engine::new(engine_settings(config), clock.clone()).map_err(|error| {
         StartError::Problems(vec![config.problem("runtime", error.to_string(), "")])
@@ -121,7 +139,7 @@ fn build_state(
         shared: shared.clone(),
     };
     // Before files are read: what is saved from now on is read again.
-    let reloads = Reloads::new(config);
+    let reloads = Reloads::new(config, overlay);
     let generation =
         Generation::build(Arc::clone(config), &foundation, None).map_err(StartError::Problems)?;
     metrics.set_generation(generation.number);
@@ -131,7 +149,7 @@ fn build_state(
             StartError::Problems(vec![config.problem("certificate", error.to_string(), "")])
         })?),
     };
-    let access_log = access_log(config, workers).map_err(|source| StartError::System {
+    let access_log = access_log(config, workers, output).map_err(|source| StartError::System {
         what: "the access log",
         source,
     })?;
@@ -157,6 +175,7 @@ fn build_state(
         tls,
         listener_settings: Arc::new(ArcSwap::from_pointee(listener_settings(config))),
         reloads,
+        front,
         started: clock.wall(),
         generation: ArcSwap::from_pointee(generation),
         foundation,
@@ -192,11 +211,16 @@ fn cache_settings(config: &Config) -> CacheSettings {
     }
 }
 
-fn access_log(config: &Config, workers: usize) -> std::io::Result<Option<AccessLog>> {
-    let output = match &config.log.access {
-        LogTarget::Off => return Ok(None),
-        LogTarget::Stdout => AccessLogOutput::Stdout,
-        LogTarget::File(path) => AccessLogOutput::File(path.clone()),
+fn access_log(
+    config: &Config,
+    workers: usize,
+    output: Option<AccessLogOutput>,
+) -> std::io::Result<Option<AccessLog>> {
+    let output = match (output, &config.log.access) {
+        (Some(output), _) => output,
+        (None, LogTarget::Off) => return Ok(None),
+        (None, LogTarget::Stdout) => AccessLogOutput::Stdout,
+        (None, LogTarget::File(path)) => AccessLogOutput::File(path.clone()),
     };
     AccessLog::start(AccessLogConfig::new(output, workers)).map(Some)
 }

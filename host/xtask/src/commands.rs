@@ -3,9 +3,9 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use crate::packages;
-use crate::steps::{Outcome, note, run, step};
-use crate::toolchain::{TARGET, Toolchain};
+use verge_toolchain::steps::{Outcome, note, run, step};
+use verge_toolchain::{TARGET, Toolchain, packages};
+
 use crate::workspace::{cargo, functions, functions_target, root, target};
 
 /// `setup [--toolchain rustup|debian]`
@@ -26,7 +26,7 @@ fn prepare(wanted: Option<Toolchain>) -> Outcome {
     step("building the functions", || {
         let mut build = cargo(&functions());
         build
-            .args(["build", "--workspace", "--target-dir"])
+            .args(["build", "--workspace", "--release", "--target-dir"])
             .arg(functions_target());
         toolchain.apply(&mut build)?;
         run(&mut build)?;

@@ -12,9 +12,6 @@
 )]
 
 mod commands;
-mod packages;
-mod steps;
-mod toolchain;
 mod workspace;
 
 use std::process::ExitCode;

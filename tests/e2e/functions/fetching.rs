@@ -54,6 +54,10 @@ async fn granted_origin_is_reached_by_its_name_and_by_its_authorities() {
             (200, "GET /a?b=c -".into())
         );
         assert_eq!(reply.field("x-fetched-x-origin"), "api");
+        // The connection goes back to the pool when the response has ended there, too.
+        let pool = "verge_origin_connections{origin=\"api\"";
+        let idle = format!("{pool},address=\"{address}\",state=\"idle\"}}");
+        node.settles(&idle, 1.0).await;
     }
     for asked in api.requests() {
         assert_eq!(asked.field("host"), Some("api.example"));
@@ -177,17 +181,17 @@ async fn requests_go_through_the_cache_where_it_is_set_so() {
     let keys = "grants = { fetch = [\"api\"] }\nfetch = { cache = true }";
     let node = start(&api, keys).await;
     let first = node.get("/one?http://api/a").await;
-    assert_eq!(
-        first.field("x-fetched-cache-status"),
-        "verge; fwd=uri-miss; fwd-status=200; ttl=60; stored"
-    );
+    let status = first.field("x-fetched-cache-status");
+    let begins = "verge; fwd=uri-miss; fwd-status=200; ttl=";
+    assert!(status.starts_with(begins), "{status}");
+    assert!(status.ends_with("; stored"), "{status}");
     let second = node.get("/one?http://api/a").await;
     assert!(
         second
             .field("x-fetched-cache-status")
             .starts_with("verge; hit")
     );
-    assert_eq!(second.field("x-fetched-age"), "0");
+    assert!(second.field("x-fetched-age").parse::<u64>().is_ok());
     assert_eq!((second.text(), api.count()), ("GET /a -".into(), 1));
     // What the function wrote is a part of the key.
     let mut client = node.client().await;

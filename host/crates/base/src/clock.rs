@@ -5,6 +5,7 @@
 //! test waits for time to pass. Timers of the async runtime are not part of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
+    /// The system's clocks, ahead by so many nanoseconds.
+    Ahead(Arc<AtomicU64>),
     Manual(Arc<Mutex<ManualTime>>),
 }
 
@@ -29,11 +32,25 @@ struct ManualTime {
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<ManualTime>>);
 
+/// The handle by which a developer sends an [`Clock::ahead`] clock into the future.
+#[derive(Clone, Debug)]
+pub struct ClockJumps(Arc<AtomicU64>);
+
 impl Clock {
     /// The operating system's clocks.
     #[must_use]
     pub fn system() -> Self {
         Self(Source::System)
+    }
+
+    /// The operating system's clocks, and by how much the handle has sent them ahead.
+    #[must_use]
+    pub fn ahead() -> (Self, ClockJumps) {
+        let nanoseconds = Arc::new(AtomicU64::new(0));
+        (
+            Self(Source::Ahead(Arc::clone(&nanoseconds))),
+            ClockJumps(nanoseconds),
+        )
     }
 
     /// A clock that stands still at `wall` until its handle moves it.
@@ -51,6 +68,7 @@ impl Clock {
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::System => monotonic_now(),
+            Source::Ahead(by) => monotonic_now() + nanoseconds(by),
             Source::Manual(time) => time.lock().monotonic,
         }
     }
@@ -60,8 +78,37 @@ impl Clock {
     pub fn wall(&self) -> SystemTime {
         match &self.0 {
             Source::System => wall_now(),
+            Source::Ahead(by) => wall_now() + nanoseconds(by),
             Source::Manual(time) => time.lock().wall,
         }
+    }
+}
+
+fn nanoseconds(by: &AtomicU64) -> Duration {
+    Duration::from_nanos(by.load(Ordering::Acquire))
+}
+
+impl ClockJumps {
+    /// The furthest that a clock can be ahead: a hundred years.
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    /// Sends both clocks ahead by `step` more. Gives by how much they are ahead now, which is at
+    /// most a hundred years.
+    pub fn jump(&self, step: Duration) -> Duration {
+        let most = Self::MOST.as_nanos() as u64;
+        let step = u64::try_from(step.as_nanos()).unwrap_or(most);
+        let further = |by: u64| Some(by.saturating_add(step).min(most));
+        // The closure always gives a value.
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, further);
+        self.ahead()
+    }
+
+    /// By how much the clocks are ahead.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        nanoseconds(&self.0)
     }
 }
 
@@ -110,6 +157,18 @@ mod tests {
             clock.wall(),
             SystemTime::UNIX_EPOCH + Duration::from_secs(5)
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_goes_on() {
+        let (clock, jumps) = Clock::ahead();
+        let (before, wall) = (clock.now(), clock.wall());
+        let hour = Duration::from_secs(3600);
+        assert_eq!(jumps.jump(hour), hour);
+        assert!(clock.now() - before >= hour);
+        assert!(clock.wall() > wall + hour - Duration::from_secs(60));
+        assert_eq!(jumps.jump(Duration::MAX), ClockJumps::MOST);
+        assert!(clock.now() > before);
     }
 
     #[test]

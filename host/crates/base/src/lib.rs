@@ -10,7 +10,7 @@ pub mod permits;
 pub mod prefix_map;
 pub mod random;
 
-pub use clock::{Clock, ManualClock};
+pub use clock::{Clock, ClockJumps, ManualClock};
 pub use ledger::{Ledger, Reservation};
 pub use permits::{Permit, Permits};
 pub use prefix_map::PrefixMap;

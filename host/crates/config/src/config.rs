@@ -217,7 +217,7 @@ fn read_bounded(path: &Path) -> Result<String, (String, String)> {
 }
 
 /// The syntax errors, the first of each line: the rest of a line is guesswork.
-fn syntax_errors(errors: &[toml::de::Error], text: &str, file: &Path) -> ConfigErrors {
+pub(crate) fn syntax_errors(errors: &[toml::de::Error], text: &str, file: &Path) -> ConfigErrors {
     let lines = Lines::new(text);
     let mut problems: Vec<Problem> = Vec::new();
     for error in errors {

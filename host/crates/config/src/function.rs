@@ -177,7 +177,7 @@ impl Function {
     }
 }
 
-fn read_settings(table: &Table<'_, '_>) -> BTreeMap<String, Setting> {
+pub(crate) fn read_settings(table: &Table<'_, '_>) -> BTreeMap<String, Setting> {
     let entries = table.entries().into_iter();
     entries
         .filter_map(|(name, item)| Some((name, item.read(&AnySetting)?)))

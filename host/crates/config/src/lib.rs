@@ -27,6 +27,7 @@ mod problem;
 mod redis;
 mod route_key;
 mod route_paths;
+mod scenario;
 mod schema;
 mod section;
 mod setting;
@@ -56,9 +57,11 @@ pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
 pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
+pub use scenario::{Answer, At, Expect, Failing, Scenario, Step, StepRequest};
 pub use schema::Key;
 pub use setting::Setting;
 pub use site::{
     FieldCondition, FieldMatch, FunctionUse, Ranges, Redirect, Route, Site, SiteName, StaticAnswer,
     Target, Triggers,
 };
+pub use units::{parse_duration, show_duration};

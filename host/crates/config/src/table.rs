@@ -49,6 +49,11 @@ impl<'w, 'd> Table<'w, 'd> {
         join(&self.path, key)
     }
 
+    /// The line that it begins on, from 1.
+    pub(crate) fn line(&self) -> usize {
+        self.walk.lines.place(self.span.start).line
+    }
+
     /// Whether the table stands in the file.
     pub(crate) fn is_given(&self) -> bool {
         self.entries.is_some()

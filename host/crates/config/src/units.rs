@@ -27,7 +27,10 @@ const SIZE: [(&str, u64); 9] = [
 ];
 
 /// Reads a duration: a whole number and one of `us ms s m h d`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     parse(text, &TIME).map(Duration::from_micros)
 }
 
@@ -45,7 +48,8 @@ pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
 }
 
 /// Writes a duration in the largest unit that divides it.
-pub(crate) fn show_duration(value: Duration) -> String {
+#[must_use]
+pub fn show_duration(value: Duration) -> String {
     let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
     if micros == 0 {
         return "0s".to_owned();

@@ -97,6 +97,11 @@ impl<'w, 'd> Item<'w, 'd> {
             .problem(self.span.start, &self.path, what.into(), expected.into());
     }
 
+    /// The line that it begins on, from 1.
+    pub(crate) fn line(&self) -> usize {
+        self.walk.lines.place(self.span.start).line
+    }
+
     /// The value as a kind; a problem is reported.
     pub(crate) fn read<K: Kind>(&self, kind: &K) -> Option<K::Value> {
         kind.read(self.value)

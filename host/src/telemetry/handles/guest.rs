@@ -192,7 +192,7 @@ mod tests {
             histogram.observe(value);
         }
         let (sum, buckets) = histogram.read();
-        assert!((sum - 1_000_000_008.0021).abs() < 1e-6, "{sum}");
+        assert!((sum - 1_000_000_008.002_1).abs() < 1e-6, "{sum}");
         let filled: Vec<(f64, u64)> = buckets.into_iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!(
             filled,

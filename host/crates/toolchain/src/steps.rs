@@ -5,10 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What went wrong, in words for the reader.
-pub(crate) type Outcome<T = ()> = Result<T, String>;
+pub type Outcome<T = ()> = Result<T, String>;
 
 /// Runs a step between its title and its time.
-pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+///
+/// # Errors
+/// That of the work.
+pub fn step<T>(title: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     eprintln!("==> {title}");
     let start = Instant::now();
     let done = work();
@@ -18,13 +21,16 @@ pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome
 }
 
 /// Says one line below a step's title.
-pub(crate) fn note(text: &str) {
+pub fn note(text: &str) {
     eprintln!("    {text}");
 }
 
 /// Runs a command with its output on the terminal; failure is an error that
 /// names the command.
-pub(crate) fn run(command: &mut Command) -> Outcome {
+///
+/// # Errors
+/// The command fails, or cannot be started.
+pub fn run(command: &mut Command) -> Outcome {
     let shown = describe(command);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -34,7 +40,10 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
 }
 
 /// Runs a command whose output matters only if it fails.
-pub(crate) fn run_quietly(command: &mut Command) -> Outcome {
+///
+/// # Errors
+/// The command fails, with its last lines, or cannot be started.
+pub fn run_quietly(command: &mut Command) -> Outcome {
     let shown = describe(command);
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("`{shown}` cannot be started: {error}"))?;
@@ -52,7 +61,8 @@ pub(crate) fn run_quietly(command: &mut Command) -> Outcome {
 }
 
 /// The standard output of a command that succeeds, without its last line end.
-pub(crate) fn output_of(command: &mut Command) -> Option<String> {
+#[must_use]
+pub fn output_of(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim_end().to_owned())

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::steps::{Outcome, note, output_of, run_quietly};
 
 /// Where a program is: on the path, or where Debian keeps those of the administrator.
-pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     find_in(name, folders)
@@ -17,12 +18,16 @@ fn find_in(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<Pat
 }
 
 /// Whether packages can be installed at all.
-pub(crate) fn can_install() -> bool {
+#[must_use]
+pub fn can_install() -> bool {
     find_program("apt-get").is_some() && (is_root() || find_program("sudo").is_some())
 }
 
 /// Installs packages; the package lists are fetched once if the first try fails.
-pub(crate) fn install(packages: &[&str]) -> Outcome {
+///
+/// # Errors
+/// `apt-get` failed, with its last lines.
+pub fn install(packages: &[&str]) -> Outcome {
     note(&format!(
         "installing Debian packages: {}",
         packages.join(", ")
@@ -37,7 +42,10 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
 }
 
 /// Makes sure that programs are there; each is a program and the package that has it.
-pub(crate) fn ensure(programs: &[(&str, &'static str)]) -> Outcome {
+///
+/// # Errors
+/// Some are missing and cannot be installed.
+pub fn ensure(programs: &[(&str, &'static str)]) -> Outcome {
     let missing = missing(programs, |name| find_program(name).is_some());
     if missing.is_empty() {
         return Ok(());

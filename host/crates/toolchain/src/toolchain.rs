@@ -11,7 +11,7 @@ use crate::packages;
 use crate::steps::{Outcome, note, output_of, run_quietly};
 
 /// The one target of functions.
-pub(crate) const TARGET: &str = "wasm32-wasip2";
+pub const TARGET: &str = "wasm32-wasip2";
 
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -20,7 +20,7 @@ const DEBIAN_LIBC: &str = "/usr/lib/wasm32-wasi";
 
 /// A way to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Toolchain {
+pub enum Toolchain {
     /// The toolchain in use has the target.
     Rustup,
     /// Debian's compiler builds `std` for the target from Debian's sources.
@@ -89,7 +89,10 @@ fn select_attempts(probe: Probe, wanted: Option<Toolchain>) -> Vec<Attempt> {
 
 impl Toolchain {
     /// Reads the value of `--toolchain`.
-    pub(crate) fn from_name(name: &str) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// There is no toolchain of that name.
+    pub fn from_name(name: &str) -> Outcome<Self> {
         match name {
             "rustup" => Ok(Self::Rustup),
             "debian" => Ok(Self::Debian),
@@ -99,8 +102,23 @@ impl Toolchain {
         }
     }
 
+    /// The toolchain that is there; nothing is installed.
+    ///
+    /// # Errors
+    /// There is none; the text names what helps.
+    pub fn find() -> Outcome<Self> {
+        let attempts = select_attempts(Probe::of_this_machine(), None);
+        match attempts.first() {
+            Some(Attempt::Use(toolchain)) => Ok(*toolchain),
+            Some(Attempt::AddTarget | Attempt::InstallPackages) | None => Err(no_toolchain(&[])),
+        }
+    }
+
     /// Makes sure that there is a toolchain, and says in one line which.
-    pub(crate) fn ensure(wanted: Option<Self>) -> Outcome<Self> {
+    ///
+    /// # Errors
+    /// There is none and none can be installed; the text names what was tried.
+    pub fn ensure(wanted: Option<Self>) -> Outcome<Self> {
         let mut refused = Vec::new();
         for attempt in select_attempts(Probe::of_this_machine(), wanted) {
             match attempt.run() {
@@ -121,9 +139,12 @@ impl Toolchain {
         }
     }
 
-    /// Adds to a `cargo build` of functions what this toolchain needs.
-    pub(crate) fn apply(self, cargo: &mut Command) -> Outcome {
-        cargo.args(["--release", "--target", TARGET]);
+    /// Adds to a `cargo build` of functions what this toolchain needs; the profile is the caller's.
+    ///
+    /// # Errors
+    /// The toolchain in use lacks a part.
+    pub fn apply(self, cargo: &mut Command) -> Outcome {
+        cargo.args(["--target", TARGET]);
         match self {
             Self::Rustup => Ok(()),
             Self::Debian => {
