@@ -256,7 +256,8 @@ async fn explain_tells_people_and_programs() {
 async fn errors_are_json_where_json_was_asked_for() {
     let node = Running::start().await;
     let url = "http://shop.example/a";
-    let rows: [(&str, &str, &[&str], i32, &str, bool); 5] = [
+    type Row<'a> = (&'a str, &'a str, &'a [&'a str], i32, &'a str, bool);
+    let rows: [Row<'_>; 5] = [
         (
             "admin-token",
             "explain",

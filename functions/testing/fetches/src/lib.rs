@@ -12,7 +12,7 @@ const LIMIT: usize = 1 << 20;
 #[verge_sdk::viewer_request]
 fn handle(request: &mut Request) -> Result<Verdict, Error> {
     let uri = request.query().unwrap_or_default().to_owned();
-    let answer = match &*request.path() {
+    let answer = match request.path() {
         "/one" => tell(get(request, &uri).send()),
         "/hasty" => tell(
             get(request, &uri)

@@ -16,7 +16,7 @@ use super::super::join::{from_fill, from_stored};
 use super::super::slices::{Held, Slices};
 use super::asked::Asked;
 use super::outcome;
-use super::words::{in_memory, part_reason};
+use super::words::{in_memory};
 use crate::admin::explain::ExplainedNext;
 use crate::route::RangePolicy;
 use crate::telemetry::CacheReceipt;
@@ -67,7 +67,7 @@ impl Asked<'_> {
             return None;
         };
         let what = "The first slice that is stored tells all that a HEAD asks for.";
-        let next = in_memory(outcome("hit", part_reason(reuse), reuse.section(), what));
+        let next = in_memory(outcome("hit", reuse.label(), reuse.section(), what));
         let mut answer = from_stored(self.routed, &stored, CacheReceipt::new(Outcome::Hit));
         answer.status = StatusCode::OK;
         Some(self.with_status(next, answer))

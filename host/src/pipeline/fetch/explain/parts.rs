@@ -16,7 +16,7 @@ use super::answers::of_length;
 use super::asked::{Asked, Led};
 use super::next::Told;
 use super::outcome;
-use super::words::{in_memory, in_tier, not_stored, part_reason, validation};
+use super::words::{in_memory, in_tier, not_stored, validation};
 use crate::admin::explain::ExplainedNext;
 use crate::telemetry::CacheReceipt;
 
@@ -31,7 +31,7 @@ impl Asked<'_> {
     pub(super) fn pieces(&mut self) -> Option<Told> {
         let (answer, reuse) = pieces::peek(self.routed, self.viewed, &mut self.search)?;
         let what = "Stored pieces hold the part that is asked for.";
-        let reason = part_reason(reuse);
+        let reason = reuse.label();
         let section = match reuse {
             Reuse::StaleAccepted => reuse.section(),
             _ => "RFC 9111 3.3",
@@ -83,7 +83,7 @@ impl Asked<'_> {
             }
             Held::Other(_) | Held::No => return self.slice(&slices, number, None),
         };
-        let next = in_memory(outcome("hit", part_reason(reuse), reuse.section(), ""));
+        let next = in_memory(outcome("hit", reuse.label(), reuse.section(), ""));
         self.first_slice(&slices, number, (stored.head(), &found), next)
     }
 

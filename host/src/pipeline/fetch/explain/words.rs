@@ -22,14 +22,6 @@ pub(super) fn in_tier(next: ExplainedNext, tier: TierName) -> ExplainedNext {
     }
 }
 
-/// The word for a part that answers: nobody validates it in the background.
-pub(super) const fn part_reason(reuse: Reuse) -> &'static str {
-    match reuse {
-        Reuse::StaleAccepted => reuse.label(),
-        _ => Reuse::Fresh.label(),
-    }
-}
-
 pub(super) fn by_head(reason: &str, tier: Option<TierName>) -> ExplainedNext {
     let what = "The origin is asked by HEAD, whose answer freshens what is stored.";
     let next = outcome("miss", reason, "RFC 9111 4.3.5", what);
