@@ -263,7 +263,7 @@ async fn errors_are_json_where_json_was_asked_for() {
             "explain",
             &["shop.example/a"],
             1,
-            "has no scheme",
+            "is no URL",
             true,
         ),
         (

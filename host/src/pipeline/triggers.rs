@@ -61,11 +61,7 @@ impl RequestMarks {
     /// The marks of a request that a function of `site` made, for this origin if it is for one. The
     /// function
     /// wrote all of its fields; those that are about this exchange alone are no key parts.
-    pub(super) fn of_function(
-        site: &Arc<str>,
-        fields: &HeaderMap,
-        origin: Option<String>,
-    ) -> Self {
+    pub(super) fn of_function(site: &Arc<str>, fields: &HeaderMap, origin: Option<String>) -> Self {
         const OF_EXCHANGE: [HeaderName; 10] = [
             header::CACHE_CONTROL,
             header::PRAGMA,

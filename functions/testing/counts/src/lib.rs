@@ -37,7 +37,7 @@ mod tests {
             "/count/logins/pro",
             "/observe/basket/2.5",
         ] {
-            super::count(&mut Request::get(path).build()).expect("it answers");
+            let _ = super::count(&mut Request::get(path).build()).expect("it answers");
         }
         assert_eq!(host.counted("logins", &[("plan", "pro")]), 2);
         assert_eq!(host.observed("basket", &[]), [2.5]);

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn what_is_left_is_logged_after_the_response() {
         let host = Host::new();
-        super::before_cache(&mut Request::get("/a").build()).expect("it goes on");
+        let _ = super::before_cache(&mut Request::get("/a").build()).expect("it goes on");
         assert!(host.logged().is_empty());
         for payload in host.deferred() {
             super::after(&payload).expect("it works");

@@ -440,7 +440,11 @@ fn the_queue_is_bounded_in_number_and_in_bytes() {
     assert_eq!(push(set("b", b"x", None), &limits), Err(KvError::Busy));
     let long = "k".repeat(200);
     let delete = |key: &str| KvOp::Delete { key: key.into() };
-    assert_eq!(push(delete(&long), &limits), Err(KvError::Busy), "keys count");
+    assert_eq!(
+        push(delete(&long), &limits),
+        Err(KvError::Busy),
+        "keys count"
+    );
     // Reads have their own bound: writes that wait refuse none.
     let get = || KvOp::Get { key: "a".into() };
     for _ in 0..3 {

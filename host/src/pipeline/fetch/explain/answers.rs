@@ -16,7 +16,7 @@ use super::super::join::{from_fill, from_stored};
 use super::super::slices::{Held, Slices};
 use super::asked::Asked;
 use super::outcome;
-use super::words::{in_memory};
+use super::words::in_memory;
 use crate::admin::explain::ExplainedNext;
 use crate::route::RangePolicy;
 use crate::telemetry::CacheReceipt;
