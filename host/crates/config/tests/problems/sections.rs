@@ -183,8 +183,8 @@ fn problems_of_sections_have_place_path_and_remedy() {
             "config/x.toml:3:12: function.f.grants.sockets: unknown key; known keys: acl, cache, defer, device, geo, fetch, fetch_site, kv, log, metrics, rate_limit, secret",
         ),
         (
-            "[function.f]\ncomponent = \"f.wasm\"\nconfig = { limit = 5 }",
-            "config/x.toml:3:20: function.f.config.limit: found an integer; expected a string",
+            "[function.f]\ncomponent = \"f.wasm\"\nconfig = { limit = 2026-01-01 }",
+            "config/x.toml:3:20: function.f.config.limit: found a date; expected a string, a number, true or false",
         ),
         (
             "[function.\"a b\"]\ncomponent = \"f.wasm\"",
