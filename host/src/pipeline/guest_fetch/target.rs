@@ -93,10 +93,10 @@ fn port(scheme: &Scheme, authority: &Authority) -> Option<u16> {
         "https" => 443,
         _ => return None,
     };
-    match authority.port() {
-        None => Some(usual),
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("" | ":") => Some(usual),
         // One over 65535 is no port.
-        Some(_) => authority.port_u16(),
+        _ => authority.port_u16(),
     }
 }
 
@@ -168,6 +168,10 @@ mod tests {
             ("http://10.0.0.1/", "Denied(Unknown)"),
             // In the clear to an origin without TLS, whatever the function believes.
             ("https://api.example/a", "Denied(Unknown)"),
+            ("https://api.example:80/a", "Denied(Unknown)"),
+            ("https://10.0.0.1:8080/", "Denied(Unknown)"),
+            ("http://api.example:/a", "Origin(\"api\", ByAuthority)"),
+            ("http://api.example:99999/a", "Invalid"),
             ("http://other/a", "Denied(Origin(\"other\"))"),
             ("http://other.example/a", "Denied(Origin(\"other\"))"),
             ("http://elsewhere.example/", "Denied(Unknown)"),
