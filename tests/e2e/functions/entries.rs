@@ -166,3 +166,25 @@ async fn another_site_is_not_purged() {
         gone.cache_status()
     );
 }
+
+/// Entries are no responses to requests: who asks for the place at which they stand gets what the
+/// origin answers.
+#[tokio::test]
+async fn no_request_is_answered_with_an_entry() {
+    let origin = Origin::start(async |_| respond(200, &[], "from the origin")).await;
+    let toml = format!(
+        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\nviewer_request = [\"f\"]\n",
+        runtime(),
+        function("f", "keeps-entries", KEYS),
+        origin.address,
+    );
+    let setup = Setup::new().with_tls(&[&["functions.invalid"]]);
+    let node = setup.start(&toml).await;
+    let roots = node.authority.as_ref().unwrap().roots();
+    let mut client = Client::https1(node.https(), "functions.invalid", roots).await;
+    let made = client.get("/made/page?1").await.text();
+    assert_eq!(made, "must 1 over nothing");
+    assert_eq!(client.get("/look/page").await.text(), "1 fresh");
+    assert_eq!(client.get("/f/page").await.text(), "from the origin");
+}
