@@ -10,6 +10,7 @@ mod problem;
 mod purge;
 mod serve;
 mod test;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,14 @@ enum Command {
     Test(test::TestArguments),
     /// Build a function's component.
     Build(build::BuildArguments),
+    /// Put a new version of a function in place on a running node, for all or a part of the requests.
+    Deploy(Box<versions::DeployArguments>),
+    /// Make the version beside the live one, or a kept one, the live one.
+    Promote(Box<versions::PromoteArguments>),
+    /// Go back to the version before, at once.
+    Rollback(Box<versions::RollbackArguments>),
+    /// List the versions of functions.
+    Versions(Box<versions::VersionsArguments>),
     /// Take stored responses out of a running node's cache.
     Purge(Box<purge::PurgeArguments>),
     /// Why a request is, or is not, answered from a running node's cache.
@@ -80,6 +89,10 @@ pub fn run() -> ExitCode {
         Command::Dev(arguments) => dev::dev(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Build(arguments) => build::build(&arguments),
+        Command::Deploy(arguments) => versions::deploy(&arguments),
+        Command::Promote(arguments) => versions::promote(&arguments),
+        Command::Rollback(arguments) => versions::rollback(&arguments),
+        Command::Versions(arguments) => versions::versions(&arguments),
         Command::Purge(arguments) => purge::purge(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
     }

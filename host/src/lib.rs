@@ -10,6 +10,7 @@ pub mod admin;
 mod capabilities;
 pub mod cli;
 mod deferred;
+pub mod deploy;
 mod files;
 pub mod generation;
 mod geo;

@@ -9,6 +9,7 @@ mod region;
 mod start;
 mod stop;
 mod tiers;
+mod versions;
 mod workers;
 
 use std::net::SocketAddr;

@@ -55,8 +55,8 @@ impl ReloadReport {
 
 /// The state of reloading: one at a time, and what the last one came to.
 pub struct Reloads {
-    /// Held while a reload runs.
-    running: Mutex<()>,
+    /// Held while a reload or a deploy runs.
+    pub(crate) running: Mutex<()>,
     last: Mutex<Option<ReloadReport>>,
     files: Mutex<Files>,
     overlay: Option<Overlay>,
@@ -160,6 +160,7 @@ pub fn reload(state: &NodeState, cause: ReloadCause) -> ReloadReport {
         Ok(next) => {
             let number = next.number;
             state.swap(next);
+            state.foundation.versions.settle(&state.generation.load());
             state.telemetry.metrics().record_reload(number);
             Vec::new()
         }
@@ -250,6 +251,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<Problem> {
             old.cache_limits.pieces != new.cache_limits.pieces,
         ),
         ("cache.disk", old.disk != new.disk),
+        ("deploy.folder", old.deploy.folder != new.deploy.folder),
     ];
     changed
         .into_iter()

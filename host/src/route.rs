@@ -7,9 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
 use verge_config::{FieldCondition, SiteName};
 use verge_origin::Origin;
-use verge_runtime::{Compiled, Function};
+use verge_runtime::{Compiled, Function, Trigger};
 
 use crate::capabilities::FunctionCapabilities;
+use crate::deploy::FunctionState;
+use crate::deploy::state::BesideMode;
 use crate::key_rule::KeyRule;
 use crate::telemetry::{FunctionMetrics, OriginMetrics, RouteLabel, SiteMetrics};
 
@@ -113,7 +115,8 @@ pub struct OriginEntry {
     pub metrics: Arc<OriginMetrics>,
 }
 
-/// A function of this generation.
+/// A function of this generation: its live version, and the one that runs beside it.
+#[derive(Clone)]
 pub struct FunctionEntry {
     /// Its name in the configuration.
     pub name: Arc<str>,
@@ -129,6 +132,41 @@ pub struct FunctionEntry {
     pub(crate) compiled: Compiled,
     /// Its counters.
     pub metrics: Arc<FunctionMetrics>,
+    /// The version that runs beside this one, if one does; that one has none beside itself.
+    pub beside: Option<Beside>,
+    /// What is known of the function's versions; `None` where none are kept.
+    pub state: Option<Arc<FunctionState>>,
+}
+
+/// A version beside the live one.
+#[derive(Clone)]
+pub struct Beside {
+    /// The version.
+    pub entry: Arc<FunctionEntry>,
+    /// For whom it runs.
+    pub mode: BesideMode,
+}
+
+impl PartialEq for Beside {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entry, &other.entry) && self.mode == other.mode
+    }
+}
+
+impl FunctionEntry {
+    /// Whether all versions of it that run export this trigger.
+    #[must_use]
+    pub fn all_have(&self, trigger: Trigger) -> bool {
+        let beside = self.beside.as_ref();
+        self.function.has(trigger) && beside.is_none_or(|beside| beside.entry.function.has(trigger))
+    }
+
+    /// Whether both are one loaded version, whatever runs beside it.
+    #[must_use]
+    pub fn is_version(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.capabilities, &other.capabilities)
+            && self.function.digest() == other.function.digest()
+    }
 }
 
 /// A function at one place of a route.

@@ -20,3 +20,4 @@ mod restart;
 mod serve;
 mod soak;
 mod stop;
+mod versions;

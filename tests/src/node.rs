@@ -86,7 +86,7 @@ impl Setup {
 
     /// The whole configuration around `toml`, which must not have `[listen]`, `[admin]`,
     /// `[log]` or `[node]` sections of its own.
-    fn config(&self, toml: &str) -> String {
+    pub fn config(&self, toml: &str) -> String {
         let https = if self.authority.is_some() {
             "https = \"127.0.0.1:0\"\n"
         } else {

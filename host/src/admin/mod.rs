@@ -8,6 +8,7 @@
 pub mod auth;
 mod content;
 pub mod explain;
+pub mod functions;
 pub mod purge;
 mod routes;
 pub mod source;

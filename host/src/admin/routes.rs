@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::auth::{AdminAuth, Admission};
 use super::explain;
+use super::functions;
 use super::purge::{self, PURGE_BYTES_MAX};
 use super::source::{AdminSource, Readiness, ReloadResult, Status};
 use crate::telemetry::{Sample, metrics};
@@ -40,6 +41,11 @@ pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
         .route("/metrics", get(metrics_text))
         .route("/status", get(status))
         .route("/reload", post(reload))
+        .route("/functions", get(functions::list))
+        .route("/functions/{name}", get(functions::one))
+        .route("/functions/{name}/versions", post(functions::deploy))
+        .route("/functions/{name}/promote", post(functions::promote))
+        .route("/functions/{name}/rollback", post(functions::roll_back))
         .route("/purge", post(purge::purge))
         .route(
             "/cache/explain",
@@ -54,12 +60,17 @@ pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
 /// Stands before every path.
 async fn guard(State(auth): State<AdminAuth>, request: Request, next: Next) -> Response {
     let is_open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    let mut response = if request.body().size_hint().lower() > MOST_CONTENT_BYTES {
+    // Who reads it bounds it more exactly.
+    let most = match request.uri().path().ends_with("/versions") {
+        true => functions::COMPONENT_BYTES_MAX as u64,
+        false => MOST_CONTENT_BYTES,
+    };
+    let mut response = if request.body().size_hint().lower() > most {
         let explanation = "the request has too much content";
         refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
             explanation,
-            "at most 1 MiB, which only /purge reads",
+            "at most 1 MiB, which only /purge reads, or a component of 32 MiB",
         )
     } else if is_open {
         next.run(request).await
@@ -132,7 +143,7 @@ async fn index(State(source): State<Source>) -> Response {
     struct Answer {
         name: &'static str,
         version: &'static str,
-        paths: [Entry; 8],
+        paths: [Entry; 13],
     }
     let entry = |method, path, what| Entry { method, path, what };
     let answer = Answer {
@@ -157,6 +168,23 @@ async fn index(State(source): State<Source>) -> Response {
             ),
             entry("GET", "/status", "what the node is running"),
             entry("POST", "/reload", "read configuration and functions anew"),
+            entry("GET", "/functions", "the versions of all functions"),
+            entry("GET", "/functions/NAME", "the versions of a function"),
+            entry(
+                "POST",
+                "/functions/NAME/versions",
+                "deploy the component that is the content, for `?share=` of the requests or for all",
+            ),
+            entry(
+                "POST",
+                "/functions/NAME/promote",
+                "make the version beside the live one, or `?version=`, the live one",
+            ),
+            entry(
+                "POST",
+                "/functions/NAME/rollback",
+                "go back to the version before; `?purge=true` purges what the other made",
+            ),
             entry("POST", "/purge", "take stored responses out of the cache"),
             entry(
                 "GET",

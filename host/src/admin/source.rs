@@ -7,7 +7,9 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use super::explain::{ExplainRequest, Explanation};
+use super::functions::{FunctionAction, FunctionVersions, VersionChange};
 use super::purge::{PurgeDone, PurgeItem, ScopeProblem};
+use crate::deploy::actions::Refusal;
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
 /// The node, as the admin API sees it. What returns no future may not wait for anything.
@@ -42,6 +44,25 @@ pub trait AdminSource: Send + Sync + 'static {
         &'a self,
         request: &'a ExplainRequest,
     ) -> BoxFuture<'a, Result<Explanation, ScopeProblem>>;
+
+    /// Functions with their versions, by name.
+    fn functions(&self) -> Vec<FunctionVersions>;
+
+    /// One function with its versions.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    fn function(&self, name: &str) -> Result<FunctionVersions, Refusal>;
+
+    /// Most bytes of a component that is deployed.
+    fn component_bytes_max(&self) -> usize;
+
+    /// Changes which versions of a function run. The returned future is always run to its end.
+    fn change_function(
+        &self,
+        name: String,
+        action: FunctionAction,
+    ) -> BoxFuture<'_, Result<VersionChange, Refusal>>;
 
     /// Reads configuration and functions anew. Calls at the same time may
     /// share one reload. The returned future is always run to its end.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -90,11 +90,42 @@ impl AdminClient {
     /// # Errors
     /// There is no answer, in words for people.
     pub(super) fn post(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, CommandProblem> {
+        self.send(Method::POST, path, "application/json", content)
+    }
+
+    /// Posts `content`, a component or nothing, to `path`.
+    ///
+    /// # Errors
+    /// There is no answer, in words for people.
+    pub(super) fn post_component(
+        &self,
+        path: &str,
+        content: Vec<u8>,
+    ) -> Result<AdminAnswer, CommandProblem> {
+        self.send(Method::POST, path, "application/wasm", content)
+    }
+
+    /// Gets `path`.
+    ///
+    /// # Errors
+    /// There is no answer, in words for people.
+    pub(super) fn get(&self, path: &str) -> Result<AdminAnswer, CommandProblem> {
+        self.send(Method::GET, path, "application/json", Vec::new())
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        content: Vec<u8>,
+    ) -> Result<AdminAnswer, CommandProblem> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        let asked = async { tokio::time::timeout(ANSWER_TIME, self.ask(path, content)).await };
+        let asked = self.ask(method, path, content_type, content);
+        let asked = async { tokio::time::timeout(ANSWER_TIME, asked).await };
         match runtime.block_on(asked) {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(CommandProblem::from(format!(
@@ -105,7 +136,13 @@ impl AdminClient {
         }
     }
 
-    async fn ask(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, String> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        content: Vec<u8>,
+    ) -> Result<AdminAnswer, String> {
         let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.authority);
         let stream = TcpStream::connect(&self.authority)
             .await
@@ -114,10 +151,12 @@ impl AdminClient {
             .await
             .map_err(|error| failed(&error))?;
         tokio::spawn(connection);
-        let request = Request::post(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::HOST, &self.authority)
             .header(header::AUTHORIZATION, &self.token)
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(Bytes::from(content)))
             .map_err(|error| failed(&error))?;
         let response = sender

@@ -10,6 +10,7 @@ use verge_runtime::Engine;
 
 use super::{count, report};
 use crate::capabilities::kv::Stores;
+use crate::deploy::Versions;
 use crate::generation::{Foundation, Generation};
 use crate::node::{admin_token, engine_settings};
 use crate::telemetry::Metrics;
@@ -44,6 +45,7 @@ fn build(path: &Path) -> Result<Generation, Vec<Problem>> {
     let foundation = Foundation {
         // A node that serves has their files.
         kv: Arc::new(Stores::unopened(clock.clone(), metrics.clone())),
+        versions: Arc::new(Versions::none()),
         clock,
         random: Random::system(),
         engine,

@@ -38,7 +38,7 @@ impl Shelf {
         problems: &mut Vec<Problem>,
     ) -> Self {
         check_rates(config, foundation, problems);
-        let held = previous.map(|generation| &generation.shelf);
+        let held = previous.map(|generation| &*generation.shelf);
         Self {
             secrets: secrets(config, problems),
             acls: acls(config, held, problems),

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use verge_config::{Config, Problem};
 use verge_runtime::{
-    Capabilities, Digest, FetchLimits, FunctionSettings, Limits, LoadError, QuarantineSettings,
-    Trigger,
+    Capabilities, Compiled, Digest, FetchLimits, FunctionSettings, Limits, LoadError,
+    QuarantineSettings, Trigger,
 };
 
 use super::capabilities::{self, Shelf};
 use super::{Foundation, Generation};
+use crate::deploy::plan::{Configured, Plan};
+use crate::deploy::state::BesideState;
 use crate::files;
-use crate::route::FunctionEntry;
+use crate::route::{Beside, FunctionEntry};
 
 /// Most bytes of a component file.
 const COMPONENT_BYTES_MAX: u64 = 32 << 20;
@@ -34,7 +36,14 @@ pub(super) fn build(
     let mut functions = BTreeMap::new();
     for (name, settings) in &config.functions {
         let held = previous.and_then(|generation| generation.functions.get(name));
-        match build_one(config, foundation, settings, shelf, held) {
+        let builder = Builder {
+            config,
+            foundation,
+            settings,
+            shelf,
+            held,
+        };
+        match builder.configured() {
             Ok(entry) => {
                 functions.insert(Arc::clone(name), entry);
             }
@@ -48,83 +57,237 @@ pub(super) fn build(
 
 type FunctionError = (&'static str, String, &'static str);
 
-fn build_one(
-    config: &Config,
-    foundation: &Foundation,
-    settings: &verge_config::Function,
-    shelf: &Shelf,
-    held: Option<&Arc<FunctionEntry>>,
-) -> Result<Arc<FunctionEntry>, FunctionError> {
-    let bytes = files::read_bounded(&settings.component, COMPONENT_BYTES_MAX)
-        .and_then(|bytes| {
-            if BEGINNINGS.iter().any(|begin| bytes.starts_with(begin)) {
-                return Ok(bytes);
-            }
-            // The compiler would take it for text, and explain why it is none.
-            let file = settings.component.display();
-            Err(format!(
-                "the component is not valid: `{file}` is not WebAssembly"
-            ))
-        })
-        .map_err(|what| {
-            (
-                "component",
-                what,
-                "expected a component built for wasm32-wasip2",
-            )
-        })?;
-    let digest = Digest::of(&bytes);
-    let granted = shelf.granted(settings);
-    if let Some(entry) = held
-        && entry.function.digest() == digest
-        && entry.settings == *settings
-        && *entry.function.limits() == limits(config, settings)
-        && entry.capabilities.granted.is_same(&granted)
-    {
-        return Ok(Arc::clone(entry));
+/// Why a component file is none.
+pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), &'static str> {
+    // The compiler would take it for text, and explain why it is none.
+    match BEGINNINGS.iter().any(|begin| bytes.starts_with(begin)) {
+        true => Ok(()),
+        false => Err("is not WebAssembly"),
     }
-    // A change of what it was granted compiles nothing.
-    let compiled = match held.filter(|entry| entry.function.digest() == digest) {
-        Some(entry) => entry.compiled.clone(),
-        None => foundation
-            .engine
-            .compile(&bytes)
-            .map_err(|error| ("component", error.to_string(), ""))?,
-    };
-    let capabilities = capabilities::build(foundation, settings, granted, held);
-    let load = |limits| {
-        foundation.engine.load(
-            &compiled,
-            FunctionSettings {
-                name: Arc::clone(&settings.name),
-                limits,
-                grants: capabilities::grants(settings),
-                capabilities: Arc::clone(&capabilities) as Arc<dyn Capabilities>,
-                quarantine: QuarantineSettings::default(),
-            },
-        )
-    };
-    let unfit = |error: LoadError| ("component", error.to_string(), "");
-    let function = load(limits(config, settings)).map_err(unfit)?;
-    let deferred = match function.has(Trigger::Deferred) {
-        true => Some(load(deferred_limits(config, settings)).map_err(unfit)?),
-        false => None,
-    };
-    tracing::info!(
-        function = &*settings.name,
-        digest = %digest.short(),
-        code = ?compiled.origin(),
-        "function loaded"
-    );
-    Ok(Arc::new(FunctionEntry {
-        name: Arc::clone(&settings.name),
-        function,
-        deferred,
-        settings: settings.clone(),
-        metrics: Arc::clone(&capabilities.metrics),
-        capabilities,
-        compiled,
-    }))
+}
+
+/// Builds one function.
+pub(super) struct Builder<'a> {
+    pub(super) config: &'a Config,
+    pub(super) foundation: &'a Foundation,
+    pub(super) settings: &'a verge_config::Function,
+    pub(super) shelf: &'a Shelf,
+    pub(super) held: Option<&'a Arc<FunctionEntry>>,
+}
+
+impl Builder<'_> {
+    /// The function that the configuration, and what was deployed since, make.
+    fn configured(&self) -> Result<Arc<FunctionEntry>, FunctionError> {
+        let settings = self.settings;
+        let bytes = files::read_bounded(&settings.component, COMPONENT_BYTES_MAX)
+            .and_then(|bytes| match check_beginning(&bytes) {
+                Ok(()) => Ok(bytes),
+                Err(what) => {
+                    let file = settings.component.display();
+                    Err(format!("the component is not valid: `{file}` {what}"))
+                }
+            })
+            .map_err(|what| {
+                (
+                    "component",
+                    what,
+                    "expected a component built for wasm32-wasip2",
+                )
+            })?;
+        let configured = Configured {
+            digest: Digest::of(&bytes),
+            bytes: &bytes,
+        };
+        let (versions, now) = (&self.foundation.versions, self.foundation.clock.wall());
+        let held = self.held.and_then(|held| held.state.as_ref());
+        let kept = self.config.deploy.kept;
+        let mut plan = versions.plan(&settings.name, &configured, held, kept, now);
+        let own = Some((configured.digest, configured.bytes));
+        let beside = plan.beside.as_ref().map(|beside| beside.digest);
+        let running = [Some(plan.live), beside].into_iter().flatten();
+        let lost = running.filter_map(|digest| self.find(&digest, own).err());
+        if let Some(lost) = lost.into_iter().next() {
+            let why = lost.told();
+            plan = versions.without_deployed(&settings.name, &configured, &plan, &why, now);
+        }
+        self.planned(&plan, own)
+            .map_err(|what| ("component", what, ""))
+    }
+
+    /// The function whose versions `plan` names. `given` is a component with its digest that need
+    /// not be read.
+    ///
+    /// # Errors
+    /// Which version cannot be loaded, and why.
+    pub(super) fn planned(
+        &self,
+        plan: &Plan,
+        given: Option<(Digest, &[u8])>,
+    ) -> Result<Arc<FunctionEntry>, String> {
+        let live = self.version(plan.live, given)?;
+        let beside = match &plan.beside {
+            None => None,
+            Some(beside) => Some(self.beside(beside, given)?),
+        };
+        if let Some(held) = self.held
+            && held.is_version(&live)
+            && held.beside == beside
+            && held.state == plan.state
+        {
+            return Ok(Arc::clone(held));
+        }
+        Ok(Arc::new(FunctionEntry {
+            beside,
+            state: plan.state.clone(),
+            ..live
+        }))
+    }
+
+    fn beside(
+        &self,
+        beside: &BesideState,
+        given: Option<(Digest, &[u8])>,
+    ) -> Result<Beside, String> {
+        let version = self.version(beside.digest, given)?;
+        let held = self.held.and_then(|held| held.beside.as_ref());
+        let entry = match held.filter(|held| held.entry.is_version(&version)) {
+            Some(held) => Arc::clone(&held.entry),
+            None => Arc::new(version),
+        };
+        Ok(Beside {
+            entry,
+            mode: beside.mode.clone(),
+        })
+    }
+
+    /// One version, alone. What is held of it is taken over if nothing that it depends on changed.
+    fn version(
+        &self,
+        digest: Digest,
+        given: Option<(Digest, &[u8])>,
+    ) -> Result<FunctionEntry, String> {
+        let granted = self.shelf.granted(self.settings);
+        let held = self.held_version(&digest);
+        if let Some(entry) = held
+            && entry.settings == *self.settings
+            && *entry.function.limits() == limits(self.config, self.settings)
+            && entry.capabilities.granted.is_same(&granted)
+        {
+            return Ok(FunctionEntry {
+                beside: None,
+                state: None,
+                ..FunctionEntry::clone(entry)
+            });
+        }
+        // A change of what it was granted compiles nothing.
+        let compiled = match self.find(&digest, given).map_err(Lost::told)? {
+            Found::Compiled(compiled) => compiled,
+            Found::Bytes(bytes) => self
+                .foundation
+                .engine
+                .compile(&bytes)
+                .map_err(|error| error.to_string())?,
+        };
+        self.load(compiled, granted)
+    }
+
+    fn load(
+        &self,
+        compiled: Compiled,
+        granted: crate::capabilities::Granted,
+    ) -> Result<FunctionEntry, String> {
+        let (config, foundation, settings) = (self.config, self.foundation, self.settings);
+        let capabilities = capabilities::build(foundation, settings, granted, self.held);
+        let load = |limits| {
+            foundation.engine.load(
+                &compiled,
+                FunctionSettings {
+                    name: Arc::clone(&settings.name),
+                    limits,
+                    grants: capabilities::grants(settings),
+                    capabilities: Arc::clone(&capabilities) as Arc<dyn Capabilities>,
+                    quarantine: QuarantineSettings::default(),
+                },
+            )
+        };
+        let unfit = |error: LoadError| error.to_string();
+        let function = load(limits(config, settings)).map_err(unfit)?;
+        let deferred = match function.has(Trigger::Deferred) {
+            true => Some(load(deferred_limits(config, settings)).map_err(unfit)?),
+            false => None,
+        };
+        tracing::info!(
+            function = &*settings.name,
+            digest = %compiled.digest().short(),
+            code = ?compiled.origin(),
+            "function loaded"
+        );
+        Ok(FunctionEntry {
+            name: Arc::clone(&settings.name),
+            function,
+            deferred,
+            settings: settings.clone(),
+            metrics: Arc::clone(&capabilities.metrics),
+            capabilities,
+            compiled,
+            beside: None,
+            state: None,
+        })
+    }
+
+    /// The running version with this digest.
+    fn held_version(&self, digest: &Digest) -> Option<&FunctionEntry> {
+        let held = self.held?;
+        let beside = held.beside.iter().map(|beside| &beside.entry);
+        let mut running = std::iter::once(held).chain(beside);
+        let found = running.find(|entry| entry.function.digest() == *digest);
+        found.map(|entry| &**entry)
+    }
+
+    /// Where a version is to be had from.
+    fn find<'b>(
+        &self,
+        digest: &Digest,
+        given: Option<(Digest, &'b [u8])>,
+    ) -> Result<Found<'b>, Lost> {
+        let versions = &self.foundation.versions;
+        let compiled = self.held_version(digest);
+        let compiled = compiled.map(|entry| entry.compiled.clone());
+        let compiled = compiled.or_else(|| versions.kept.lock().find(&self.settings.name, digest));
+        if let Some(compiled) = compiled {
+            return Ok(Found::Compiled(compiled));
+        }
+        if let Some((_, bytes)) = given.filter(|(known, _)| known == digest) {
+            return Ok(Found::Bytes(bytes.into()));
+        }
+        let store = versions.store().ok_or_else(|| Lost {
+            digest: *digest,
+            why: "no versions are kept".to_owned(),
+        })?;
+        let bytes = store.component(digest).map_err(|why| Lost {
+            digest: *digest,
+            why,
+        })?;
+        Ok(Found::Bytes(bytes.into()))
+    }
+}
+
+/// Where a version is.
+enum Found<'a> {
+    Compiled(Compiled),
+    Bytes(std::borrow::Cow<'a, [u8]>),
+}
+
+/// A version that is nowhere.
+struct Lost {
+    digest: Digest,
+    why: String,
+}
+
+impl Lost {
+    fn told(self) -> String {
+        format!("version {}: {}", self.digest.short(), self.why)
+    }
 }
 
 /// The limits of calls after the response.

@@ -7,7 +7,7 @@
 
 mod capabilities;
 mod certificates;
-mod functions;
+pub(crate) mod functions;
 mod origins;
 mod policy;
 mod route_key;
@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use verge_base::{Clock, Random};
 use verge_config::{Config, Problem};
-use verge_runtime::Engine;
+use verge_runtime::{Digest, Engine};
 use verge_shared::Shared;
 
 pub(crate) use capabilities::Shelf;
@@ -28,6 +28,10 @@ pub(crate) use origins::origin_settings;
 pub use settings::Settings;
 
 use crate::capabilities::kv::Stores;
+use crate::deploy::plan::Plan;
+use crate::deploy::share::Asker;
+use crate::deploy::state::BesideMode;
+use crate::deploy::{Picks, SHARES_MAX, Share, Versions};
 use crate::listener::CertificateTable;
 use crate::pipeline::routing::Sites;
 use crate::route::{FunctionEntry, OriginEntry};
@@ -52,7 +56,9 @@ pub struct Generation {
     /// Certificates by name.
     pub certificates: Option<Arc<CertificateTable>>,
     /// What functions can be granted that is read from files.
-    pub(crate) shelf: Shelf,
+    pub(crate) shelf: Arc<Shelf>,
+    /// Functions of which a share of the requests runs another version, with that version.
+    shares: Vec<(Arc<str>, Digest, Share)>,
 }
 
 /// The node's lasting parts that a generation is built on.
@@ -68,6 +74,8 @@ pub struct Foundation {
     pub metrics: Metrics,
     /// Key-value stores.
     pub kv: Arc<Stores>,
+    /// Versions of functions.
+    pub versions: Arc<Versions>,
     /// What is shared with other nodes, if anything is.
     pub shared: Option<Arc<Shared>>,
 }
@@ -86,7 +94,7 @@ impl Generation {
         let mut problems = Vec::new();
         let certificates = certificates::build(&config, &mut problems);
         let origins = origins::build(&config, foundation, previous, &mut problems);
-        let shelf = Shelf::read(&config, foundation, previous, &mut problems);
+        let shelf = Arc::new(Shelf::read(&config, foundation, previous, &mut problems));
         let functions = functions::build(&config, foundation, &shelf, previous, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -105,6 +113,7 @@ impl Generation {
                 settings,
                 sites,
                 origins,
+                shares: shares(&functions),
                 functions,
                 certificates,
                 shelf,
@@ -113,4 +122,104 @@ impl Generation {
             _ => Err(problems),
         }
     }
+
+    /// This generation with other versions of one function; nothing else changes, and no file of
+    /// the configuration is read. `given` is a component that need not be read. Blocks when it
+    /// compiles.
+    ///
+    /// # Errors
+    /// Why the versions cannot run.
+    pub(crate) fn with_versions(
+        &self,
+        foundation: &Foundation,
+        name: &str,
+        plan: &Plan,
+        given: Option<(Digest, &[u8])>,
+    ) -> Result<Self, Vec<Problem>> {
+        let key = format!("function.{name}");
+        let problem = |what: String| vec![self.config.problem(&key, what, "")];
+        let settings = self.config.functions.get(name);
+        let settings = settings.ok_or_else(|| problem("there is no such function".to_owned()))?;
+        let builder = functions::Builder {
+            config: &self.config,
+            foundation,
+            settings,
+            shelf: &self.shelf,
+            held: self.functions.get(name),
+        };
+        let entry = builder.planned(plan, given).map_err(problem)?;
+        let mut functions = self.functions.clone();
+        functions.insert(Arc::clone(&settings.name), entry);
+        let shares = shares(&functions);
+        if shares.len() > SHARES_MAX {
+            let what = format!("{SHARES_MAX} functions have a version for a share of requests");
+            return Err(problem(what));
+        }
+        let parts = sites::Parts {
+            origins: &self.origins,
+            functions: &functions,
+            metrics: &foundation.metrics,
+        };
+        let mut problems = Vec::new();
+        let sites = sites::build(&self.config, &parts, &mut problems);
+        let settings = Settings::of(&self.config, &mut problems);
+        let (Some(sites), Some(settings)) = (sites, settings) else {
+            return Err(problems);
+        };
+        Ok(Self {
+            number: self.number + 1,
+            since: foundation.clock.wall(),
+            config: Arc::clone(&self.config),
+            settings,
+            sites,
+            origins: self.origins.clone(),
+            functions,
+            certificates: self.certificates.clone(),
+            shelf: Arc::clone(&self.shelf),
+            shares,
+        })
+    }
+
+    /// Which shares a request is of.
+    #[must_use]
+    pub fn pick(&self, asker: &Asker<'_>) -> Picks {
+        let mut picks = Picks::default();
+        for (place, (name, digest, share)) in self.shares.iter().enumerate() {
+            if share.has(name, digest, asker) {
+                picks = picks.with(place);
+            }
+        }
+        picks
+    }
+
+    /// The version of a function that runs for requests with these picks; all of a request's
+    /// calls ask here, so that it never sees two.
+    #[must_use]
+    pub fn version<'a>(
+        &self,
+        function: &'a Arc<FunctionEntry>,
+        picks: Picks,
+    ) -> &'a Arc<FunctionEntry> {
+        let Some(beside) = &function.beside else {
+            return function;
+        };
+        let place = self
+            .shares
+            .iter()
+            .position(|(name, _, _)| *name == function.name);
+        match place {
+            Some(place) if picks.has(place) => &beside.entry,
+            Some(_) | None => function,
+        }
+    }
+}
+
+fn shares(functions: &BTreeMap<Arc<str>, Arc<FunctionEntry>>) -> Vec<(Arc<str>, Digest, Share)> {
+    let beside = functions.values().filter_map(|entry| {
+        let beside = entry.beside.as_ref()?;
+        let BesideMode::Share(share) = &beside.mode;
+        let digest = beside.entry.function.digest();
+        Some((Arc::clone(&entry.name), digest, share.clone()))
+    });
+    beside.collect()
 }

@@ -157,7 +157,7 @@ impl Parts<'_> {
                 .ok_or_else(|| ("origin", format!("no origin is named `{name}`"))),
             verge_config::Target::Function(name) => {
                 let function = self.function("function", name)?;
-                if !function.function.has(verge_runtime::Trigger::Handler) {
+                if !function.all_have(verge_runtime::Trigger::Handler) {
                     let what = format!(
                         "function `{name}` exports no handler of `wasi:http`, so it cannot answer"
                     );
@@ -198,7 +198,7 @@ impl Parts<'_> {
         trigger: verge_runtime::Trigger,
     ) -> Result<FunctionUse, RouteError> {
         let function = self.function(key, &used.function)?;
-        if !function.function.has(trigger) {
+        if !function.all_have(trigger) {
             let what = format!(
                 "function `{}` exports no `verge:edge/{}`",
                 used.function,

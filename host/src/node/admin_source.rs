@@ -7,11 +7,13 @@ use futures_util::future::BoxFuture;
 use verge_cache::ScopeKind;
 use verge_cache::policy::RefuseReason;
 
-use super::{NodeState, purging};
+use super::{NodeState, purging, versions};
+use crate::admin::functions::{FunctionAction, FunctionVersions, VersionChange};
 use crate::admin::{
     AdminSource, DrainStatus, ExplainRequest, Explanation, FunctionStatus, GenerationStatus,
     PurgeDone, PurgeItem, Readiness, ReloadProblem, ReloadResult, ScopeProblem, Status,
 };
+use crate::deploy::actions::{Refusal, RefusalKind};
 use crate::listener::DrainPhase;
 use crate::pipeline;
 use crate::reload::{self, ReloadCause, ReloadReport};
@@ -166,6 +168,37 @@ impl AdminSource for NodeSource {
         request: &'a ExplainRequest,
     ) -> BoxFuture<'a, Result<Explanation, ScopeProblem>> {
         Box::pin(pipeline::explain(&self.0, request))
+    }
+
+    fn functions(&self) -> Vec<FunctionVersions> {
+        versions::all(&self.0)
+    }
+
+    fn function(&self, name: &str) -> Result<FunctionVersions, Refusal> {
+        versions::one(&self.0, name)
+    }
+
+    fn component_bytes_max(&self) -> usize {
+        self.0.generation.load().config.deploy.component
+    }
+
+    fn change_function(
+        &self,
+        name: String,
+        action: FunctionAction,
+    ) -> BoxFuture<'_, Result<VersionChange, Refusal>> {
+        let state = Arc::clone(&self.0);
+        let changing = tokio::task::spawn_blocking(move || versions::change(&state, &name, action));
+        async move {
+            changing.await.unwrap_or_else(|error| {
+                Err(Refusal {
+                    kind: RefusalKind::Failed,
+                    what: format!("the action did not end: {error}"),
+                    expected: "the node's log says more".to_owned(),
+                })
+            })
+        }
+        .boxed()
     }
 
     fn reload(&self) -> BoxFuture<'_, crate::admin::ReloadReport> {

@@ -18,6 +18,7 @@ use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::capabilities::kv::Stores;
 use crate::deferred::DeferredRoom;
+use crate::deploy::Versions;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
 use crate::pipeline::compress::Compression;
@@ -130,12 +131,17 @@ fn build_state(
     let disk = tiers::disk(config, &clock, &cache)?;
     let shared = region::start(config, &clock, &random, &cache)?;
     let stores = Stores::new(clock.clone(), metrics.clone(), shared.clone());
+    let versions = Versions::open(config).map_err(|what| {
+        let expected = "expected a folder for the versions of functions of this node alone";
+        StartError::Problems(vec![config.problem("deploy.folder", what, expected)])
+    })?;
     let foundation = Foundation {
         clock: clock.clone(),
         random: random.clone(),
         engine,
         metrics: metrics.clone(),
         kv: Arc::new(stores),
+        versions: Arc::new(versions),
         shared: shared.clone(),
     };
     // Before files are read: what is saved from now on is read again.
@@ -143,6 +149,7 @@ fn build_state(
     let generation =
         Generation::build(Arc::clone(config), &foundation, None).map_err(StartError::Problems)?;
     metrics.set_generation(generation.number);
+    foundation.versions.settle(&generation);
     let tls = match &generation.certificates {
         None => None,
         Some(table) => Some(TlsTerminator::new(Arc::clone(table)).map_err(|error| {

@@ -22,6 +22,7 @@ use super::admin_source::NodeSource;
 use super::handler::NodeHandler;
 use super::purging;
 use crate::admin::{AdminLimits, AdminServer};
+use crate::deploy;
 use crate::listener::{self, Admission, Bound, Listener, ListenerSettings};
 use crate::reload;
 
@@ -178,6 +179,8 @@ pub(super) fn control(state: &Arc<NodeState>, admin: &[SocketAddr]) -> io::Resul
         .spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(purging::sweep(Arc::clone(&state)));
+                let warmed = Arc::clone(&state);
+                tokio::task::spawn_blocking(move || deploy::warm(&warmed));
                 tokio::spawn(reload::watch(state));
                 let mut ended = ended;
                 let stop = async {

@@ -23,6 +23,7 @@ use super::head::TrustedHead;
 use super::routed::Routed;
 use super::sanitize::{Arrival, ReceivedBytes};
 use super::scope::{Asked, SiteScope};
+use crate::deploy::share::Asker;
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;
@@ -97,6 +98,11 @@ impl Exchange {
             }
         };
         self.receipt.route = Some(Arc::clone(&route.label));
+        let picks = self.generation.pick(&Asker {
+            fields: &head.fields,
+            client: head.client.address,
+            id: self.receipt.id,
+        });
         let mut routed = Routed::new(
             Arc::clone(&self.node),
             Arc::clone(&self.generation),
@@ -107,6 +113,7 @@ impl Exchange {
                 trace: self.receipt.trace,
                 client: head.client.address,
                 depth: 0,
+                picks,
             },
         );
         // Functions that change responses cannot see those that come ahead of them.

@@ -7,9 +7,10 @@ use verge_http::interim::InterimSender;
 use verge_runtime::Call;
 
 use super::scope::{self, Asked, SiteScope};
+use crate::deploy::Picks;
 use crate::generation::Generation;
 use crate::node::NodeState;
-use crate::route::{Route, Site};
+use crate::route::{FunctionEntry, FunctionUse, Route, Site};
 use crate::telemetry::{RequestId, TraceContext};
 
 /// Node, generation, site, route and id of one request; cheap to clone.
@@ -29,6 +30,8 @@ pub struct Routed {
     pub trace: Option<TraceContext>,
     /// Takes what its origin sends ahead of the response.
     pub interim: Option<InterimSender>,
+    /// The shares that it is of.
+    picks: Picks,
     /// What its functions may choose; made when the route has functions.
     scope: Option<Arc<SiteScope>>,
 }
@@ -54,6 +57,7 @@ impl Routed {
             id: asked.id,
             trace: asked.trace,
             interim: None,
+            picks: asked.picks,
             scope,
         }
     }
@@ -76,6 +80,12 @@ impl Routed {
                 scope: Arc::new(verge_runtime::NoScope),
             },
         }
+    }
+
+    /// The version of a function that runs for this request.
+    #[must_use]
+    pub fn version<'a>(&self, used: &'a FunctionUse) -> &'a Arc<FunctionEntry> {
+        self.generation.version(&used.function, self.picks)
     }
 
     /// What its functions may choose, for as long as its response lasts.

@@ -10,6 +10,7 @@ use verge_runtime::{Call, Scope};
 use super::guest_fetch::GuestFetch;
 use crate::capabilities::SiteCache;
 use crate::deferred::Left;
+use crate::deploy::Picks;
 use crate::generation::Generation;
 use crate::node::NodeState;
 use crate::route::Site;
@@ -74,6 +75,8 @@ pub struct Asked {
     pub client: IpAddr,
     /// How many functions wait for it, one inside another.
     pub depth: u8,
+    /// The shares that it is of.
+    pub picks: Picks,
 }
 
 impl Scope for SiteScope {
@@ -95,6 +98,7 @@ impl Scope for SiteScope {
     fn defer(&self, function: &str, id: &Arc<str>, payload: Vec<u8>) -> Result<(), DeferError> {
         let entry = self.generation.functions.get(function);
         let entry = entry.ok_or(DeferError::Unavailable)?;
+        let entry = self.generation.version(entry, self.asked.picks);
         self.left.add(&self.node, entry, id, payload)
     }
 

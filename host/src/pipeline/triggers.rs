@@ -140,7 +140,12 @@ pub(super) async fn viewer_request(
     let mut edge = to_edge(routed, &viewed.head, body, viewed.context)?;
     for used in functions {
         // Boxed, so that requests without functions do not carry the room for a call.
-        let call = Box::pin(used.function.function.viewer_request(routed.call(), edge));
+        let call = Box::pin(
+            routed
+                .version(used)
+                .function
+                .viewer_request(routed.call(), edge),
+        );
         let call = call.await;
         note(receipts, used, &call.receipt, call.pending.as_ref());
         edge = call.request;
@@ -204,8 +209,8 @@ pub(super) async fn origin_request(
     let body = std::mem::take(&mut bound.body);
     let mut edge = to_edge(routed, &bound.head, body, Context::default())?;
     for used in functions {
-        let call = used
-            .function
+        let call = routed
+            .version(used)
             .function
             .origin_request(routed.call(), edge)
             .await;
@@ -244,8 +249,8 @@ pub(super) async fn origin_response(
     }
     let mut edge = to_edge(routed, head, Body::Empty, Context::default())?;
     for used in functions {
-        let call = used
-            .function
+        let call = routed
+            .version(used)
             .function
             .origin_response(routed.call(), edge, response)
             .await;
@@ -289,11 +294,11 @@ pub(super) async fn viewer_response(
     let mut replaced = false;
     for used in functions {
         // Boxed, so that requests without functions do not carry the room for a call.
-        let call = Box::pin(
-            used.function
-                .function
-                .viewer_response(routed.call(), edge, response),
-        );
+        let call = Box::pin(routed.version(used).function.viewer_response(
+            routed.call(),
+            edge,
+            response,
+        ));
         let call = call.await;
         note(receipts, used, &call.receipt, call.pending.as_ref());
         edge = call.request;

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use crate::acl::Acl;
 use crate::cache_limits::CacheLimits;
 use crate::compression::Compression;
+use crate::deploy::Deploy;
 use crate::disk::Disk;
 use crate::function::{Function, Secret};
 use crate::geo::Geo;
@@ -82,6 +83,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// `[cache.disk]`; `None` without it.
     pub disk: Option<Disk>,
+    /// `[deploy]`
+    pub deploy: Deploy,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[geo]`
@@ -254,6 +257,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let policy = Policy::read(&table, &Policy::default());
     drop(table);
     let redis = Redis::read(&root.table("redis"));
+    let deploy = Deploy::read(&root.table("deploy"));
     let runtime = Runtime::read(&root.table("runtime"));
     let geo = Geo::read(&root.table("geo"));
 
@@ -334,6 +338,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         cache_fields,
         redis,
         disk,
+        deploy,
         runtime,
         files: Vec::new(),
         places: BTreeMap::new(),

@@ -25,6 +25,19 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The digest that `text` spells in 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, place) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(place..place + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// The digest itself.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -82,5 +95,9 @@ mod tests {
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
         );
         assert_eq!(digest.short().to_string(), "e3b0c44298fc");
+        assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        for text in ["", "e3b0c44298fc", &"g".repeat(64), &"0".repeat(65)] {
+            assert_eq!(Digest::parse(text), None, "{text}");
+        }
     }
 }

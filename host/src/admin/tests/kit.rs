@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 
 use super::super::*;
+use crate::admin::functions::{FunctionAction, FunctionVersions, VersionChange};
+use crate::deploy::actions::{Refusal, RefusalKind};
 use crate::telemetry::{Metrics, Rfc3339, Sample};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +83,36 @@ impl AdminSource for FakeNode {
             sites: vec!["shop.example".into()],
             origins: vec!["app".into()],
         }
+    }
+
+    fn functions(&self) -> Vec<FunctionVersions> {
+        Vec::new()
+    }
+
+    fn function(&self, name: &str) -> Result<FunctionVersions, Refusal> {
+        Err(Refusal {
+            kind: RefusalKind::Unknown,
+            what: format!("there is no function `{name}`"),
+            expected: "a node with functions".to_owned(),
+        })
+    }
+
+    fn component_bytes_max(&self) -> usize {
+        1 << 20
+    }
+
+    fn change_function(
+        &self,
+        name: String,
+        _action: FunctionAction,
+    ) -> BoxFuture<'_, Result<VersionChange, Refusal>> {
+        Box::pin(std::future::ready(self.function(&name).map(|function| {
+            VersionChange {
+                version: String::new(),
+                purged: false,
+                function,
+            }
+        })))
     }
 
     fn purge_batch_max(&self) -> usize {

@@ -261,8 +261,8 @@ async fn call_handler(
     notes: &mut ForwardNotes,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
-    let call = used
-        .function
+    let call = routed
+        .version(used)
         .function
         .handle(routed.call(), request, routed.id_text())
         .await;

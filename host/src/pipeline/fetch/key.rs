@@ -92,6 +92,17 @@ fn key(routed: &Routed, viewed: &ViewedRequest) -> Result<Key, KeyRefusal> {
     if viewed.marks.is_retargeted && leads_elsewhere(routed, head, &head.method) {
         named.push(("route".to_owned(), routed.route.path.clone().into_bytes()));
     }
+    for used in routed.route.fill_functions() {
+        let version = routed.version(used);
+        if !Arc::ptr_eq(version, &used.function) {
+            // What another version made is not for those who get the live one.
+            let digest = version.function.digest();
+            named.push((
+                format!("version of {}", version.name),
+                digest.as_bytes().to_vec(),
+            ));
+        }
+    }
     if let Some(site) = &viewed.marks.sent_by {
         named.push(("sent by a function of".to_owned(), site.as_bytes().to_vec()));
     }

@@ -150,7 +150,8 @@ impl FillJob {
         let route = &self.routed.route;
         let names: Vec<String> = route
             .fill_functions()
-            .map(|used| format!("{}@{}", used.function.name, used.function.function.digest()))
+            .map(|used| self.routed.version(used))
+            .map(|version| format!("{}@{}", version.name, version.function.digest()))
             .collect();
         (!names.is_empty()).then(|| names.join(" ").into())
     }

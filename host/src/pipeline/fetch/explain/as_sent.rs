@@ -16,6 +16,7 @@ use super::super::super::triggers::{RequestMarks, ViewedRequest};
 use super::super::super::url::OperatorUrl;
 use crate::admin::ScopeProblem;
 use crate::admin::explain::ExplainRequest;
+use crate::deploy::Picks;
 use crate::node::NodeState;
 use crate::telemetry::RequestId;
 
@@ -73,6 +74,8 @@ pub(super) fn routed(
             trace: None,
             client,
             depth: 0,
+            // Whom a share is for is not asked: it is explained what most get.
+            picks: Picks::default(),
         },
     );
     let viewed = ViewedRequest {

@@ -1,0 +1,272 @@
+//! Versions on disk: `FOLDER/components/DIGEST.wasm`, and `FOLDER/functions/NAME.json` with what is
+//! known of each function's. A file is written beside its place, synced and renamed over it: a
+//! crash leaves the old one or the new one.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use verge_runtime::Digest;
+
+use super::state::FunctionState;
+use crate::files;
+
+/// Most bytes of a function's state.
+const STATE_BYTES_MAX: u64 = 256 << 10;
+
+/// Most bytes of a component.
+pub(crate) const COMPONENT_BYTES_MAX: u64 = 32 << 20;
+
+/// Most versions that a state may list, whatever the configuration keeps.
+const VERSIONS_MAX: usize = 64;
+
+/// The folder with versions.
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// Held for as long as the folder is this node's.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the folder, and makes it if it is missing.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        let failed = |error: std::io::Error| {
+            format!("the folder `{}` cannot be used: {error}", folder.display())
+        };
+        for part in ["components", "functions"] {
+            fs::create_dir_all(folder.join(part)).map_err(failed)?;
+        }
+        let lock = File::create(folder.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = folder.display();
+                return Err(format!("the folder `{folder}` is in use by another node"));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn state_path(&self, name: &str) -> PathBuf {
+        self.folder.join("functions").join(format!("{name}.json"))
+    }
+
+    fn component_path(&self, digest: &Digest) -> PathBuf {
+        self.folder
+            .join("components")
+            .join(format!("{digest}.wasm"))
+    }
+
+    /// What is known of a function's versions; `None` if nothing is.
+    ///
+    /// # Errors
+    /// The file, and what is wrong with it.
+    pub(crate) fn state(&self, name: &str) -> Result<Option<FunctionState>, String> {
+        let path = self.state_path(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = files::read_bounded(&path, STATE_BYTES_MAX)?;
+        serde_json::from_slice::<FunctionState>(&bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|state| state.check(VERSIONS_MAX))
+            .map(Some)
+            .map_err(|what| format!("`{}` is no state of a function: {what}", path.display()))
+    }
+
+    /// Keeps what is known of a function's versions.
+    ///
+    /// # Errors
+    /// The file, and why it cannot be written.
+    pub(crate) fn keep_state(&self, name: &str, state: &FunctionState) -> Result<(), String> {
+        let path = self.state_path(name);
+        let bytes = serde_json::to_vec_pretty(state).map_err(|error| error.to_string())?;
+        write_whole(&path, &bytes)
+    }
+
+    /// Puts a state that cannot be read aside, as `NAME.json.unreadable`.
+    pub(crate) fn set_aside(&self, name: &str) {
+        let path = self.state_path(name);
+        let aside = path.with_extension("json.unreadable");
+        if let Err(error) = fs::rename(&path, &aside) {
+            tracing::warn!("`{}` cannot be put aside: {error}", path.display());
+        }
+    }
+
+    /// The component with this digest.
+    ///
+    /// # Errors
+    /// It is not there, or not what it was.
+    pub(crate) fn component(&self, digest: &Digest) -> Result<Vec<u8>, String> {
+        let path = self.component_path(digest);
+        let bytes = files::read_bounded(&path, COMPONENT_BYTES_MAX)?;
+        if Digest::of(&bytes) != *digest {
+            return Err(format!("`{}` is not what was kept there", path.display()));
+        }
+        Ok(bytes)
+    }
+
+    /// Keeps a component.
+    ///
+    /// # Errors
+    /// The file, and why it cannot be written.
+    pub(crate) fn keep_component(&self, digest: &Digest, bytes: &[u8]) -> Result<(), String> {
+        let path = self.component_path(digest);
+        // A file of that length was renamed to this place as a whole.
+        if fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64) {
+            return Ok(());
+        }
+        write_whole(&path, bytes)
+    }
+
+    /// Deletes components that no state lists; states of functions that are no longer configured
+    /// count, too. Without one of the states nothing is deleted.
+    pub(crate) fn sweep(&self) {
+        let mut listed = BTreeSet::new();
+        for name in self.names() {
+            match self.state(&name) {
+                Ok(Some(state)) => {
+                    listed.extend(state.versions.iter().map(|version| version.digest));
+                }
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+        let Ok(entries) = fs::read_dir(self.folder.join("components")) else {
+            return;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let digest = path.file_stem().and_then(|stem| stem.to_str());
+            if digest
+                .and_then(Digest::parse)
+                .is_some_and(|digest| !listed.contains(&digest))
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!("`{}` cannot be deleted: {error}", path.display());
+            }
+        }
+    }
+
+    /// The functions with a state.
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.join("functions"));
+        let paths = entries.into_iter().flatten().flatten();
+        let paths = paths.map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .collect()
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
+    let folder = path
+        .parent()
+        .ok_or_else(|| failed(ErrorKind::InvalidInput.into()))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut file = File::create(&beside).map_err(failed)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, path))
+        // The name, too, is to outlive a crash.
+        .and_then(|()| File::open(folder)?.sync_all());
+    written.map_err(|error| {
+        // What could not be written whole is of no use.
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::{Source, Version};
+    use super::*;
+
+    fn state(component: &[u8]) -> FunctionState {
+        FunctionState::begin(Version {
+            digest: Digest::of(component),
+            deployed: "2026-01-01T00:00:00.000Z".to_owned(),
+            source: Source::Configuration,
+            signer: None,
+            bytes: component.len() as u64,
+            turn: None,
+            withdrawn: None,
+        })
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_the_next_node_and_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("deep/versions");
+        let store = Store::open(&place).unwrap();
+        let error = Store::open(&place).err().unwrap();
+        assert!(error.contains("in use by another node"), "{error}");
+        let digest = Digest::of(b"one");
+        store.keep_component(&digest, b"one").unwrap();
+        store.keep_state("f", &state(b"one")).unwrap();
+        drop(store);
+        let store = Store::open(&place).unwrap();
+        assert_eq!(store.component(&digest).unwrap(), b"one");
+        assert_eq!(store.state("f").unwrap(), Some(state(b"one")));
+        assert_eq!(store.state("g").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_damaged_is_told_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let digest = Digest::of(b"one");
+        store.keep_component(&digest, b"one").unwrap();
+        fs::write(store.component_path(&digest), b"two").unwrap();
+        let error = store.component(&digest).unwrap_err();
+        assert!(error.contains("is not what was kept there"), "{error}");
+        fs::write(store.state_path("f"), b"{\"format\": 1, ").unwrap();
+        let error = store.state("f").unwrap_err();
+        assert!(
+            error.contains("f.json` is no state of a function"),
+            "{error}"
+        );
+        store.set_aside("f");
+        assert_eq!(store.state("f").unwrap(), None);
+        fs::write(store.state_path("g"), vec![b' '; 300 << 10]).unwrap();
+        assert!(store.state("g").unwrap_err().contains("larger than"));
+    }
+
+    #[test]
+    fn components_that_no_function_lists_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for component in [&b"one"[..], b"two"] {
+            store
+                .keep_component(&Digest::of(component), component)
+                .unwrap();
+        }
+        store.keep_state("f", &state(b"one")).unwrap();
+        store.sweep();
+        assert!(store.component(&Digest::of(b"one")).is_ok());
+        assert!(store.component(&Digest::of(b"two")).is_err());
+        fs::write(store.state_path("g"), b"damaged").unwrap();
+        fs::remove_file(store.state_path("f")).unwrap();
+        store.sweep();
+        assert!(
+            store.component(&Digest::of(b"one")).is_ok(),
+            "while a state cannot be read, all may be needed"
+        );
+    }
+}
