@@ -16,6 +16,7 @@ mod functions {
     mod gateway;
     mod geo;
     mod handler;
+    mod jwks;
     mod keys;
     mod kit;
     mod kv;

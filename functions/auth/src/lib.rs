@@ -1,21 +1,39 @@
 //! Lets only requests with a valid JWT pass, and hands its claims on as fields.
-//! What makes a token valid stands in `token.rs`; this file only reads and answers requests.
+//! What makes a token valid stands in `token.rs`, what a key checks in `key.rs`, where keys come
+//! from in `keys.rs`; this file only reads and answers requests.
 
+mod key;
+mod keys;
 mod token;
 
 use verge_sdk::http::{HeaderName, HeaderValue, StatusCode};
-use verge_sdk::{Edit, Error, Request, Response, Verdict, clock, config, secret};
+use verge_sdk::{Edit, Error, Request, Response, Verdict, clock, config};
 
-use token::{Claims, Invalid, Rules};
+use keys::Keys;
+use token::{Claims, Invalid, Rules, Token};
 
 /// Fields of these names come from this function alone.
 const PREFIX: &str = "x-auth-";
 
-/// The secret that signs tokens.
-const KEY: &str = "jwt-key";
+/// Why a request does not pass.
+enum Refusal {
+    /// Its token is not valid: the client's matter.
+    Invalid(Invalid),
+    /// Nobody can tell: the function has failed.
+    Failed(Error),
+}
 
-/// A key is at least as long as the hash (RFC 7518 3.2).
-const MIN_KEY: usize = 32;
+impl From<Invalid> for Refusal {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// Passes a request with a valid token on, with its claims as fields; answers 401 otherwise.
 #[verge_sdk::viewer_request]
@@ -23,19 +41,11 @@ fn authenticate(request: &mut Request) -> Result<Verdict, Error> {
     // What a client claims about itself goes, also on public paths.
     let mut edits: Vec<Edit> = spoofed(request).map(Edit::Remove).collect();
     if !is_public(request.path()) {
-        let key = key()?;
-        let rules = Rules {
-            audience: config::get("audience"),
-            issuer: config::get("issuer"),
-            skew: config::parse("skew")?.unwrap_or(60),
-        };
-        let lines = request.header_lines("authorization");
-        let checked = bearer(&lines)
-            .and_then(|token| token::verify(token, key.expose(), &rules, clock::unix_seconds()))
-            .and_then(|claims| claim_fields(&claims));
-        match checked {
+        let keys = Keys::configured()?;
+        match admit(request, &keys) {
             Ok(fields) => edits.extend(fields),
-            Err(invalid) => return Ok(Verdict::Respond(refuse(&invalid))),
+            Err(Refusal::Invalid(invalid)) => return Ok(Verdict::Respond(refuse(&invalid))),
+            Err(Refusal::Failed(error)) => return Err(error),
         }
         if !config::parse("pass-token")?.unwrap_or(false) {
             edits.push(Edit::Remove(HeaderName::from_static("authorization")));
@@ -45,13 +55,18 @@ fn authenticate(request: &mut Request) -> Result<Verdict, Error> {
     Ok(Verdict::Next)
 }
 
-/// Without a good key the function fails, so that `on_failure` decides; nobody passes.
-fn key() -> Result<secret::Secret, Error> {
-    let key = secret::get(KEY).ok_or_else(|| Error::new("the secret `jwt-key` is missing"))?;
-    if key.expose().len() < MIN_KEY {
-        return Err(Error::new("the secret `jwt-key` is shorter than 32 bytes"));
-    }
-    Ok(key)
+/// The fields of the token's claims, if it is valid.
+fn admit(request: &Request, keys: &Keys) -> Result<Vec<Edit>, Refusal> {
+    let rules = Rules {
+        audience: config::get("audience"),
+        issuer: config::get("issuer"),
+        skew: config::parse("skew").map_err(Error::from)?.unwrap_or(60),
+    };
+    let lines = request.header_lines("authorization");
+    let token = Token::read(bearer(&lines)?)?;
+    let key = keys.of(&token)?;
+    let claims = token.verify(&key, &rules, clock::unix_seconds())?;
+    Ok(claim_fields(&claims)?)
 }
 
 /// The names of the fields in which a client speaks for this function.

@@ -3,9 +3,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use verge_sdk::secret;
 use verge_sdk::testing::{self, Host, effects, responded};
 
 use super::*;
+use crate::key::Key;
+
+mod confusion;
+mod issuer;
+mod signed;
 
 const KEY_BYTES: &[u8] = b"a key of at least thirty-two bytes";
 
@@ -109,13 +115,17 @@ fn example_of_rfc_7515_appendix_a_1_verifies() {
         issuer: Some("joe".into()),
         skew: 0,
     };
-    let claims = token::verify(token, &key, &rules, 1_300_819_379).expect("it is valid");
+    let _host = Host::new().secret("jwt-key", &key);
+    let key = Key::Hs256(secret::get("jwt-key").expect("it was given"));
+    let token = Token::read(token).expect("it has three parts");
+    let claims = token.verify(&key, &rules, 1_300_819_379);
+    let claims = claims.expect("it is valid");
     assert_eq!(claims.text("iss").as_deref(), Some("joe"));
     assert_eq!(
         claims.text("http://example.com/is_root").as_deref(),
         Some("true")
     );
-    let late = token::verify(token, &key, &rules, 1_300_819_380);
+    let late = token.verify(&key, &rules, 1_300_819_380);
     assert_eq!(late.expect_err("it ends"), Invalid::Expired);
 }
 

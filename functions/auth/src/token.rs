@@ -1,13 +1,13 @@
-//! JSON Web Tokens signed with HS256 (RFC 7515, 7518 3.2, 7519). The signature is checked before
-//! anything of the claims is read, and the algorithm is never the token's choice (RFC 8725 3.1).
+//! JSON Web Tokens (RFC 7515, 7519). The signature is checked before anything of the claims is
+//! read, and the algorithm is the key's choice, never the token's alone (RFC 8725 3.1).
 
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
-use sha2::Sha256;
+
+use crate::key::{Algorithm, Key};
 
 /// Longer tokens are refused unread.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -26,6 +26,7 @@ pub(crate) enum Invalid {
     Missing,
     Malformed,
     Algorithm,
+    Key,
     Signature,
     Expired,
     NotYet,
@@ -41,6 +42,7 @@ impl fmt::Display for Invalid {
             Self::Missing => "a bearer token is needed",
             Self::Malformed => "the token is malformed",
             Self::Algorithm => "the algorithm of the token is not accepted",
+            Self::Key => "the key of the token is not known",
             Self::Signature => "the signature is wrong",
             Self::Expired => "the token has expired",
             Self::NotYet => "the token is not valid yet",
@@ -73,44 +75,66 @@ impl Claims {
     }
 }
 
-/// The claims of `token`, if it is valid at `now` (seconds since 1970).
-pub(crate) fn verify(token: &str, key: &[u8], rules: &Rules, now: u64) -> Result<Claims, Invalid> {
-    if token.len() > MAX_TOKEN {
-        return Err(Invalid::Malformed);
+/// A token in three parts, of which only the header was read.
+pub(crate) struct Token<'t> {
+    pub(crate) algorithm: Algorithm,
+    /// The name of its key (RFC 7515 4.1.4).
+    pub(crate) key_id: Option<String>,
+    signed: &'t str,
+    claims: &'t str,
+    signature: Vec<u8>,
+}
+
+impl<'t> Token<'t> {
+    /// Takes a token apart.
+    pub(crate) fn read(text: &'t str) -> Result<Self, Invalid> {
+        if text.len() > MAX_TOKEN {
+            return Err(Invalid::Malformed);
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(Invalid::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(Invalid::Malformed)?;
+        let header = object(header)?;
+        let key_id = match header.get("kid") {
+            None => None,
+            Some(Value::String(name)) => Some(name.clone()),
+            Some(_) => return Err(Invalid::Malformed),
+        };
+        Ok(Self {
+            algorithm: algorithm(&header)?,
+            key_id,
+            signed,
+            claims,
+            signature: decode(signature)?,
+        })
     }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Invalid::Malformed)?;
-    let (header, claims) = signed.split_once('.').ok_or(Invalid::Malformed)?;
-    check_header(&object(header)?)?;
-    check_signature(signed, signature, key)?;
-    let claims = Claims(object(claims)?);
-    check_times(&claims, rules.skew, now)?;
-    check_parties(&claims, rules)?;
-    Ok(claims)
+
+    /// Its claims, if `key` has signed it and it is valid at `now` (seconds since 1970).
+    pub(crate) fn verify(&self, key: &Key, rules: &Rules, now: u64) -> Result<Claims, Invalid> {
+        key.check(self.algorithm, self.signed.as_bytes(), &self.signature)?;
+        let claims = Claims(object(self.claims)?);
+        check_times(&claims, rules.skew, now)?;
+        check_parties(&claims, rules)?;
+        Ok(claims)
+    }
+}
+
+/// Base64url as RFC 7515 2 has it: without padding, and with no bits left over.
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Invalid> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Invalid::Malformed)
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, Invalid> {
-    let json = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| Invalid::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| Invalid::Malformed)
+    serde_json::from_slice(&decode(part)?).map_err(|_| Invalid::Malformed)
 }
 
-/// RFC 7515 4.1.11: a token with critical extensions is only for those who know them.
-fn check_header(header: &Map<String, Value>) -> Result<(), Invalid> {
-    match header.get("alg").and_then(Value::as_str) {
-        Some("HS256") if !header.contains_key("crit") => Ok(()),
-        _ => Err(Invalid::Algorithm),
-    }
-}
-
-/// The comparison takes the same time wherever the signatures differ.
-fn check_signature(signed: &str, signature: &str, key: &[u8]) -> Result<(), Invalid> {
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| Invalid::Malformed)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| Invalid::Signature)?;
-    mac.update(signed.as_bytes());
-    mac.verify_slice(&signature).map_err(|_| Invalid::Signature)
+/// RFC 7515 4.1.11: a token with critical extensions is only for those who know them. `none` and
+/// all that is not named here is refused.
+fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Invalid> {
+    let named = header.get("alg").and_then(Value::as_str);
+    let known = named.and_then(Algorithm::from_name);
+    known
+        .filter(|_| !header.contains_key("crit"))
+        .ok_or(Invalid::Algorithm)
 }
 
 /// RFC 7519 4.1.4 and 4.1.5. A token without an end is a password: `exp` is required.

@@ -71,19 +71,20 @@ impl Shelf {
 /// What a function may import.
 pub(super) fn grants(settings: &Function) -> Grants {
     let grants = &settings.grants;
+    let given = grants.given;
     Grants {
-        acl: !grants.acls.is_empty(),
+        acl: given.acls,
         cache: grants.cache,
         config: grants.config,
         defer: grants.defer,
         device: grants.device,
         geo: grants.geo,
-        kv: !grants.kv.is_empty(),
-        fetch: !grants.fetch.is_empty() || grants.fetch_site,
+        kv: given.kv,
+        fetch: given.fetch || grants.fetch_site,
         log: grants.log,
         metrics: grants.metrics,
         rate_limit: grants.rate_limit.is_some(),
-        secret: !grants.secrets.is_empty(),
+        secret: given.secrets,
     }
 }
 

@@ -148,7 +148,7 @@ async fn what_auth_derived_for_one_user_never_answers_another() {
     .await;
     let setup = Setup::new().with_tls(&[&["shop.example"]]);
     setup.write("jwt-key", KEY);
-    let grants = "config = { public = \"/public\" }\ngrants = { secret = [\"jwt-key\"] }";
+    let grants = "config = { public = \"/public\" }\ngrants = { secret = [\"jwt-key\"], fetch = [], cache = true }";
     let toml = format!(
         "{}{}[secret.jwt-key]\nfile = \"jwt-key\"\n[origin.app]\naddresses = [\"{}\"]\n\
          [[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n\

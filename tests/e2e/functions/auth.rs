@@ -21,7 +21,7 @@ async fn greeting() -> Origin {
 async fn start(origin: &Origin) -> TestNode {
     let setup = Setup::new();
     setup.write("jwt-key", KEY);
-    let keys = "grants = { secret = [\"jwt-key\"] }\n\
+    let keys = "grants = { secret = [\"jwt-key\"], fetch = [], cache = true }\n\
                 config = { audience = \"shop\", public = \"/login\", claims = \"plan\", skew = \"5\" }";
     let toml = format!(
         "{}{}[secret.jwt-key]\nfile = \"jwt-key\"\n[origin.app]\naddresses = [\"{}\"]\n\
@@ -217,7 +217,7 @@ async fn function_without_its_secret_lets_nobody_in() {
         function(
             "auth",
             "auth",
-            "config = {}\ngrants = { secret = [\"jwt-key\"] }"
+            "config = {}\ngrants = { secret = [\"jwt-key\"], fetch = [], cache = true }"
         ),
         origin.address,
     );

@@ -108,7 +108,7 @@ fn function_is_refused_where_it_has_no_trigger() {
         function(
             "auth",
             "auth",
-            "config = {}\ngrants = { secret = [\"jwt-key\"] }"
+            "config = {}\ngrants = { secret = [\"jwt-key\"], fetch = [], cache = true }"
         ),
         function("hello", "hello", ""),
     );

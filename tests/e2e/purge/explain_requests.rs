@@ -243,7 +243,7 @@ async fn a_host_that_no_site_serves_is_told_with_those_that_are() {
 #[tokio::test]
 async fn functions_in_front_of_the_cache_are_run_if_that_is_asked_for() {
     let origin = origin_with(FRESH).await;
-    let config = "config = { audience = \"shop\", public = \"/login\" }\ngrants = { secret = [\"jwt-key\"] }";
+    let config = "config = { audience = \"shop\", public = \"/login\" }\ngrants = { secret = [\"jwt-key\"], fetch = [], cache = true }";
     let setup = verge_tests::node::Setup::new();
     setup.write("jwt-key", "0123456789abcdef0123456789abcdef");
     let toml = format!(

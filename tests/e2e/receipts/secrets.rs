@@ -32,7 +32,7 @@ async fn secrets_are_nowhere_to_be_found() {
         function(
             "auth",
             "auth",
-            "config = {}\ngrants = { secret = [\"jwt-key\"] }"
+            "config = {}\ngrants = { secret = [\"jwt-key\"], fetch = [], cache = true }"
         ),
         origin.address,
     );

@@ -78,6 +78,23 @@ pub struct Grants {
     pub fetch_site: bool,
     /// Counters and histograms of its own (`metrics`); default false.
     pub metrics: bool,
+    /// Which of the lists above were given, empty ones too.
+    pub given: GivenLists,
+}
+
+/// Lists of [`Grants`] that the file has. An empty one lets a function load that imports the
+/// capability and can do without: it finds nothing there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GivenLists {
+    /// `acl`.
+    pub acls: bool,
+    /// `fetch`.
+    pub fetch: bool,
+    /// `kv`.
+    pub kv: bool,
+    /// `secret`.
+    pub secrets: bool,
 }
 
 /// What the rest of the file has that can be granted.
@@ -101,7 +118,14 @@ impl Grants {
                 .filter_map(|item| names.resolve(item))
                 .collect()
         };
+        let is_given = |key| table.item(key).is_some();
         let grants = Self {
+            given: GivenLists {
+                acls: is_given("acl"),
+                fetch: is_given("fetch"),
+                kv: is_given("kv"),
+                secrets: is_given("secret"),
+            },
             acls: named("acl", "names of address lists", there.acls),
             cache: table.or("cache", &Flag, false),
             config,

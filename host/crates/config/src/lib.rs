@@ -47,7 +47,7 @@ pub use disk::Disk;
 pub use fetch::Fetch;
 pub use function::{Function, Isolation, LogLevel, OnFailure, Secret};
 pub use geo::Geo;
-pub use grants::{Grants, RateScope};
+pub use grants::{GivenLists, Grants, RateScope};
 pub use kv::{KvBackend, KvLimits, KvStore};
 pub use limits::Limits;
 pub use node::{
