@@ -29,6 +29,7 @@ mod functions {
     mod router;
     mod service;
     mod settings;
+    mod substitution;
     mod token;
     mod transform;
     mod triggers;

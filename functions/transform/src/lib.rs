@@ -1,8 +1,14 @@
-//! Adds security fields to responses, and removes, sets and renames fields as its settings say.
-//! One read and one batch of edits: it runs on cache hits too. It never touches content.
+//! Two things of one kind, each at its own trigger. `viewer-response` adds security fields, and
+//! removes, sets and renames fields as its settings say: one read and one batch of edits, since it
+//! runs on cache hits too. `origin-response` substitutes text and links in content as it streams
+//! into the store (`content.rs`), for which `origin-request` asks for content without codings.
+
+mod content;
+mod html;
+mod replace;
 
 use verge_sdk::http::{HeaderName, HeaderValue};
-use verge_sdk::{Edit, Error, Request, Response, config};
+use verge_sdk::{Edit, Error, Request, Response, Verdict, config};
 
 /// A security field: its name, the setting that changes it, and its default. The word `off` as a
 /// setting leaves it out.
@@ -65,6 +71,22 @@ fn transform(request: &Request, response: &mut Response) -> Result<(), Error> {
     set(&mut edits)?;
     response.edit().extend(edits).apply()?;
     Ok(())
+}
+
+/// Asks the origin for content that can be read, if there is something to substitute in it.
+#[verge_sdk::origin_request]
+fn ask(request: &mut Request) -> Result<Verdict, Error> {
+    if !content::Substitutions::configured()?.is_empty() {
+        let edit = request.edit();
+        edit.set("accept-encoding", "identity").apply()?;
+    }
+    Ok(Verdict::Next)
+}
+
+/// Substitutes text and links in content on its way into the store.
+#[verge_sdk::origin_response]
+fn substitute(request: &Request, response: &mut Response) -> Result<(), Error> {
+    content::Substitutions::configured()?.apply(request, response)
 }
 
 fn remove(edits: &mut Vec<Edit>) -> Result<(), Error> {

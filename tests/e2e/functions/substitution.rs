@@ -1,0 +1,160 @@
+//! `transform` at origin-response: text and links in content, substituted as it streams into the
+//! store.
+
+use bytes::Bytes;
+use verge_tests::guests::{function, runtime};
+use verge_tests::origin::{respond, respond_in_steps};
+use verge_tests::{Origin, TestNode};
+
+const RULES: &str = "config = { replace = \"Acme => Emca\", links = \"http://old.example => https://www.example\" }";
+
+async fn start(origin: &Origin, keys: &str) -> TestNode {
+    let toml = format!(
+        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n\
+         origin_request = [\"rewrite\"]\norigin_response = [\"rewrite\"]\n",
+        runtime(),
+        function("rewrite", "transform", keys),
+        origin.address,
+    );
+    TestNode::start(&toml).await
+}
+
+const PAGE: &str = "<title>Acme</title><p>Acme of <a href=http://old.example/a>Acme</a></p>";
+const CHANGED: &str =
+    "<title>Emca</title><p>Emca of <a href=\"https://www.example/a\">Emca</a></p>";
+
+#[tokio::test]
+async fn html_is_rewritten_before_it_is_stored() {
+    let fields = &[
+        ("cache-control", "max-age=60"),
+        ("content-type", "text/html; charset=utf-8"),
+        ("etag", "\"v1\""),
+        ("content-md5", "sum"),
+    ];
+    let origin = Origin::start(move |_| async move { respond(200, fields, PAGE) }).await;
+    let node = start(&origin, RULES).await;
+    let mut client = node.client().await;
+    for outcome in ["fwd=uri-miss", "hit"] {
+        let reply = client.get_with("/", &[("accept-encoding", "br")]).await;
+        assert_eq!(reply.text(), CHANGED);
+        let status = reply.cache_status();
+        assert!(status.contains(outcome), "{status}");
+        // The origin's validator was that of other bytes (RFC 9110 8.8.1).
+        assert_eq!(reply.field("etag"), "W/\"v1\"");
+        assert_eq!(reply.field("content-md5"), "");
+    }
+    let part = client.get_with("/", &[("range", "bytes=7-10")]).await;
+    assert_eq!((part.status.as_u16(), part.text()), (206, "Emca".into()));
+    let whole = format!("bytes 7-10/{}", CHANGED.len());
+    assert_eq!(part.field("content-range"), whole);
+    assert_eq!(origin.count(), 1);
+    let asked = origin.requests()[0]
+        .field("accept-encoding")
+        .map(str::to_owned);
+    assert_eq!(asked.as_deref(), Some("identity"));
+}
+
+#[tokio::test]
+async fn text_that_the_origin_cuts_anywhere_is_found() {
+    for cut in 1..PAGE.len() {
+        if !PAGE[..cut].ends_with(['A', 'c', 'm', 't', 'd', '=']) {
+            continue;
+        }
+        let origin = Origin::start(move |_| async move {
+            let fields = [("content-type", "text/html")];
+            let (pieces, response) = respond_in_steps(200, &fields);
+            let (first, second) = PAGE.split_at(cut);
+            for piece in [first, second] {
+                pieces
+                    .send(Some(Bytes::from_static(piece.as_bytes())))
+                    .unwrap();
+            }
+            pieces.send(None).unwrap();
+            response
+        })
+        .await;
+        let node = start(&origin, RULES).await;
+        assert_eq!(node.get("/").await.text(), CHANGED, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn content_streams_through_before_it_has_ended() {
+    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let origin = Origin::start(move |_| {
+        let told = told.clone();
+        async move {
+            let fields = [("content-type", "text/event-stream")];
+            let (pieces, response) = respond_in_steps(200, &fields);
+            pieces
+                .send(Some(Bytes::from_static(b"data: Acme\n\n")))
+                .unwrap();
+            told.send(pieces).unwrap();
+            response
+        }
+    })
+    .await;
+    let node = start(&origin, RULES).await;
+    let mut client = node.client().await;
+    let reply = client.begin("GET", "/", &[], verge_tests::client::empty());
+    let mut body = reply.await.unwrap().into_body();
+    let pieces = asked.recv().await.unwrap();
+    let next = async |body: &mut hyper::body::Incoming| {
+        use http_body_util::BodyExt as _;
+        let frame = body.frame().await.unwrap().unwrap();
+        frame.into_data().unwrap()
+    };
+    // The origin has not ended, and the client has it.
+    assert_eq!(next(&mut body).await, "data: Emca\n\n");
+    pieces.send(Some(Bytes::from_static(b"data: Ac"))).unwrap();
+    assert_eq!(next(&mut body).await, "data: ");
+    pieces.send(Some(Bytes::from_static(b"me\n\n"))).unwrap();
+    assert_eq!(next(&mut body).await, "Emca\n\n");
+}
+
+#[tokio::test]
+async fn large_content_goes_through_in_the_memory_of_a_piece() {
+    // Far more than the instance may have.
+    let line = "Acme and so on, for a line of sixty-four bytes and one more.....\n";
+    let content = line.repeat((16 << 20) / line.len());
+    let expected = content.replace("Acme", "Emca");
+    let content = Bytes::from(content);
+    let origin = Origin::start(move |_| {
+        let content = content.clone();
+        async move { respond(200, &[("content-type", "text/plain")], content) }
+    })
+    .await;
+    let node = start(
+        &origin,
+        &format!("memory = \"2MiB\"\nbody = \"64MiB\"\n{RULES}"),
+    )
+    .await;
+    let reply = node.get("/").await;
+    assert!(reply.text() == expected, "{} bytes", reply.body.len());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_alone() {
+    let cases: [&[(&str, &str)]; 3] = [
+        &[
+            ("content-type", "text/html"),
+            ("content-encoding", "gzip"),
+            ("etag", "\"v1\""),
+        ],
+        &[("content-type", "image/png"), ("etag", "\"v1\"")],
+        &[
+            ("content-type", "text/html"),
+            ("cache-control", "no-transform"),
+            ("etag", "\"v1\""),
+        ],
+    ];
+    for fields in cases {
+        let origin = Origin::start(move |_| async move { respond(200, fields, PAGE) }).await;
+        let node = start(&origin, RULES).await;
+        let mut client = node.client().await;
+        let reply = client.get_with("/", &[("accept-encoding", "gzip")]).await;
+        assert_eq!(reply.text(), PAGE, "{fields:?}");
+        assert_eq!(reply.field("etag"), "\"v1\"", "{fields:?}");
+    }
+}
