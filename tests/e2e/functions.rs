@@ -9,6 +9,7 @@
 mod functions {
     mod acl;
     mod auth;
+    mod declared_keys;
     mod deferred;
     mod device;
     mod entries;

@@ -1,6 +1,7 @@
 //! Surrogate keys: names that an origin gives to responses, so that they can
 //! be purged together. They come as Surrogate-Key (separated by spaces), as
-//! Cache-Tag (separated by commas) and as Cache-Groups (RFC 9875).
+//! Cache-Tag (separated by commas) and as Cache-Groups (RFC 9875). Functions
+//! declare others for the responses to a request.
 //!
 //! Nothing is left out silently: a response whose keys are more than the limits
 //! is told apart, because a purge by a key that was dropped would miss it.
@@ -35,11 +36,13 @@ pub struct SurrogateKey {
     text: Arc<str>,
 }
 
-/// The surrogate keys of a response, sorted and each once. Cheap to clone.
+/// The surrogate keys of a response, each once. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SurrogateKeys {
-    /// From Surrogate-Key and Cache-Tag.
+    /// From Surrogate-Key and Cache-Tag, sorted; then those that functions declared, sorted.
     tags: Arc<[SurrogateKey]>,
+    /// How many of the tags the origin named.
+    named: usize,
     /// From Cache-Groups.
     groups: Arc<[SurrogateKey]>,
 }
@@ -98,12 +101,24 @@ impl SurrogateKeys {
         if !has_keys(response) {
             return Ok(Self::default());
         }
-        Self::checked(tags(response), groups(response))
+        Self::checked(tags(response), Vec::new(), groups(response))
+    }
+
+    /// These keys and those that functions `declared` for the response.
+    ///
+    /// # Errors
+    /// [`TooManyKeys`] as for [`SurrogateKeys::of`].
+    pub fn with_declared(self, declared: &[SurrogateKey]) -> Result<Self, TooManyKeys> {
+        if declared.iter().all(|key| self.declared().contains(key)) {
+            return Ok(self);
+        }
+        let declared = [self.declared(), declared].concat();
+        Self::checked(self.named().to_vec(), declared, self.groups.to_vec())
     }
 
     /// The keys of a stored response with these ones after it was updated by
     /// `newer`: tags stay unless `newer` names others, and so do groups
-    /// (RFC 9111 3.2).
+    /// (RFC 9111 3.2). What functions declared stays: no field names it anew.
     ///
     /// # Errors
     /// [`TooManyKeys`] as for [`SurrogateKeys::of`].
@@ -112,42 +127,69 @@ impl SurrogateKeys {
             return Ok(self.clone());
         }
         let has_tags = newer.contains_key(&SURROGATE_KEY) || newer.contains_key(&CACHE_TAG);
-        let tags = if has_tags {
+        let named = if has_tags {
             tags(newer)
         } else {
-            self.tags.to_vec()
+            self.named().to_vec()
         };
         let groups = if newer.contains_key(&CACHE_GROUPS) {
             groups(newer)
         } else {
             self.groups.to_vec()
         };
-        Self::checked(tags, groups)
+        Self::checked(named, self.declared().to_vec(), groups)
     }
 
-    /// From texts that were stored before, without those that are no keys.
+    /// These keys and all of `other`.
+    ///
+    /// # Errors
+    /// [`TooManyKeys`] as for [`SurrogateKeys::of`].
+    pub fn joined(&self, other: &Self) -> Result<Self, TooManyKeys> {
+        Self::checked(
+            [self.named(), other.named()].concat(),
+            [self.declared(), other.declared()].concat(),
+            [self.groups(), other.groups()].concat(),
+        )
+    }
+
+    /// From texts that were stored before, without those that are no keys: what the origin named,
+    /// what functions declared, and groups.
     ///
     /// # Errors
     /// [`TooManyKeys`] as for [`SurrogateKeys::of`].
     pub fn from_stored<'a>(
-        tags: impl IntoIterator<Item = &'a str>,
+        named: impl IntoIterator<Item = &'a str>,
+        declared: impl IntoIterator<Item = &'a str>,
         groups: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, TooManyKeys> {
         Self::checked(
-            tags.into_iter().filter_map(SurrogateKey::new).collect(),
+            named.into_iter().filter_map(SurrogateKey::new).collect(),
+            declared.into_iter().filter_map(SurrogateKey::new).collect(),
             groups.into_iter().filter_map(SurrogateKey::new).collect(),
         )
     }
 
-    /// All keys: those of Surrogate-Key and Cache-Tag, then the groups.
+    /// All keys: tags, then groups.
     pub fn iter(&self) -> impl Iterator<Item = &SurrogateKey> {
         self.tags.iter().chain(self.groups.iter())
     }
 
-    /// The keys of Surrogate-Key and Cache-Tag.
+    /// The keys of Surrogate-Key and Cache-Tag, and those that functions declared.
     #[must_use]
     pub fn tags(&self) -> &[SurrogateKey] {
         &self.tags
+    }
+
+    /// The keys of Surrogate-Key and Cache-Tag.
+    #[must_use]
+    pub fn named(&self) -> &[SurrogateKey] {
+        self.tags.get(..self.named).unwrap_or_default()
+    }
+
+    /// Those that functions declared.
+    #[must_use]
+    pub fn declared(&self) -> &[SurrogateKey] {
+        self.tags.get(self.named..).unwrap_or_default()
     }
 
     /// The groups of Cache-Groups.
@@ -171,19 +213,26 @@ impl SurrogateKeys {
     }
 
     fn checked(
-        mut tags: Vec<SurrogateKey>,
+        mut named: Vec<SurrogateKey>,
+        mut declared: Vec<SurrogateKey>,
         mut groups: Vec<SurrogateKey>,
     ) -> Result<Self, TooManyKeys> {
-        for keys in [&mut tags, &mut groups] {
+        for keys in [&mut named, &mut declared, &mut groups] {
             keys.sort_unstable();
             keys.dedup();
         }
+        // What is named today and declared, too, is still declared when it is named no more.
+        named.retain(|key| declared.binary_search(key).is_err());
+        let count = named.len();
+        let mut tags = named;
+        tags.append(&mut declared);
         let bytes: usize = tags.iter().chain(&groups).map(|key| key.text.len()).sum();
         if tags.len() + groups.len() > SURROGATE_KEYS_MAX || bytes > SURROGATE_KEYS_BYTES_MAX {
             return Err(TooManyKeys);
         }
         Ok(Self {
             tags: tags.into(),
+            named: count,
             groups: groups.into(),
         })
     }
@@ -352,6 +401,32 @@ mod tests {
     }
 
     #[test]
+    fn what_functions_declared_stays_whatever_an_update_names() {
+        let key = |text: &str| SurrogateKey::new(text).expect("a key");
+        let texts = |keys: &SurrogateKeys| {
+            let mut texts: Vec<_> = keys.named().iter().map(SurrogateKey::as_str).collect();
+            texts.sort_unstable();
+            let mut declared: Vec<_> = keys.declared().iter().map(SurrogateKey::as_str).collect();
+            declared.sort_unstable();
+            assert_eq!(keys.tags().len(), texts.len() + declared.len());
+            format!("{} {}", texts.join(""), declared.join(""))
+        };
+        let stored = SurrogateKeys::of(&fields(&[("surrogate-key", "a f")]));
+        let stored = stored.and_then(|keys| keys.with_declared(&[key("f"), key("b")]));
+        let stored = stored.expect("within the limits");
+        assert_eq!(texts(&stored), "a bf");
+        let updated = stored.updated(&fields(&[("surrogate-key", "c")]));
+        let updated = updated.expect("within the limits");
+        assert_eq!(texts(&updated), "c bf");
+        let joined = updated.joined(&stored).expect("within the limits");
+        assert_eq!(texts(&joined), "ac bf");
+        let many: Vec<_> = (0..SURROGATE_KEYS_MAX)
+            .map(|n| key(&n.to_string()))
+            .collect();
+        assert_eq!(joined.with_declared(&many), Err(TooManyKeys));
+    }
+
+    #[test]
     fn what_is_for_the_node_is_removed() {
         let mut response = fields(&[
             ("surrogate-key", "a"),
@@ -386,7 +461,8 @@ mod tests {
             let keys = SurrogateKeys::of(&fields(&lines)).expect("short");
             // What is kept can be stored and read again.
             let again = SurrogateKeys::from_stored(
-                keys.tags().iter().map(SurrogateKey::as_str),
+                keys.named().iter().map(SurrogateKey::as_str),
+                keys.declared().iter().map(SurrogateKey::as_str),
                 keys.groups().iter().map(SurrogateKey::as_str),
             );
             prop_assert_eq!(again, Ok(keys));

@@ -75,6 +75,7 @@ async fn ask(
     let mut request = RequestFacts::of(&head.method, &head.fields, search.directives.no_store);
     request.roll = jitter_roll(routed);
     request.has_authorization |= forwarded.notes.has_authorization;
+    request.declared_keys = &viewed.marks.surrogate_keys;
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
         request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);

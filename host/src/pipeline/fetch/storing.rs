@@ -14,7 +14,6 @@ use verge_cache::{
     Begun, FillPermit, FillStart, FillWriter, Filling, Key, ResponseHead, ResponseTimes,
 };
 use verge_http::cache_control::ResponseDirectives;
-use verge_http::surrogate::SURROGATE_KEY;
 use verge_http::vary::Vary;
 use verge_http::{Body, Failure, forwarded};
 
@@ -30,7 +29,8 @@ use super::tiers;
 pub(super) type Withheld = Vec<(HeaderName, HeaderValue)>;
 
 impl FillJob {
-    pub(super) fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts {
+    /// What storing depends on of the request, to which the origin answered with `response`.
+    pub(super) fn facts(&self, response: &HeaderMap, notes: &ForwardNotes) -> RequestFacts<'_> {
         let mut facts = RequestFacts::of(
             &self.head.method,
             &self.head.fields,
@@ -40,6 +40,7 @@ impl FillJob {
         facts.roll = jitter_roll(&self.routed);
         facts.has_unkeyed_input =
             depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
+        facts.declared_keys = &self.marks.surrogate_keys;
         facts
     }
 
@@ -68,13 +69,7 @@ impl FillJob {
         target: FillTarget,
     ) -> FillOutcome {
         let key = permit.key().clone();
-        let (mut parts, body) = response.into_parts();
-        for key in &self.marks.surrogate_keys {
-            // It is visible ASCII, so it is a field value.
-            if let Ok(value) = HeaderValue::from_str(key.as_str()) {
-                parts.headers.append(SURROGATE_KEY.clone(), value);
-            }
-        }
+        let (parts, body) = response.into_parts();
         let head = ResponseHead::new(parts.status, &parts.headers, times);
         let reason = match decide_storage(&self.storage_facts(&head, notes)) {
             Storage::Refuse(reason) => {

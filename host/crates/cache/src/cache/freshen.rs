@@ -28,7 +28,7 @@ pub struct Newer<'a> {
     /// The fields, as Vary sees them, of the request that it answers.
     pub request: &'a HeaderMap,
     /// Of that request.
-    pub facts: RequestFacts,
+    pub facts: RequestFacts<'a>,
     /// Of its route.
     pub route: &'a RoutePolicy,
     /// When that request was sent.
@@ -85,12 +85,11 @@ impl Inner {
             Storage::Store(plan) => (*plan, None),
             Storage::Refuse(reason) => (plan_for_one_use(&fields), Some(reason)),
         };
-        // Keys are not among the stored fields; what the newer head does not name stays.
-        match stored
-            .head()
-            .surrogate_keys()
-            .updated(newer.response.fields)
-        {
+        // Keys are not among the stored fields; what the newer head does not name stays, and so
+        // does what functions declared for the requests that it answers.
+        let keys = stored.head().surrogate_keys();
+        let keys = keys.updated(newer.response.fields);
+        match keys.and_then(|keys| keys.with_declared(newer.facts.declared_keys)) {
             Ok(keys) => plan.surrogate_keys = keys,
             Err(_) => refused = Some(RefuseReason::SurrogateKeys),
         }

@@ -95,7 +95,7 @@ pub struct NotModified<'a> {
     /// The fields of the client's request, as Vary sees them.
     pub request: &'a HeaderMap,
     /// Of that request.
-    pub facts: RequestFacts,
+    pub facts: RequestFacts<'a>,
     /// Of its route.
     pub route: &'a RoutePolicy,
 }

@@ -170,7 +170,7 @@ impl Inner {
     ) -> Option<Arc<StoredResponse>> {
         // Pieces that arrive at once do not lose each other.
         let _one_at_a_time = self.combining.lock();
-        let (pieces, content) = self.combined(place, head, content);
+        let (head, pieces, content) = self.combined(place, head, content);
         let mut fields = head.fields().clone();
         fields.remove(CONTENT_RANGE);
         fields.remove(CONTENT_LENGTH);
@@ -205,7 +205,7 @@ impl Inner {
         place: &PiecePlace<'_>,
         head: &StoredHead,
         content: Arc<[Bytes]>,
-    ) -> (Pieces, Arc<[Bytes]>) {
+    ) -> (StoredHead, Pieces, Arc<[Bytes]>) {
         let Part { range, total } = place.part;
         let stored = place
             .request
@@ -215,16 +215,29 @@ impl Inner {
             && is_combined(stored.head(), pieces.total(), head, total, &self.clock)
         {
             let most = self.settings.pieces_max;
-            match pieces.combined(stored.segments(), range, &content, most) {
-                Some((pieces, combined))
-                    if content_length(&combined) <= self.settings.max_object =>
-                {
-                    return (pieces, combined.into());
-                }
-                Some(_) | None => self.stats.dropped_pieces(),
+            if let Some((pieces, combined)) =
+                pieces.combined(stored.segments(), range, &content, most)
+                && content_length(&combined) <= self.settings.max_object
+                && let Some(head) = self.with_keys_of(head, stored.head())
+            {
+                return (head, pieces, combined.into());
             }
+            self.stats.dropped_pieces();
         }
-        (Pieces::of(range, total), content)
+        (head.clone(), Pieces::of(range, total), content)
+    }
+
+    /// `head` with the surrogate keys of `stored`, too: a purge by a key of any piece is about all
+    /// that the piece is a part of. `None` if there are too many, or no memory for them.
+    fn with_keys_of(&self, head: &StoredHead, stored: &StoredHead) -> Option<StoredHead> {
+        let keys = stored.surrogate_keys().joined(head.surrogate_keys()).ok()?;
+        let mut head = head.clone();
+        if keys != *head.surrogate_keys() {
+            head.set_surrogate_keys(keys);
+            let reservation = self.reserve(head.cost())?;
+            head = head.with_reservation(reservation);
+        }
+        Some(head)
     }
 }
 

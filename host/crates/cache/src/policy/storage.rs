@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use verge_http::cache_control::{Qualified, ResponseDirectives};
 use verge_http::status;
-use verge_http::surrogate::{SurrogateKeys, TooManyKeys};
+use verge_http::surrogate::{SurrogateKey, SurrogateKeys, TooManyKeys};
 use verge_http::targeted::EffectiveDirectives;
 use verge_http::vary::Vary;
 
@@ -17,7 +17,7 @@ use super::stale::{StaleWindows, refresh_at};
 
 /// What storing depends on of the request that a response answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestFacts {
+pub struct RequestFacts<'a> {
     /// The method.
     pub method: RequestMethod,
     /// The request as it was sent to the origin, or as the client sent it, had
@@ -30,6 +30,8 @@ pub struct RequestFacts {
     pub has_unkeyed_input: bool,
     /// A random number of the whole range, for the route's jitter.
     pub roll: u32,
+    /// The surrogate keys that functions declared for what answers the request.
+    pub declared_keys: &'a [SurrogateKey],
 }
 
 /// The methods that storing tells apart.
@@ -51,7 +53,7 @@ pub enum RequestMethod {
 #[derive(Clone, Copy, Debug)]
 pub struct StorageFacts<'a> {
     /// Of the request.
-    pub request: RequestFacts,
+    pub request: RequestFacts<'a>,
     /// Of the response, after origin-response functions.
     pub status: StatusCode,
     /// Of the response, after origin-response functions.
@@ -95,9 +97,9 @@ pub struct StoragePlan {
     pub refresh_at: Option<Duration>,
 }
 
-impl RequestFacts {
+impl RequestFacts<'_> {
     /// The facts of a request; a POST's response is of another resource,
-    /// `has_unkeyed_input` is false, and `roll` is 0.
+    /// `has_unkeyed_input` is false, `roll` is 0, and no key is declared.
     #[must_use]
     pub fn of(method: &Method, fields: &HeaderMap, no_store: bool) -> Self {
         Self {
@@ -106,6 +108,7 @@ impl RequestFacts {
             no_store,
             has_unkeyed_input: false,
             roll: 0,
+            declared_keys: &[],
         }
     }
 }
@@ -145,8 +148,9 @@ fn plan(facts: &StorageFacts<'_>) -> Result<StoragePlan, RefuseReason> {
     if vary == Vary::Any {
         return Err(RefuseReason::VaryAny);
     }
-    let surrogate_keys =
-        SurrogateKeys::of(facts.fields).map_err(|TooManyKeys| RefuseReason::SurrogateKeys)?;
+    let surrogate_keys = SurrogateKeys::of(facts.fields)
+        .and_then(|keys| keys.with_declared(facts.request.declared_keys))
+        .map_err(|TooManyKeys| RefuseReason::SurrogateKeys)?;
     let sets_cookie = sets_cookie(facts, &directives);
     let (named, source) = freshness_lifetime(facts, &directives, targeted.is_some(), sets_cookie);
     if sets_cookie {
@@ -233,7 +237,7 @@ fn is_ever_reusable(
     !is_stale_forbidden && (has_window || !lifetime.is_zero())
 }
 
-fn check_request(request: RequestFacts) -> Result<(), RefuseReason> {
+fn check_request(request: RequestFacts<'_>) -> Result<(), RefuseReason> {
     match request.method {
         RequestMethod::Get | RequestMethod::Post { is_of_target: true } => {}
         RequestMethod::Post {

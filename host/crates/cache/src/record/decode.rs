@@ -79,9 +79,9 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
     let site = reader.optional_text()?;
     let vary = reader.vary()?;
     let variant_key = VariantKey::from_bytes(reader.text()?);
-    let (tags, groups) = (reader.keys()?, reader.keys()?);
+    let (named, declared, groups) = (reader.keys()?, reader.keys()?, reader.keys()?);
     let surrogate_keys =
-        SurrogateKeys::from_stored(tags, groups).map_err(|_| RecordError::Malformed)?;
+        SurrogateKeys::from_stored(named, declared, groups).map_err(|_| RecordError::Malformed)?;
     let fields = reader.fields()?;
     if !reader.0.is_empty() {
         return Err(RecordError::Malformed);

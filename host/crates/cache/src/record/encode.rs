@@ -81,7 +81,8 @@ pub fn encode(
         writer.text(name.as_str().as_bytes())?;
     }
     writer.text(variant_key.as_bytes())?;
-    for keys in [surrogate_keys.tags(), surrogate_keys.groups()] {
+    let keys = surrogate_keys;
+    for keys in [keys.named(), keys.declared(), keys.groups()] {
         writer.count(keys.len())?;
         for key in keys {
             writer.text(key.as_str().as_bytes())?;

@@ -24,7 +24,7 @@ pub use walls::Walls;
 
 /// The encoding's version: one more whenever the meaning of any byte changes. What another
 /// version wrote is refused.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Most bytes of an encoded head; a longer one is neither written nor read.
 pub const HEAD_BYTES_MAX: usize = 256 * 1024;

@@ -250,6 +250,14 @@ impl StoredHead {
         self.made_by.as_ref()
     }
 
+    /// It is purged together with others by `keys` from now on, for which more memory than was
+    /// reserved may be needed.
+    pub(crate) fn set_surrogate_keys(&mut self, keys: SurrogateKeys) {
+        let others = self.cost.saturating_sub(self.surrogate_keys.cost());
+        self.cost = others.saturating_add(keys.cost());
+        self.surrogate_keys = keys;
+    }
+
     /// Its lifetime ends at `age` at the latest.
     pub(crate) fn end_lifetime(&mut self, age: Duration) {
         self.lifetime = self.lifetime.min(age);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use verge_http::cache_control::RequestDirectives;
+use verge_http::surrogate::SurrogateKey;
 
 use super::FRESH;
 use crate::policy::{RefuseReason, RequestFacts, RoutePolicy};
@@ -88,6 +89,40 @@ fn a_validation_is_collapsed_and_freshens_for_all() {
     assert!(Arc::ptr_eq(&followed, &fresh));
     let found = kit.selected(&key, &[]).expect("stored");
     assert!(Arc::ptr_eq(&found, &fresh));
+}
+
+#[test]
+fn what_functions_declared_stays_with_what_is_freshened() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let declared: Vec<_> = ["one", "two", "three"]
+        .iter()
+        .filter_map(|text| SurrogateKey::new(text))
+        .collect();
+    let mut seen = stale(&kit, &key);
+    for (at, name) in ["x", "y"].into_iter().enumerate() {
+        let permit = lead_validation(&kit, &key, &seen);
+        let fields = map(&[("etag", "\"a\""), ("surrogate-key", name)]);
+        let head = ResponseHead::new(StatusCode::NOT_MODIFIED, &fields, permit.received_now());
+        let request = map(&[]);
+        let answer = NotModified {
+            response: &head,
+            request: &request,
+            facts: RequestFacts {
+                declared_keys: &declared[at..=at + 1],
+                ..RequestFacts::of(&Method::GET, &request, false)
+            },
+            route: &RoutePolicy::default(),
+        };
+        let Freshened::Stored(fresh) = permit.freshen(&seen, &answer) else {
+            panic!("not stored");
+        };
+        seen = fresh;
+    }
+    let keys = seen.head().surrogate_keys().iter();
+    let mut keys: Vec<_> = keys.map(SurrogateKey::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["one", "three", "two", "y"]);
 }
 
 #[test]
