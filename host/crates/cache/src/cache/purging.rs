@@ -280,24 +280,28 @@ impl Inner {
 
     /// Whether what was kept elsewhere was purged since it was asked for: by number, and, where it
     /// has a time, for other nodes' purges by that, too. A soft purge ends its lifetime.
+    ///
+    /// From then on it is as of the last purge that was looked at: a purge that is told again has
+    /// a number behind that of what was stored between the two, which memory would go by.
     pub(crate) fn judge_recorded(&self, key: &Key, recorded: &mut Recorded) -> Purged {
         let head = &mut recorded.head;
-        let seen = head.sequence();
-        let purged = match recorded.sent_wall {
-            None => self.decide_arriving(key, Some(head), seen),
-            Some(sent_wall) => {
-                let subject = Subject {
-                    key,
-                    head: Some(head),
-                    is_stored: false,
-                };
-                self.purges.decide_kept(subject, seen, sent_wall).purged
-            }
+        let subject = Subject {
+            key,
+            head: Some(head),
+            is_stored: false,
         };
-        if let Purged::Soft(at) = purged {
-            head.end_lifetime(self.age_at(head, at));
+        let seen = head.sequence();
+        let verdict = match recorded.sent_wall {
+            None => self.purges.decide(subject, seen),
+            Some(sent_wall) => self.purges.decide_kept(subject, seen, sent_wall),
+        };
+        match verdict.purged {
+            Purged::Hard => return Purged::Hard,
+            Purged::Soft(at) => head.end_lifetime(self.age_at(head, at)),
+            Purged::No => {}
         }
-        purged
+        head.judged_up_to(verdict.sequence);
+        verdict.purged
     }
 
     /// Notes on `response` what was found, and returns whether it is gone.

@@ -59,7 +59,8 @@ pub struct StoredHead {
     pub(crate) made_by: Option<Arc<str>>,
     /// The configured name of its site.
     pub(crate) site: Option<Arc<str>>,
-    /// The purge sequence that was seen when its origin request was sent.
+    /// The purge sequence that was seen when its origin request was sent, or up to which it was
+    /// looked at when a tier gave it.
     pub(crate) sequence: u64,
     pub(crate) cost: u64,
     /// Shared by copies of one head; `None` if it is used once and not stored.
@@ -263,13 +264,19 @@ impl StoredHead {
         self.lifetime = self.lifetime.min(age);
     }
 
+    /// Purges up to `sequence` leave it as it is now.
+    pub(crate) fn judged_up_to(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
     /// The configured name of the site that it belongs to.
     #[must_use]
     pub fn site(&self) -> Option<&Arc<str>> {
         self.site.as_ref()
     }
 
-    /// The purge sequence that was seen when its origin request was sent.
+    /// The purge sequence that was seen when its origin request was sent, or up to which it was
+    /// looked at when a tier gave it.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use http_body_util::BodyExt as _;
+
 use super::super::*;
 use super::FRESH;
 use super::bench::{Bench, bench};
@@ -9,7 +11,7 @@ use crate::CacheSettings;
 use crate::disk::format::{Header, Kind};
 use crate::purge::{Hardness, Purge, PurgeId, PurgeScope, PurgeTarget, Purged};
 use crate::testkit::pattern;
-use crate::tier::{Dropped, Saved, Tier as _};
+use crate::tier::{Dropped, Saved, Tier as _, TierHit};
 
 pub(super) fn purge(number: u64) -> LoggedPurge {
     LoggedPurge {
@@ -96,6 +98,51 @@ fn what_was_refilled_after_a_purge_stays_when_that_is_told_again_after_a_restart
     assert_eq!(purged(), Purged::No, "of another node, by time");
     next.kit.cache.purge_remote(&elsewhere(2, told.at));
     assert_eq!(purged(), Purged::Hard, "too near to tell");
+}
+
+#[test]
+fn what_was_refilled_between_a_purge_and_its_echo_comes_back_into_memory() {
+    let bench = bench();
+    let (tier, before) = bench.start_with(bench.settings());
+    let tier = Arc::new(tier);
+    bench.kit.cache.keep_purges(Arc::clone(&tier), &before);
+    let key = bench.kit.key("/a");
+    let uri = || PurgeScope::Uri(PurgeTarget::of(key.target()));
+    let told = bench.kit.cache.purge(uri(), Hardness::Hard);
+    bench.put(&tier, "/a", pattern(20));
+    let admitted = || {
+        let TierAnswer::Hit(hit) = bench.ask(&tier, "/a") else {
+            panic!("no hit");
+        };
+        let TierHit { recorded, content } = *hit;
+        let permit = bench.kit.alone(&key, &[]);
+        let admitted = permit.admit(recorded);
+        admitted.map(|admitted| (permit, admitted, content))
+    };
+    // The purge comes back in the stream, under a higher number.
+    bench.kit.cache.purge_remote(&told);
+    assert!(bench.kit.selected(&key, &[]).is_none(), "memory forgot it");
+    let (permit, found, content) = admitted().expect("it was refilled after the purge");
+    let mut filling = permit.begin_found(found);
+    let content = bench.runtime.block_on(content.collect());
+    let content = content.expect("the disk has it").to_bytes();
+    bench
+        .runtime
+        .block_on(filling.writer.push(content))
+        .expect("it fits");
+    let finished = filling.writer.finish(None);
+    assert!(
+        matches!(finished, Ok(crate::Finished::Stored(_))),
+        "{finished:?}"
+    );
+    assert!(bench.kit.selected(&key, &[]).is_some());
+    let (permit, found, content) = admitted().expect("still");
+    let restored = bench.runtime.block_on(permit.restore(found, content));
+    assert!(restored.is_ok());
+    // A purge that is new concerns it, wherever it is.
+    bench.kit.cache.purge(uri(), Hardness::Hard);
+    assert!(bench.kit.selected(&key, &[]).is_none());
+    assert!(admitted().is_err());
 }
 
 #[test]
