@@ -216,15 +216,29 @@ impl Inner {
     /// Whether a stored response is gone; a soft purge makes it stale here.
     /// Looks at purges only if there was one since the last look.
     pub(crate) fn is_purged(&self, key: &Key, response: &StoredResponse) -> bool {
-        let seen = response.checked();
-        if seen >= self.purges.sequence() {
+        self.look_again(key, response, true)
+    }
+
+    /// The same of what was looked up before, and may stand in the store no more: a purge of its
+    /// URI has taken it out, and may be forgotten since.
+    pub(crate) fn is_purged_since(&self, key: &Key, response: &StoredResponse) -> bool {
+        self.look_again(key, response, false)
+    }
+
+    fn look_again(&self, key: &Key, response: &StoredResponse, is_stored: bool) -> bool {
+        let (seen, sequence) = (response.checked(), self.purges.sequence());
+        if seen >= sequence {
             return false;
         }
         let subject = Subject {
             key,
             head: Some(response.head()),
-            is_stored: true,
+            is_stored,
         };
+        if !self.purges.may_concern(subject, seen) {
+            response.set_checked(sequence);
+            return false;
+        }
         self.settle(response, self.purges.decide(subject, seen))
     }
 

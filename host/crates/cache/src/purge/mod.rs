@@ -10,6 +10,7 @@
 //! Nothing here speaks to other nodes: [`Purge::encode`] is what travels.
 
 mod marks;
+mod recent;
 mod records;
 mod scope;
 mod wire;

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::RwLock;
 
 use super::marks::{Last, Mark, Records};
+use super::recent::Recent;
 use super::scope::{PREFIX_SEGMENTS_MAX, PurgeScope, ScopeKind};
 use super::wire::millis;
 use super::{Hardness, Purged};
@@ -29,6 +30,7 @@ pub(crate) struct Purges {
     sequence: AtomicU64,
     hasher: KeyHasher,
     records: RwLock<Records>,
+    recent: Recent,
     records_max: usize,
 }
 
@@ -83,6 +85,7 @@ impl Purges {
             sequence: AtomicU64::new(0),
             hasher,
             records: RwLock::new(Records::new(tables)),
+            recent: Recent::new(),
             records_max,
         }
     }
@@ -134,6 +137,7 @@ impl Purges {
         };
         records.add(kind, hash, hardness, mark);
         records.forget(self.records_max);
+        self.recent.note(kind, hash, number);
         // Published after the record stands: whoever sees the number finds the record.
         self.sequence.store(number, Ordering::Release);
         number
@@ -144,6 +148,7 @@ impl Purges {
     pub(crate) fn begin_at(&self, base: u64, floor: u64) {
         let mut records = self.records.write();
         records.floor.hard.raise(Mark::of_number(floor, 0));
+        self.recent.note_all(base.max(floor));
         self.sequence.fetch_max(base.max(floor), Ordering::AcqRel);
     }
 
@@ -160,7 +165,15 @@ impl Purges {
         let mark = Mark::of_number(number, millis(at));
         records.add(scope.kind(), hash, hardness, mark);
         records.forget(self.records_max);
+        self.recent.note(scope.kind(), hash, number);
         self.sequence.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// Whether anything that was purged later than `seen` may concern `subject`: what a hit asks
+    /// before it looks at the records, which takes a lock. What is forgotten concerns only those
+    /// whom it concerned while it was remembered.
+    pub(crate) fn may_concern(&self, subject: Subject<'_>, seen: u64) -> bool {
+        self.recent.may_concern(subject, seen)
     }
 
     /// What was purged later than `seen` and concerns `subject`.

@@ -12,6 +12,7 @@ use crate::purge::PurgeTarget;
 use crate::testkit::{Entry, head_of};
 
 mod forgetting;
+mod recent;
 
 fn target<'a>(authority: &'a str, path: &'a str, query: Option<&'a str>) -> Target<'a> {
     Target {
@@ -346,6 +347,14 @@ proptest! {
                 Step::Look(number) => {
                     let Some(known) = stored.get_mut(&number) else { continue };
                     let subject = Subject { key: &known.key, head: Some(&known.head), is_stored: true };
+                    let sequence = purges.sequence();
+                    if !purges.may_concern(subject, known.seen) {
+                        // As the cache does: the records are not looked at.
+                        known.seen = sequence;
+                        prop_assert!(!known.hard, "a hard purge was overlooked");
+                        prop_assert!(known.found_soft || !known.soft, "a soft purge was overlooked");
+                        continue;
+                    }
                     let verdict = purges.decide(subject, known.seen);
                     known.seen = verdict.sequence;
                     known.found_soft |= matches!(verdict.purged, Purged::Soft(_));
