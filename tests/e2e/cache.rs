@@ -23,6 +23,7 @@ mod cache {
     mod kit;
     mod pieces;
     mod policy;
+    mod purged_while_waiting;
     mod ranges;
     mod release;
     mod slices;

@@ -207,6 +207,9 @@ impl FillJob {
     fn forget_purged(&mut self, permit: &FillPermit) {
         self.stale.take_if(|stored| permit.is_purged(stored));
         self.variants.retain(|stored| !permit.is_purged(stored));
+        if let Aim::Part(aim) = &mut self.aim {
+            aim.pieces.take_if(|stored| permit.is_purged(stored));
+        }
     }
 
     async fn forward(&self) -> (Forwarded, ArrivalTimes) {
@@ -231,10 +234,12 @@ impl FillJob {
         let response = match response {
             Ok(response) => response,
             Err(failure) => {
-                let stale = self.stale_after(OriginError::Failed(failure), sent.requested);
+                let error = OriginError::Failed(failure);
+                let stale = self.stale_after(permit.key(), error, sent.requested);
+                let key = permit.key().clone();
                 permit.fail(failure);
                 let outcome = stale.unwrap_or_else(|| {
-                    let stored = self.stale.as_ref();
+                    let stored = (&key, self.stale.as_ref());
                     let told = stale::explained(&self.routed, stored, &self.directives, failure);
                     FillOutcome::Failed(told)
                 });
@@ -242,7 +247,8 @@ impl FillJob {
             }
         };
         let error = OriginError::of_status(response.status());
-        if let Some(stale) = error.and_then(|error| self.stale_after(error, sent.requested)) {
+        let stale = error.and_then(|error| self.stale_after(permit.key(), error, sent.requested));
+        if let Some(stale) = stale {
             permit.fail_with_status(response.status());
             return (Tried::Done(stale), notes);
         }

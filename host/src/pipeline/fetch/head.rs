@@ -101,7 +101,7 @@ async fn ask(
         Err(failure) => Some(OriginError::Failed(*failure)),
     };
     if let (Some(error), Some(stored)) = (error, &search.stale)
-        && let Some(grant) = stale::grant(routed, stored, &search.directives, error)
+        && let Some(grant) = stale::grant(routed, (&search.key, stored), &search.directives, error)
     {
         let mut facts = search.facts;
         facts.detail = Some(grant.label());
@@ -111,7 +111,7 @@ async fn ask(
         return Ok(from_stored(routed, stored, facts));
     }
     pass::answer(receipt, forwarded, search.facts).map_err(|failure| {
-        let stored = search.stale.as_ref();
+        let stored = (&search.key, search.stale.as_ref());
         stale::explained(routed, stored, &search.directives, failure)
     })
 }

@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 use verge_cache::partial::{PartPlan, decide_part_plan, if_range_value};
 use verge_cache::policy::{OriginError, Reuse, TierDecision, decide_reuse};
-use verge_cache::{Seeker, StoredResponse};
+use verge_cache::{Key, Seeker, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::conditional::if_range_allows;
@@ -116,7 +116,7 @@ fn held_part(
 fn in_place_of_error(
     routed: &Routed,
     viewed: &ViewedRequest,
-    stored: &Arc<StoredResponse>,
+    (key, stored): (&Key, &Arc<StoredResponse>),
     answer: &Result<Answer, Failure>,
 ) -> Option<Answer> {
     let error = match answer {
@@ -124,7 +124,7 @@ fn in_place_of_error(
         Err(failure) => OriginError::Failed(*failure),
     };
     let directives = RequestDirectives::parse(&viewed.head.fields);
-    let grant = stale::grant(routed, stored, &directives, error)?;
+    let grant = stale::grant(routed, (key, stored), &directives, error)?;
     let facts = CacheReceipt::forwarded(Forward::Stale, Some(grant.label()));
     held_part(routed, viewed, stored, facts)
 }
@@ -200,9 +200,11 @@ pub(super) async fn fetch(
         Way::Slices(size) => slices::fetch(routed, receipt, viewed, search, size).await,
         Way::AsAsked(asked) => {
             let pieces = search.pieces.clone();
+            let pieces = pieces.map(|stored| (search.key.clone(), stored));
             let answer = as_asked(routed, receipt, viewed, search, asked).await;
-            let held =
-                pieces.and_then(|stored| in_place_of_error(routed, viewed, &stored, &answer));
+            let held = pieces.and_then(|(key, stored)| {
+                in_place_of_error(routed, viewed, (&key, &stored), &answer)
+            });
             held.map_or(answer, Ok)
         }
         Way::Rest(rest, is_part) => rest.fetch(routed, receipt, viewed, search, is_part).await,

@@ -81,6 +81,7 @@ impl Rest {
                 came.push(answer?);
             }
         }
+        let cache = &routed.node.cache;
         let mut parts = Vec::with_capacity(came.len());
         for came in came {
             match came {
@@ -88,13 +89,17 @@ impl Rest {
                 Came::Other(answer) => return Ok(answer),
                 Came::Differs => {
                     // From the beginning, without them.
-                    let cache = &routed.node.cache;
                     cache.remove_incomplete(&search.key, &self.stored);
                     search.pieces = None;
                     search.facts.detail = Some("pieces-differ");
                     return join(routed, receipt, viewed, search).await;
                 }
             }
+        }
+        if cache.is_purged(&search.key, &self.stored) {
+            // While the rest was asked for: they are in no answer any more.
+            search.pieces = None;
+            return join(routed, receipt, viewed, search).await;
         }
         self.assemble(parts, total, is_part)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use verge_cache::policy::{
     OriginError, StaleGrant, StaleOnError, ValidateReason, decide_stale_on_error,
 };
-use verge_cache::{Released, StoredResponse};
+use verge_cache::{Key, Released, StoredResponse};
 use verge_http::Failure;
 use verge_http::cache_control::RequestDirectives;
 use verge_http::failure::{OriginFault, Side};
@@ -16,8 +16,22 @@ use super::super::answer::Answer;
 use super::super::routed::Routed;
 use super::{Search, from_stored};
 
-/// Who allows `stored` to answer after `error`; `None` if nobody does.
+/// Who allows `stored`, which was found under `key` before the origin was asked, to answer after
+/// `error`; `None` if nobody does. Whatever waits for an origin and then answers with what it had
+/// comes through here: what was purged meanwhile is gone for it, too.
 pub(super) fn grant(
+    routed: &Routed,
+    (key, stored): (&Key, &Arc<StoredResponse>),
+    directives: &RequestDirectives,
+    error: OriginError,
+) -> Option<StaleGrant> {
+    if routed.node.cache.is_purged(key, stored) {
+        return None;
+    }
+    allowed(routed, stored, directives, error)
+}
+
+fn allowed(
     routed: &Routed,
     stored: &Arc<StoredResponse>,
     directives: &RequestDirectives,
@@ -37,11 +51,12 @@ pub(super) fn grant(
 /// What the client is told of `failure`, which nobody allows `stored` to stand in for.
 pub(super) fn explained(
     routed: &Routed,
-    stored: Option<&Arc<StoredResponse>>,
+    (key, stored): (&Key, Option<&Arc<StoredResponse>>),
     directives: &RequestDirectives,
     failure: Failure,
 ) -> Failure {
-    let Some(stored) = stored else {
+    let is_there = |stored: &&Arc<StoredResponse>| !routed.node.cache.is_purged(key, stored);
+    let Some(stored) = stored.filter(is_there) else {
         return failure;
     };
     let freshness = stored.freshness(routed.node.clock.now());
@@ -62,7 +77,7 @@ pub(super) fn answers_while_failing(
     let error = OriginError::Failed(Failure::unsent(OriginFault::DestinationUnavailable));
     reason == ValidateReason::Stale
         && stored.is_origin_failing(routed.node.clock.now())
-        && grant(routed, stored, directives, error).is_some()
+        && allowed(routed, stored, directives, error).is_some()
 }
 
 /// The origin's error that a leader met. What failed on the leader's side of the origin may be
@@ -86,7 +101,7 @@ pub(super) fn after_release(
 ) -> Option<Result<Answer, Failure>> {
     let error = error_of(released)?;
     if let Some(stored) = &search.stale
-        && let Some(grant) = grant(routed, stored, &search.directives, error)
+        && let Some(grant) = grant(routed, (&search.key, stored), &search.directives, error)
     {
         let mut facts = search.facts;
         facts.collapsed = true;
@@ -95,7 +110,7 @@ pub(super) fn after_release(
     }
     match error {
         OriginError::Failed(failure) => {
-            let stored = search.stale.as_ref();
+            let stored = (&search.key, search.stale.as_ref());
             Some(Err(explained(routed, stored, &search.directives, failure)))
         }
         OriginError::Status(_) => None,

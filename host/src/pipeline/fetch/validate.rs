@@ -8,7 +8,7 @@ use http::header::SET_COOKIE;
 use verge_cache::policy::{OriginError, RefuseReason, directives_of};
 use verge_cache::tier::TierKey;
 use verge_cache::{
-    FillPermit, Freshened, NotModified, ResponseHead, ResponseTimes, StoredResponse,
+    FillPermit, Freshened, Key, NotModified, ResponseHead, ResponseTimes, StoredResponse,
 };
 use verge_http::Body;
 use verge_http::cache_control::RequestDirectives;
@@ -51,11 +51,12 @@ impl FillJob {
     /// The stored response that was to be validated, if it answers in the place of `error`.
     pub(super) fn stale_after(
         &self,
+        key: &Key,
         error: OriginError,
         requested: Instant,
     ) -> Option<FillOutcome> {
         let stored = self.stale.as_ref()?;
-        let grant = stale::grant(&self.routed, stored, &self.directives, error)?;
+        let grant = stale::grant(&self.routed, (key, stored), &self.directives, error)?;
         let now = self.routed.node.clock.now();
         stored.note_origin_failure(now, now.saturating_duration_since(requested));
         Some(FillOutcome::Stale {

@@ -158,7 +158,7 @@ impl Cache {
         stored: &Arc<StoredResponse>,
         newer: &Newer<'_>,
     ) -> FreshenedByHead {
-        if self.0.is_purged(key, stored) {
+        if self.is_purged(key, stored) {
             return FreshenedByHead::Left;
         }
         let decision = decide_head_freshening(

@@ -103,6 +103,13 @@ impl Cache {
         self.0.purges.sequence()
     }
 
+    /// Whether `stored`, which was looked up under `key` before a wait, has been purged since: then
+    /// it answers nothing any more, whatever became of the origin meanwhile.
+    #[must_use]
+    pub fn is_purged(&self, key: &Key, stored: &StoredResponse) -> bool {
+        self.0.is_purged_since(key, stored)
+    }
+
     /// Invalidates all that is stored, or on its way, for the URI of `key`,
     /// with whatever declared parts (RFC 9111 4.4). Returns the purge's number.
     pub fn invalidate(&self, key: &Key) -> u64 {

@@ -280,7 +280,7 @@ impl FillPermit {
     /// nothing any more, whatever the origin says of it.
     #[must_use]
     pub fn is_purged(&self, stored: &StoredResponse) -> bool {
-        self.lead.inner().is_purged(self.key(), stored)
+        self.lead.inner().is_purged_since(self.key(), stored)
     }
 
     fn update(
