@@ -9,7 +9,7 @@ use verge_cache::partial::{
     Combination, FillTarget, Part, PartialStorage, Pieces, combined_fields, decide_combination,
     decide_partial_storage, part_of,
 };
-use verge_cache::policy::RefuseReason;
+use verge_cache::policy::{RefuseReason, decide_nominated};
 use verge_cache::{
     Begun, FillPermit, Key, ResponseHead, ResponseTimes, StoredHead, StoredResponse,
 };
@@ -109,11 +109,7 @@ impl FillJob {
             StatusCode::RANGE_NOT_SATISFIABLE
             | StatusCode::PRECONDITION_FAILED
             | StatusCode::NOT_MODIFIED => {
-                permit.refuse(RefuseReason::StatusPartial);
-                FillOutcome::Passed {
-                    response,
-                    reason: RefuseReason::StatusPartial,
-                }
+                self.refuse_part(permit, response, RefuseReason::StatusPartial)
             }
             status => {
                 if let Some(pieces) = &aim.pieces
@@ -140,6 +136,7 @@ impl FillJob {
         let fields = aim.fields(parts.status, &parts.headers, times);
         let head = ResponseHead::new(parts.status, &fields, times);
         let decision = decide_partial_storage(&self.storage_facts(&head, notes));
+        let key = permit.key().clone();
         let reason = match decision {
             PartialStorage::Store(part, plan) if aim.keep != KeepPart::No => {
                 let withheld = withheld_fields(&fields, &plan.directives);
@@ -159,17 +156,29 @@ impl FillJob {
                 }
             }
             PartialStorage::Store(..) => {
-                permit.refuse(RefuseReason::StatusPartial);
-                RefuseReason::StatusPartial
+                let response = Response::from_parts(parts, body);
+                return self.refuse_part(permit, response, RefuseReason::StatusPartial);
             }
             PartialStorage::Refuse(reason) => {
-                permit.refuse(reason);
-                reason
+                return self.refuse_part(permit, Response::from_parts(parts, body), reason);
             }
         };
+        self.settle_nominated(&key, decide_nominated(parts.status, reason));
         FillOutcome::Passed {
             response: Response::from_parts(parts, body),
             reason,
         }
+    }
+
+    /// The answer about a part is passed on; a slice that it was to validate is settled.
+    fn refuse_part(
+        &self,
+        permit: FillPermit,
+        response: Response<Body>,
+        reason: RefuseReason,
+    ) -> FillOutcome {
+        self.settle_nominated(permit.key(), decide_nominated(response.status(), reason));
+        permit.refuse(reason);
+        FillOutcome::Passed { response, reason }
     }
 }

@@ -80,8 +80,13 @@ impl FillJob {
                 let mut withheld = withheld_fields(&parts.headers, &plan.directives);
                 // Trailers reach those that read now, and are not stored.
                 withheld.extend(named_lines(&parts.headers, &TRAILER));
+                let takes_its_place = matches!(target, FillTarget::Own);
                 match self.begin(permit, (head, plan), target) {
                     Begun::Filling(filling) => {
+                        if !takes_its_place {
+                            // The whole came for a slice, and stands elsewhere.
+                            self.settle_nominated(&key, Nominated::Removed);
+                        }
                         return self.filling(*filling, body, withheld, notes);
                     }
                     Begun::Refused(reason) => reason,
@@ -128,8 +133,8 @@ impl FillJob {
         }
     }
 
-    /// What was to be validated, when what came in its place is not stored.
-    fn settle_nominated(&self, key: &Key, nominated: Nominated) {
+    /// What was to be validated, when what came in its place is not stored there.
+    pub(super) fn settle_nominated(&self, key: &Key, nominated: Nominated) {
         match (&self.stale, nominated) {
             (Some(stored), Nominated::Removed) => {
                 let node = &self.routed.node;

@@ -1,5 +1,5 @@
-//! What becomes of a stored response whose validation was answered with a full response that is
-//! not stored (RFC 9111 4.3.3). One that is stored takes its place.
+//! What becomes of a stored response whose validation was answered with a full response, or for a
+//! part with another one, that is not stored (RFC 9111 4.3.3). One that is stored takes its place.
 
 use http::StatusCode;
 
@@ -34,6 +34,15 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::SurrogateKeys
         | RefuseReason::ObjectTooLarge
         | RefuseReason::MemoryExhausted => true,
+        // What was asked for was a part: there is another one now, or none (RFC 9110 15.5.17).
+        RefuseReason::StatusPartial => {
+            return match status {
+                StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                    Nominated::Removed
+                }
+                _ => Nominated::Kept,
+            };
+        }
         // For one client, or for one that is known.
         RefuseReason::Private
         | RefuseReason::Authorization
@@ -48,7 +57,6 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::Method
         | RefuseReason::Post
         | RefuseReason::StatusInterim
-        | RefuseReason::StatusPartial
         | RefuseReason::StatusNotModified
         | RefuseReason::StatusForbidden => false,
     };
@@ -79,6 +87,13 @@ mod tests {
             (200, RefuseReason::SetCookie, Nominated::Kept),
             (200, RefuseReason::Authorization, Nominated::Kept),
             (200, RefuseReason::Purged, Nominated::Kept),
+            (206, RefuseReason::NoStore, Nominated::Removed),
+            (206, RefuseReason::StatusPartial, Nominated::Removed),
+            (206, RefuseReason::Private, Nominated::Kept),
+            (304, RefuseReason::StatusPartial, Nominated::Kept),
+            (412, RefuseReason::StatusPartial, Nominated::Kept),
+            (416, RefuseReason::StatusPartial, Nominated::Removed),
+            (416, RefuseReason::NotCacheable, Nominated::Kept),
         ];
         for (status, reason, expected) in rows {
             let status = StatusCode::from_u16(status).expect("a status");
