@@ -11,6 +11,7 @@ mod purge {
     mod admin;
     mod arriving;
     mod explain;
+    mod explain_parts;
     mod explain_requests;
     mod kit;
     mod metrics;

@@ -86,7 +86,7 @@ async fn answer(
         is_replaced: replaced,
         now,
         random: &exchange.node.random,
-        metrics: exchange.node.telemetry.metrics(),
+        metrics: Some(exchange.node.telemetry.metrics()),
     };
     ranges::settle_range(&viewed.head, &mut answer, ranges)?;
     compress::compress(&routed, &viewed.head, &mut answer, replaced).await;

@@ -28,8 +28,8 @@ pub(super) struct RangeFacts<'a> {
     pub(super) now: SystemTime,
     /// For boundaries.
     pub(super) random: &'a Random,
-    /// Counts what is over a limit.
-    pub(super) metrics: &'a Metrics,
+    /// Counts what is over a limit; nothing does where it is only told what would happen.
+    pub(super) metrics: Option<&'a Metrics>,
 }
 
 /// The ranges that the client asked for; or, where a function replaced the content, none.
@@ -70,7 +70,11 @@ fn apply_range(head: &TrustedHead, answer: &mut Answer, facts: RangeFacts<'_>) {
     }
     let allowed = conditional::if_range_allows(&head.fields, &answer.fields, facts.now);
     match range::select_ranges(&head.method, &head.fields, allowed, total) {
-        RangeSelection::Whole(WholeReason::TooMany) => facts.metrics.record_limit("ranges"),
+        RangeSelection::Whole(WholeReason::TooMany) => {
+            if let Some(metrics) = facts.metrics {
+                metrics.record_limit("ranges");
+            }
+        }
         RangeSelection::Whole(_) => {}
         RangeSelection::Single(part) => {
             answer

@@ -18,6 +18,7 @@ async fn store(node: &TestNode, pairs: &[(String, Asked)]) {
         let fields: &[(&str, &str)] = match state(path) {
             "none" => continue,
             "pieces" | "stale-pieces" | "large-first" => &[("range", "bytes=0-3")],
+            "large-two" | "large-window-two" => &[("range", "bytes=0-70000")],
             _ => &[],
         };
         client.get_with(path, fields).await;
@@ -97,9 +98,28 @@ async fn what_is_told_of_several_slices_is_what_happens() {
     let route = node::route_to(&origin);
     let toml = with_rules(format!("{route}ranges = \"slices\"\nslice = \"64KiB\"\n"));
     let node = TestNode::start(&toml).await;
-    let pairs = pairs(&["large", "large-first"]);
+    let pairs = pairs(&[
+        "large",
+        "large-first",
+        "large-two",
+        "large-window",
+        "large-window-two",
+    ]);
     store(&node, &pairs).await;
     assert_foretold(&node, &origin, &pairs).await;
+}
+
+#[tokio::test]
+async fn what_is_told_of_codings_is_what_happens() {
+    let origin = origin().await;
+    let route = node::route_to(&origin);
+    for ranges in ["", "ranges = \"slices\"\nslice = \"64KiB\"\n"] {
+        let toml = with_rules(format!("{route}compression = \"on\"\n{ranges}"));
+        let node = TestNode::start(&toml).await;
+        let pairs = pairs(&["large-text"]);
+        store(&node, &pairs).await;
+        assert_foretold(&node, &origin, &pairs).await;
+    }
 }
 
 #[tokio::test]
@@ -115,6 +135,9 @@ async fn what_is_told_of_slices_on_a_disk_is_what_happens() {
         "no-cache",
         "large",
         "large-first",
+        "large-two",
+        "large-window",
+        "large-window-two",
     ]);
     store(&node, &pairs).await;
     node.stop().await;

@@ -34,6 +34,9 @@ const fn head(fields: &'static [(&'static str, &'static str)]) -> Asked {
 
 const CC: &str = "cache-control";
 
+/// The entity tag of what a node coded itself.
+const CODED: &str = "\"a-gzip\"";
+
 /// Every sort of request that the cache tells apart. Content is ten bytes, `"a"` its entity tag.
 pub const REQUESTS: &[Asked] = &[
     get(&[]),
@@ -57,6 +60,10 @@ pub const REQUESTS: &[Asked] = &[
     get(&[("range", "bytes=0-")]),
     get(&[("range", "bytes=-3")]),
     get(&[("range", "bytes=0-1, 4-5")]),
+    get(&[("range", "bytes=4-5, 0-1")]),
+    get(&[("range", "bytes=4-5, 0-1"), (CC, "max-stale")]),
+    get(&[("range", "bytes=4-5, 0-1"), (CC, "only-if-cached")]),
+    get(&[("range", "bytes=0-1, 4-5"), (CC, "max-stale")]),
     get(&[("range", "bytes=99-")]),
     get(&[("range", "bytes=0-3"), ("if-range", "\"a\"")]),
     get(&[("range", "bytes=0-3"), ("if-range", "\"z\"")]),
@@ -68,6 +75,9 @@ pub const REQUESTS: &[Asked] = &[
     get(&[("if-none-match", "\"a\"")]),
     get(&[("if-none-match", "\"z\"")]),
     get(&[("if-none-match", "\"a\""), (CC, "only-if-cached")]),
+    get(&[("accept-encoding", "gzip")]),
+    get(&[("accept-encoding", "gzip"), ("if-none-match", "\"a\"")]),
+    get(&[("accept-encoding", "gzip"), ("if-none-match", CODED)]),
     get(&[("if-modified-since", "Sat, 01 Jan 2050 00:00:00 GMT")]),
     get(&[("if-match", "\"a\"")]),
     get(&[("if-match", "\"z\"")]),
@@ -90,6 +100,8 @@ pub const REQUESTS: &[Asked] = &[
     head(&[("range", "bytes=0-3")]),
     head(&[("if-none-match", "\"a\"")]),
     head(&[("if-match", "\"a\"")]),
+    head(&[("accept-encoding", "gzip"), ("if-none-match", CODED)]),
+    head(&[("accept-encoding", "gzip"), ("if-none-match", "\"a\"")]),
     head(&[("accept-language", "de")]),
     Asked {
         method: "POST",
@@ -225,6 +237,34 @@ pub const STATES: &[(&str, &[(&str, &str)])] = &[
     (
         "large-first",
         &[("cache-control", "max-age=600"), ("etag", "\"a\"")],
+    ),
+    (
+        "large-two",
+        &[("cache-control", "max-age=600"), ("etag", "\"a\"")],
+    ),
+    (
+        "large-window",
+        &[
+            ("cache-control", "max-age=60, stale-while-revalidate=600"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
+        "large-window-two",
+        &[
+            ("cache-control", "max-age=60, stale-while-revalidate=600"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
+        "large-text",
+        &[
+            ("cache-control", "max-age=600"),
+            ("etag", "\"a\""),
+            ("content-type", "text/plain"),
+        ],
     ),
     (
         "stale-pieces",

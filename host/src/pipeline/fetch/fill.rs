@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use verge_base::Permit;
 use verge_cache::partial::FillTarget;
-use verge_cache::policy::{OriginError, RefuseReason, StaleGrant, ValidateReason};
+use verge_cache::policy::{OriginError, RefuseReason, Reuse, StaleGrant};
 use verge_cache::{
     FillPermit, FillReader, SentAt, StoredHead, StoredResponse, listed_tags, validation_fields,
 };
@@ -71,7 +71,7 @@ pub(super) struct FillJob {
     /// Whether tiers are to be asked before the origin.
     pub(super) asks_tiers: bool,
     /// Why what a tier had has to be validated, if it came into memory for that.
-    pub(super) restored: Option<ValidateReason>,
+    pub(super) restored: Option<Reuse>,
     /// Whether it is a validation that no client waits for.
     pub(super) is_for_nobody: bool,
     /// The right to fetch for all nodes, if it has it.

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
-use verge_cache::policy::ValidateReason;
+use verge_cache::policy::Reuse;
 use verge_cache::{ResponseTimes, SentAt};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure, forwarded, via};
@@ -40,7 +40,7 @@ pub(super) struct ForwardNotes {
     /// Whether the request was sent with Authorization.
     pub(super) has_authorization: bool,
     /// Why what a tier had was to be validated, if that is what was asked about.
-    pub(super) restored: Option<ValidateReason>,
+    pub(super) restored: Option<Reuse>,
 }
 
 impl ForwardNotes {

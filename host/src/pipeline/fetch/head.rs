@@ -30,10 +30,11 @@ pub(super) async fn fetch(
     viewed: &ViewedRequest,
     mut search: Search,
 ) -> Result<Answer, Failure> {
-    if let (None, RangePolicy::Slices { size }) = (&search.stale, routed.route.ranges)
-        && let Some(answer) = slices::Slices::new(routed, viewed, &search, size).head()
-    {
-        return Ok(answer);
+    if let (None, RangePolicy::Slices { size }) = (&search.stale, routed.route.ranges) {
+        let slices = (&search.key, &search.directives);
+        if let Some(answer) = slices::Slices::new(routed, viewed, slices, size).head() {
+            return Ok(answer);
+        }
     }
     if search.stale.is_none() && tiers::may_answer(routed, viewed) {
         match tiers::ask_for_head(routed, viewed, &search).await {

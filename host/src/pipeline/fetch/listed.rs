@@ -9,6 +9,8 @@ use verge_cache::tier::{Offered, TierKey, TierName, TierSearch};
 use verge_cache::{Kept, Key};
 use verge_http::cache_control::RequestDirectives;
 
+use super::super::head::TrustedHead;
+use super::slice;
 use crate::node::NodeState;
 
 /// Most responses of one tier that are looked at.
@@ -28,6 +30,8 @@ pub(super) struct WouldAsk<'a> {
     pub(super) directives: &'a RequestDirectives,
     /// The date of what memory has and may not be reused as it is.
     pub(super) known: Option<SystemTime>,
+    /// The request, where a slice is asked for of what it wants.
+    pub(super) in_slices: Option<&'a TrustedHead>,
 }
 
 impl Listed {
@@ -75,6 +79,12 @@ impl Listed {
             found: offered.as_ref().map(|offered| offered.found),
             known: asks.known,
             is_for_nobody: false,
+            is_all: match (asks.in_slices, &offered) {
+                (Some(request), Some(offered)) => {
+                    slice::is_all_wanted(request, &offered.response.head, node.clock.wall())
+                }
+                _ => true,
+            },
         });
         (decision, offered)
     }

@@ -219,13 +219,21 @@ async fn as_asked(
     search: Search,
     asked: RangeSpec,
 ) -> Result<Answer, Failure> {
-    let fields = &viewed.head.fields;
-    let Some(value) = fields.get(RANGE) else {
-        return join(routed, receipt, viewed, search).await;
-    };
     if is_soon_there(routed, viewed, &search, asked) || is_in_tier(routed, viewed, &search).await {
         return join(routed, receipt, viewed, search).await;
     }
+    let part = search_as_asked(routed, viewed, &search).unwrap_or(search);
+    join(routed, receipt, viewed, part).await
+}
+
+/// A search for the very part that the client asks for.
+pub(super) fn search_as_asked(
+    routed: &Routed,
+    viewed: &ViewedRequest,
+    search: &Search,
+) -> Option<Search> {
+    let fields = &viewed.head.fields;
+    let value = fields.get(RANGE)?;
     let if_range = fields.get(IF_RANGE).cloned();
     let aim = PartAim {
         whole: search.key.clone(),
@@ -238,17 +246,10 @@ async fn as_asked(
         pieces: search.pieces.clone(),
     };
     let mut facts = search.facts;
-    facts.outcome = outcome_as_asked(&search);
-    let part = part_search(routed, &search, aim, facts);
-    join(routed, receipt, viewed, part).await
-}
-
-/// What is said of a request whose part is asked for as it asks for it.
-pub(super) fn outcome_as_asked(search: &Search) -> Outcome {
-    match search.pieces {
-        Some(_) => Outcome::Forward(Forward::Partial),
-        None => search.facts.outcome,
+    if search.pieces.is_some() {
+        facts.outcome = Outcome::Forward(Forward::Partial);
     }
+    Some(part_search(routed, search, aim, facts))
 }
 
 /// Whether a tier has the whole: then it comes from there, and no part is asked for.
@@ -261,6 +262,7 @@ async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) ->
         fields: &viewed.head.fields,
         directives: &search.directives,
         known: None,
+        in_slices: None,
     };
     let (decision, _) = listed.decide(&routed.node, &asks);
     !matches!(decision, TierDecision::Leave(_))

@@ -1,16 +1,18 @@
 //! One slice of a response: found, asked for, compared with the others.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 use verge_cache::partial::{Part, part_of};
 use verge_cache::policy::{Reuse, decide_reuse};
 use verge_cache::tier::TierKey;
-use verge_cache::{Key, Lookup, StoredResponse};
+use verge_cache::{Key, Lookup, StoredHead, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::Forward;
-use verge_http::range::{self, ByteRange, RangeSpec};
+use verge_http::conditional::if_range_allows;
+use verge_http::range::{self, ByteRange};
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
@@ -20,7 +22,6 @@ use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::join::part_hit;
 use super::part::{Aim, KeepPart, PartAim};
-use super::slices::first_slice;
 use super::{Search, background, from_stored, join};
 use crate::node::NodeState;
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -33,9 +34,11 @@ const FORGOTTEN_MAX: u64 = 1024;
 pub(super) struct Slices {
     pub(super) routed: Routed,
     pub(super) viewed: ViewedRequest,
-    whole: Key,
+    pub(super) whole: Key,
     pub(super) directives: RequestDirectives,
     pub(super) size: u64,
+    /// Whether memory held all that is wanted when that was first asked.
+    pub(super) holds_all: OnceLock<bool>,
 }
 
 /// What all slices of one representation have in common.
@@ -74,30 +77,33 @@ impl Found {
             last_modified: fields.get(LAST_MODIFIED).cloned(),
         }
     }
+}
 
-    /// What is sent, and whether that is a part; `None` if there is nothing of what is asked.
-    pub(super) fn wanted(&self, asked: Option<RangeSpec>) -> Option<(ByteRange, bool)> {
-        match asked {
-            None => Some((self.whole(), false)),
-            Some(spec) => spec.within(self.total).map(|part| (part, true)),
+/// What is sent of a representation of `total` bytes, a part of which has these `fields`, and
+/// whether that is a part; `None` if there is nothing of what `request` asks for.
+pub(super) fn wanted_of(
+    request: &TrustedHead,
+    fields: &HeaderMap,
+    total: u64,
+    now: SystemTime,
+) -> Option<(ByteRange, bool)> {
+    let asked = range::single_range(&request.method, &request.fields);
+    match asked.filter(|_| if_range_allows(&request.fields, fields, now)) {
+        None => {
+            let last = total.saturating_sub(1);
+            Some((ByteRange { first: 0, last }, false))
         }
-    }
-
-    fn whole(&self) -> ByteRange {
-        ByteRange {
-            first: 0,
-            last: self.total.saturating_sub(1),
-        }
+        Some(spec) => spec.within(total).map(|part| (part, true)),
     }
 }
 
-/// The number of the slice that a request asks for first, and the size of slices.
-pub(super) fn first_of(node: &NodeState, head: &TrustedHead, size: u64) -> (u64, u64) {
-    let size = size_of(node, size);
-    (
-        first_slice(range::single_range(&head.method, &head.fields), size),
-        size,
-    )
+/// Whether nothing but `slice` is wanted of what it is a slice of.
+pub(super) fn is_all_wanted(request: &TrustedHead, slice: &StoredHead, now: SystemTime) -> bool {
+    let Some(Part { range, total }) = part_of(slice.status(), slice.fields()) else {
+        return true;
+    };
+    let wanted = total.and_then(|total| wanted_of(request, slice.fields(), total, now));
+    wanted.is_none_or(|(wanted, _)| range.contains(wanted))
 }
 
 /// A slice that may not be stored would be fetched for nothing.
@@ -106,7 +112,12 @@ fn size_of(node: &NodeState, size: u64) -> u64 {
 }
 
 impl Slices {
-    pub(super) fn new(routed: &Routed, viewed: &ViewedRequest, search: &Search, size: u64) -> Self {
+    pub(super) fn new(
+        routed: &Routed,
+        viewed: &ViewedRequest,
+        (key, directives): (&Key, &RequestDirectives),
+        size: u64,
+    ) -> Self {
         let size = size_of(&routed.node, size);
         Self {
             routed: routed.clone(),
@@ -115,9 +126,10 @@ impl Slices {
                 marks: viewed.marks.clone(),
                 context: viewed.context.clone(),
             },
-            whole: search.key.clone(),
-            directives: search.directives.clone(),
+            whole: key.clone(),
+            directives: directives.clone(),
             size,
+            holds_all: OnceLock::new(),
         }
     }
 
@@ -168,22 +180,21 @@ impl Slices {
         let (cache, key) = (&self.routed.node.cache, self.key(number));
         let found = cache.lookup(&key, &self.viewed.head.fields);
         let held = self.decide(number, found, is_expected, directives);
-        let (mut stale, mut facts) = match held {
+        let (mut stale, mut facts) = match self.proven(held) {
             Held::Answers(stored, found, reuse) => {
                 self.validate_if_due(number, key, &stored, reuse);
                 let answer = from_stored(&self.routed, &stored, part_hit(reuse));
                 return Ok(Slice::Found(answer, found));
             }
             Held::Stale(stored, reuse) => {
-                let forward = match reuse {
-                    Reuse::Validate(reason) => reason.forward(),
-                    _ => Forward::Stale,
-                };
-                let facts = CacheReceipt::forwarded(forward, Some(reuse.label()));
+                let facts = CacheReceipt::forwarded(reuse.forward(), Some(reuse.label()));
                 (Some(stored), facts)
             }
             Held::Other(stored) => {
-                self.remove(&key, &stored);
+                if !directives.only_if_cached {
+                    // Nothing takes its place for a request that asks nobody.
+                    self.remove(&key, &stored);
+                }
                 (None, CacheReceipt::forwarded(Forward::UriMiss, None))
             }
             Held::No => (None, CacheReceipt::forwarded(Forward::UriMiss, None)),

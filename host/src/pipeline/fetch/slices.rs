@@ -14,16 +14,15 @@ use http::{HeaderMap, StatusCode};
 use verge_cache::partial::if_range_value;
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::Outcome;
-use verge_http::conditional::if_range_allows;
-use verge_http::failure::OriginFault;
+use verge_http::failure::{ClientFault, OriginFault};
 use verge_http::range::{self, ByteRange, RangeSpec};
 use verge_http::{Body, Failure};
 
 use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
-use super::slice::Slice;
 pub(super) use super::slice::{Found, Held, Slices};
+use super::slice::{Slice, wanted_of};
 use super::sliced_body::SlicedBody;
 use super::{Search, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -41,7 +40,13 @@ pub(super) async fn fetch(
     search: Search,
     size: u64,
 ) -> Result<Answer, Failure> {
-    let slices = Arc::new(Slices::new(routed, viewed, &search, size));
+    let slices = (&search.key, &search.directives);
+    let slices = Arc::new(Slices::new(routed, viewed, slices, size));
+    if search.directives.only_if_cached && !slices.are_all_kept().await {
+        // What is begun has to be completed, and no origin may be asked to (RFC 9111 5.2.1.7).
+        receipt.cache = Some(search.facts);
+        return Err(ClientFault::OnlyIfCachedMissed.into());
+    }
     let mut directives = search.directives.clone();
     // A representation that turns out to have changed before anything of it is sent is begun
     // anew, once, with what the origin has now.
@@ -124,7 +129,8 @@ fn is_about_the_slice(status: StatusCode) -> bool {
     )
 }
 
-fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
+/// The answer to a request for what a representation of `total` bytes does not have.
+pub(super) fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
     answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
     super::super::conditions::remove_selected_fields(&mut answer);
     let value = range::content_range_unsatisfied(total);
@@ -133,15 +139,26 @@ fn unsatisfied(mut answer: Answer, total: u64) -> Answer {
     answer
 }
 
+/// The head of a slice becomes that of the part `want`, or of the whole if it is none.
+pub(super) fn become_wanted(answer: &mut Answer, (want, is_part): (ByteRange, bool), total: u64) {
+    answer.fields.remove(CONTENT_LENGTH);
+    if is_part {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        let value = range::content_range(want, total);
+        answer.fields.insert(CONTENT_RANGE, value);
+    } else {
+        answer.status = StatusCode::OK;
+        answer.fields.remove(CONTENT_RANGE);
+    }
+}
+
 impl Slices {
     /// What the request wants of the representation `found`, of which slice `number` has these
     /// fields.
     pub(super) fn wanted(&self, number: u64, fields: &HeaderMap, found: &Found) -> Wanted {
         let head = &self.viewed.head;
         let now = self.routed.node.clock.wall();
-        let asked = range::single_range(&head.method, &head.fields);
-        let asked = asked.filter(|_| if_range_allows(&head.fields, fields, now));
-        let Some((want, is_part)) = found.wanted(asked) else {
+        let Some((want, is_part)) = wanted_of(head, fields, found.total, now) else {
             return Wanted::Nothing;
         };
         let is_one = (self.number(want.first), self.number(want.last)) == (number, number);
@@ -218,15 +235,7 @@ impl Slices {
             }
             _ => None,
         };
-        answer.fields.remove(CONTENT_LENGTH);
-        if is_part {
-            answer.status = StatusCode::PARTIAL_CONTENT;
-            let value = range::content_range(want, found.total);
-            answer.fields.insert(CONTENT_RANGE, value);
-        } else {
-            answer.status = StatusCode::OK;
-            answer.fields.remove(CONTENT_RANGE);
-        }
+        become_wanted(&mut answer, (want, is_part), found.total);
         let body = SlicedBody::new(self, found, want, content, ahead);
         answer.body = Body::stream(body);
         Ok(answer)

@@ -21,7 +21,7 @@ use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
 use super::part::Aim;
 use super::pump::pump;
-use super::{Search, background, pass};
+use super::{Search, background, pass, slice};
 use crate::node::NodeState;
 use crate::route::RangePolicy;
 
@@ -158,6 +158,7 @@ pub(super) async fn ask_for_head(
         found: Some(found),
         known: None,
         is_for_nobody: false,
+        is_all: true,
     };
     match decide_tier(&facts(offered.found)) {
         TierDecision::Answer(
@@ -208,6 +209,13 @@ impl FillJob {
             found: offered.as_ref().map(|offered| offered.found),
             known: self.stale.as_ref().map(|stale| stale.head().date()),
             is_for_nobody: self.is_for_nobody,
+            is_all: match (&self.aim, &offered) {
+                (Aim::Part(_), Some(offered)) => {
+                    let slice = offered.response.0.head();
+                    slice::is_all_wanted(&self.head, slice, node.clock.wall())
+                }
+                _ => true,
+            },
         });
         let Some(Offered { tier, response, .. }) = offered else {
             return Asked::Nothing(permit);
@@ -226,9 +234,7 @@ impl FillJob {
                 if let Ok(stored) = permit.restore(found, content).await {
                     self.stale = Some(stored);
                     self.variants.clear();
-                    if let Reuse::Validate(reason) = reuse {
-                        self.restored = Some(reason);
-                    }
+                    self.restored = Some(reuse);
                 }
                 Asked::Nothing(permit)
             }

@@ -292,7 +292,7 @@ async fn answer(
         is_replaced: false,
         now,
         random: &node.random,
-        metrics: node.telemetry.metrics(),
+        metrics: Some(node.telemetry.metrics()),
     };
     ranges::settle_range(&viewed.head, &mut answer, facts)
         .map_err(|fault| FetchError::Failed(fault.into()))?;

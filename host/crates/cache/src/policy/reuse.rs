@@ -158,6 +158,17 @@ impl Reuse {
         }
     }
 
+    /// The word for Cache-Status (RFC 9211 2.2) if it is validated first all the same.
+    #[must_use]
+    pub const fn forward(self) -> Forward {
+        match self {
+            Self::Fresh | Self::RefreshAhead | Self::StaleWhileRevalidate | Self::StaleAccepted => {
+                Forward::Stale
+            }
+            Self::Validate(reason) => reason.forward(),
+        }
+    }
+
     /// The word for metrics and the access log.
     #[must_use]
     pub const fn label(self) -> &'static str {

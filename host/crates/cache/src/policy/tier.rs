@@ -24,6 +24,9 @@ pub struct TierFacts {
     /// Whether no client waits: what is to be validated anyway is replaced by what is fresh, and
     /// by nothing else.
     pub is_for_nobody: bool,
+    /// Whether what is found is all that the request wants. Of a part that is being validated
+    /// nobody knows whether it belongs to what the origin has of the rest (RFC 9111 3.4).
+    pub is_all: bool,
 }
 
 /// What becomes of what a tier has.
@@ -58,9 +61,10 @@ pub fn decide_tier(facts: &TierFacts) -> TierDecision {
     }
     match found.reuse {
         Reuse::Fresh => TierDecision::Answer(found.reuse),
-        Reuse::RefreshAhead | Reuse::StaleWhileRevalidate | Reuse::StaleAccepted
-            if !facts.is_for_nobody =>
-        {
+        Reuse::RefreshAhead | Reuse::StaleAccepted if !facts.is_for_nobody => {
+            TierDecision::Answer(found.reuse)
+        }
+        Reuse::StaleWhileRevalidate if !facts.is_for_nobody && facts.is_all => {
             TierDecision::Answer(found.reuse)
         }
         Reuse::RefreshAhead
@@ -194,14 +198,25 @@ mod tests {
                     }),
                     known,
                     is_for_nobody,
+                    is_all: true,
                 };
                 assert_eq!(decide_tier(&facts), expected, "{facts:?}");
+                let of_part = TierFacts {
+                    is_all: false,
+                    ..facts
+                };
+                let expected = match reuse {
+                    StaleWhileRevalidate => TierDecision::Validate(reuse),
+                    _ => expected,
+                };
+                assert_eq!(decide_tier(&of_part), expected, "{of_part:?}");
             }
         }
         let nothing = TierFacts {
             found: None,
             known: Some(at(10)),
             is_for_nobody: false,
+            is_all: true,
         };
         assert_eq!(decide_tier(&nothing), left(TierRefusal::NotFound));
     }

@@ -5,15 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::Method;
 use http_body::{Frame, SizeHint};
 use verge_cache::Kept;
+use verge_cache::policy::Reuse;
 use verge_http::cache_status::Outcome;
-use verge_http::{Body, Failure};
+use verge_http::{Body, Failure, StoredBody};
 
 use super::super::super::answer::Answer;
-use super::super::join::{from_fill, from_stored};
-use super::super::slices::{Held, Slices};
+use super::super::join::from_fill;
+use super::super::slices::Held;
 use super::asked::Asked;
 use super::outcome;
 use super::words::in_memory;
@@ -24,9 +25,20 @@ use crate::telemetry::CacheReceipt;
 /// Content of this length, which nobody reads.
 struct OfLength(u64);
 
+/// Bytes that are held in one segment.
+const SEGMENT: usize = 64 * 1024;
+
 /// Content of so many bytes, which nobody reads.
 pub(super) fn of_length(bytes: u64) -> Body {
     Body::stream(OfLength(bytes))
+}
+
+/// Content of so many bytes that is all there, which nobody reads.
+fn held_of_length(bytes: u64) -> Body {
+    static NOTHING: [u8; SEGMENT] = [0; SEGMENT];
+    let whole = usize::try_from(bytes.div_ceil(SEGMENT as u64)).unwrap_or(usize::MAX);
+    let segments = std::iter::repeat_n(Bytes::from_static(&NOTHING), whole);
+    Body::Stored(StoredBody::slice(segments.collect(), 0, bytes))
 }
 
 impl http_body::Body for OfLength {
@@ -46,15 +58,15 @@ impl http_body::Body for OfLength {
 }
 
 impl Asked<'_> {
-    /// What a tier keeps, as the answer.
-    pub(super) fn answer_of(&self, kept: &Kept) -> Answer {
+    /// What a tier keeps, as the answer: content that arrives, or that is all there by then.
+    pub(super) fn answer_of(&self, kept: &Kept, reuse: Reuse) -> Answer {
         let facts = CacheReceipt::new(Outcome::Hit);
-        from_fill(
-            self.routed,
-            &kept.head,
-            of_length(kept.content_length),
-            facts,
-        )
+        let body = match reuse {
+            _ if self.viewed.head.method == Method::HEAD => Body::Empty,
+            Reuse::StaleAccepted => held_of_length(kept.content_length),
+            _ => of_length(kept.content_length),
+        };
+        from_fill(self.routed, &kept.head, body, facts)
     }
 
     /// A HEAD that the first slice answers.
@@ -62,14 +74,13 @@ impl Asked<'_> {
         let RangePolicy::Slices { size } = self.routed.route.ranges else {
             return None;
         };
-        let slices = Slices::new(self.routed, self.viewed, &self.search, size);
-        let Held::Answers(stored, _, reuse) = slices.held(0) else {
+        let slices = self.in_slices(size);
+        let Held::Answers(stored, found, reuse) = slices.held(0) else {
             return None;
         };
         let what = "The first slice that is stored tells all that a HEAD asks for.";
         let next = in_memory(outcome("hit", reuse.label(), reuse.section(), what));
-        let mut answer = from_stored(self.routed, &stored, CacheReceipt::new(Outcome::Hit));
-        answer.status = StatusCode::OK;
+        let answer = slices.head_of(&stored, &found, reuse);
         Some(self.with_status(next, answer))
     }
 }

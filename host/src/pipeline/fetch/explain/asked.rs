@@ -16,7 +16,7 @@ use super::super::listed::{Listed, WouldAsk};
 use super::super::look_up::Search;
 use super::super::{pass, tiers};
 use super::next::{Told, with_status};
-use super::words::{by_head, in_memory, in_tier, not_stored, validation, wanted};
+use super::words::{by_head, in_memory, in_tier, not_stored, validation, wanted, why_alone};
 use super::{Holdings, outcome};
 use crate::admin::explain::ExplainedNext;
 
@@ -28,6 +28,18 @@ pub(super) struct Asked<'a> {
     pub(super) search: Search,
     /// Why what memory selects has to be validated, if it has anything.
     pub(super) reason: Option<ValidateReason>,
+}
+
+/// What would be fetched.
+pub(super) struct Sought<'a> {
+    /// Under which key.
+    pub(super) key: &'a Key,
+    /// What tiers have for it.
+    pub(super) listed: &'a Listed,
+    /// What memory has that has to be validated.
+    pub(super) stale: Option<&'a Arc<StoredResponse>>,
+    /// Whether it is a slice of what the request wants.
+    pub(super) is_slice: bool,
 }
 
 /// Who would get the response, or where it would come from.
@@ -58,24 +70,38 @@ impl Asked<'_> {
     /// What would become of it if the tiers were asked.
     pub(super) fn decide_tier<'l>(
         &self,
-        listed: &'l Listed,
-        stale: Option<&Arc<StoredResponse>>,
+        sought: &Sought<'l>,
     ) -> (TierDecision, Option<Offered<&'l Kept>>) {
+        let request = &self.viewed.head;
         let asks = WouldAsk {
-            fields: &self.viewed.head.fields,
+            fields: &request.fields,
             directives: &self.search.directives,
-            known: stale.map(|stored| stored.head().date()),
+            known: sought.stale.map(|stored| stored.head().date()),
+            in_slices: sought.is_slice.then_some(request),
         };
-        listed.decide(&self.routed.node, &asks)
+        sought.listed.decide(&self.routed.node, &asks)
     }
 
-    /// Who would lead a fetch under `key`, and where the response would come from.
-    pub(super) fn led<'l>(
+    /// All of the response, as it is sought.
+    pub(super) fn sought(&self) -> Sought<'_> {
+        Sought {
+            key: &self.search.key,
+            listed: &self.holdings.listed,
+            stale: self.search.stale.as_ref(),
+            is_slice: false,
+        }
+    }
+
+    /// Who fetches under `key` already, or stands in the way of sharing.
+    pub(super) fn joined<'l>(
         &self,
         key: &Key,
-        listed: &'l Listed,
         stale: Option<&Arc<StoredResponse>>,
-    ) -> Led<'l> {
+    ) -> Option<Led<'l>> {
+        // Who takes what is stored or nothing asks the tiers for itself.
+        if self.search.directives.only_if_cached {
+            return None;
+        }
         let cache = &self.routed.node.cache;
         let seeker = Seeker {
             key,
@@ -84,18 +110,21 @@ impl Asked<'_> {
             seen: stale,
             hint: None,
         };
-        // Who takes what is stored or nothing asks the tiers for itself.
-        if !self.search.directives.only_if_cached {
-            match cache.peek_join(&seeker) {
-                Some(WouldJoin::Follower) => {
-                    let flight = cache.in_flight(&seeker);
-                    return Led::Follows(flight.map_or(0, |flight| flight.reach));
-                }
-                Some(WouldJoin::Alone(reason)) => return Led::Alone(reason),
-                None => {}
+        Some(match cache.peek_join(&seeker)? {
+            WouldJoin::Follower => {
+                let flight = cache.in_flight(&seeker);
+                Led::Follows(flight.map_or(0, |flight| flight.reach))
             }
+            WouldJoin::Alone(reason) => Led::Alone(reason),
+        })
+    }
+
+    /// Who would lead a fetch of what is sought, and where the response would come from.
+    pub(super) fn led<'l>(&self, sought: &Sought<'l>) -> Led<'l> {
+        if let Some(led) = self.joined(sought.key, sought.stale) {
+            return led;
         }
-        match self.decide_tier(listed, stale) {
+        match self.decide_tier(sought) {
             (TierDecision::Leave(refusal), _) => Led::Origin(refusal),
             (_, None) => Led::Origin(TierRefusal::NotFound),
             (decision, Some(offered)) => Led::Tier(decision, offered.response, offered.tier),
@@ -104,8 +133,7 @@ impl Asked<'_> {
 
     /// All of the response.
     pub(super) fn whole(&self) -> Told {
-        let stale = self.search.stale.as_ref();
-        match self.led(&self.search.key, &self.holdings.listed, stale) {
+        match self.led(&self.sought()) {
             Led::Follows(reach) => {
                 let what = format!(
                     "The origin is being asked for it ({reach} bytes have arrived): the request \
@@ -125,14 +153,7 @@ impl Asked<'_> {
     /// The origin is asked for this request alone.
     fn alone(&self, reason: AloneReason) -> ExplainedNext {
         let mut next = self.origin(TierRefusal::NotFound);
-        next.what.push_str(match reason {
-            AloneReason::Marker => {
-                " The last response could not be shared, so nobody else waits for this one."
-            }
-            AloneReason::Directives => {
-                " It is being asked for already, and the request wants a newer answer."
-            }
-        });
+        next.what.push_str(why_alone(reason));
         if self.search.stale.is_none() && pass::asks_for_less(&self.viewed.head.fields) {
             next.what.push_str(" Nothing of it is stored.");
         }
@@ -146,7 +167,7 @@ impl Asked<'_> {
                 return (next, None);
             }
             if tiers::may_answer(self.routed, self.viewed)
-                && let (decision, Some(offered)) = self.decide_tier(&self.holdings.listed, None)
+                && let (decision, Some(offered)) = self.decide_tier(&self.sought())
             {
                 match decision {
                     TierDecision::Answer(_) => {
@@ -201,7 +222,7 @@ impl Asked<'_> {
             }
         };
         let next = in_tier(outcome("hit", label, section, what), tier);
-        let answer = self.answer_of(kept);
+        let answer = self.answer_of(kept, reuse);
         (self.with_status(next, answer), Some(kept.clone()))
     }
 

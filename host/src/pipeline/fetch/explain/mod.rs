@@ -16,12 +16,14 @@ use std::sync::Arc;
 use http::StatusCode;
 use verge_cache::policy::BypassRule;
 use verge_cache::{Kept, Key, Lookup, PurgeSeen};
+use verge_http::cache_control::RequestDirectives;
 
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::super::url::OperatorUrl;
+use super::key;
 use super::listed::Listed;
-use super::{key, slice};
+use super::slices::Slices;
 use crate::admin::ScopeProblem;
 use crate::admin::explain::{
     ExplainRequest, ExplainedKey, ExplainedNext, ExplainedPurge, ExplainedTier, Explanation,
@@ -134,8 +136,28 @@ pub(super) struct Holdings {
     pub(super) found: Lookup,
     pub(super) memory: Vec<Kept>,
     pub(super) listed: Listed,
-    /// The same of the slices with which an answer begins, by their numbers.
-    pub(super) slices: Vec<(u64, Listed)>,
+    /// The slice with which an answer begins, and the same of it.
+    pub(super) slice: Option<(u64, Listed)>,
+    /// Whether memory and tiers together hold all slices that are wanted; looked at for a request
+    /// that takes what is stored or nothing.
+    pub(super) are_slices_kept: bool,
+}
+
+impl Holdings {
+    /// The tiers that could not be asked, each once, and why.
+    fn unknown(&self) -> Vec<ExplainedTier> {
+        let slice = self.slice.iter().flat_map(|(_, listed)| &listed.unknown);
+        let mut told: Vec<ExplainedTier> = Vec::new();
+        for (tier, reason) in self.listed.unknown.iter().chain(slice) {
+            if told.iter().all(|known| known.tier != tier.label()) {
+                told.push(ExplainedTier {
+                    tier: tier.label().to_owned(),
+                    reason: (*reason).to_owned(),
+                });
+            }
+        }
+        told
+    }
 }
 
 /// Fills in what the cache says.
@@ -165,13 +187,7 @@ async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
     told.coding = answering.and_then(|kept| next::coding(routed, viewed, &kept));
     told.stored = stored::responses(&holdings, &viewed.head.fields);
     told.parts = stored::parts(routed, viewed, &holdings.key);
-    let unknown = holdings.listed.unknown.iter();
-    told.unknown = unknown
-        .map(|(tier, reason)| ExplainedTier {
-            tier: tier.label().to_owned(),
-            reason: (*reason).to_owned(),
-        })
-        .collect();
+    told.unknown = holdings.unknown();
     let last = cache.last_refusal(&holdings.key);
     told.last_refusal = last.map(|last| stored::refusal(last, now));
     let all = holdings.memory.iter();
@@ -189,15 +205,15 @@ async fn look(routed: &Routed, viewed: &ViewedRequest, told: &mut Explanation) {
 async fn holdings(routed: &Routed, viewed: &ViewedRequest, key: Key) -> Holdings {
     let node = &routed.node;
     let listed = Listed::of(node, &key).await;
-    let mut slices = Vec::new();
+    let directives = RequestDirectives::parse(&viewed.head.fields);
+    let (mut slice, mut are_slices_kept) = (None, false);
     if let RangePolicy::Slices { size } = routed.route.ranges
         && !node.tiers.is_empty()
     {
-        let (number, size) = slice::first_of(node, &viewed.head, size);
-        for number in [number, number.saturating_add(1)] {
-            let slice = node.cache.slice_key(&key, size, number);
-            slices.push((number, Listed::of(node, &slice).await));
-        }
+        let slices = Slices::new(routed, viewed, (&key, &directives), size);
+        let first = slices.first();
+        slice = Some((first, Listed::of(node, &slices.key(first)).await));
+        are_slices_kept = directives.only_if_cached && slices.are_all_kept().await;
     }
     // Memory last: what was moved there meanwhile is not missed.
     let memory = node.cache.kept(&key);
@@ -205,7 +221,8 @@ async fn holdings(routed: &Routed, viewed: &ViewedRequest, key: Key) -> Holdings
         found: node.cache.peek(&key, &viewed.head.fields),
         memory,
         listed,
-        slices,
+        slice,
+        are_slices_kept,
         key,
     }
 }

@@ -177,7 +177,7 @@ pub(super) fn with_status(
         is_replaced: false,
         now,
         random: &node.random,
-        metrics: node.telemetry.metrics(),
+        metrics: None,
     };
     let status = match ranges::settle_range(&viewed.head, &mut answer, facts) {
         Ok(()) => answer.status,

@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use verge_cache::policy::{Reuse, TierDecision};
 use verge_cache::{StoredHead, StoredResponse};
+use verge_http::Body;
 use verge_http::cache_status::{Forward, Outcome};
-use verge_http::range::ByteRange;
+use verge_http::range::RangeSpec;
 
 use super::super::join::from_fill;
 use super::super::listed::Listed;
+use super::super::part::{Aim, KeepPart};
 use super::super::pieces::{self, Way};
-use super::super::slices::{Found, Held, Slices, Wanted};
+use super::super::slices::{Found, Held, Slices, Wanted, become_wanted, unsatisfied};
 use super::answers::of_length;
-use super::asked::{Asked, Led};
+use super::asked::{Asked, Led, Sought};
 use super::next::Told;
 use super::outcome;
-use super::words::{in_memory, in_tier, not_stored, validation};
+use super::words::{in_memory, in_tier, not_stored, validation, why_alone};
 use crate::admin::explain::ExplainedNext;
 use crate::telemetry::CacheReceipt;
 
@@ -50,20 +51,7 @@ impl Asked<'_> {
                             is not stored.";
                 self.origin_with(outcome("miss", self.forward(), "RFC 9110 14.2", what))
             }
-            Way::AsAsked(asked) => {
-                let is_soon_there =
-                    pieces::is_soon_there(self.routed, self.viewed, &self.search, asked);
-                let (decision, _) = self.decide_tier(&self.holdings.listed, None);
-                if is_soon_there || !matches!(decision, TierDecision::Leave(_)) {
-                    return self.whole();
-                }
-                let what = "The origin is asked for this part, which is stored beside other parts.";
-                let reason = match pieces::outcome_as_asked(&self.search) {
-                    Outcome::Forward(forward) => forward.label(),
-                    Outcome::Hit => Forward::Partial.label(),
-                };
-                self.origin_with(outcome("miss", reason, "RFC 9111 3.3", what))
-            }
+            Way::AsAsked(asked) => self.as_asked(asked),
             Way::Rest(..) => {
                 let what = "The origin is asked for what stored pieces do not hold, which is put \
                             together with them.";
@@ -73,10 +61,58 @@ impl Asked<'_> {
         }
     }
 
+    /// The part as the client asks for it.
+    fn as_asked(&self, asked: RangeSpec) -> Told {
+        let (routed, viewed, search) = (self.routed, self.viewed, &self.search);
+        let is_soon_there = pieces::is_soon_there(routed, viewed, search, asked);
+        let (decision, _) = self.decide_tier(&self.sought());
+        if is_soon_there || !matches!(decision, TierDecision::Leave(_)) {
+            return self.whole();
+        }
+        let Some(part) = pieces::search_as_asked(routed, viewed, search) else {
+            return self.whole();
+        };
+        let Outcome::Forward(forward) = part.facts.outcome else {
+            return self.whole();
+        };
+        let is_kept = matches!(&part.aim, Aim::Part(aim) if aim.keep != KeepPart::No);
+        let joined = self.joined(&part.key, None);
+        if let (Some(Led::Follows(_)), true) = (&joined, is_kept) {
+            let what = "The origin is being asked for this part: the request shares it.";
+            let next = outcome("collapsed", forward.label(), "RFC 9111 4", what);
+            return (next, None);
+        }
+        let mut what = String::from(match is_kept {
+            true => "The origin is asked for this part, which is stored beside other parts.",
+            false => {
+                "The origin is asked for this part under the client's If-Range: the answer may \
+                 leave out fields (RFC 9110 15.3.7), and is not stored."
+            }
+        });
+        match joined {
+            Some(Led::Follows(_)) => {
+                what.push_str(" It is being asked for already: this request waits for that answer, and then asks for itself.");
+            }
+            Some(Led::Alone(reason)) => what.push_str(why_alone(reason)),
+            Some(Led::Tier(..) | Led::Origin(_)) | None => {}
+        }
+        self.origin_with(outcome("miss", forward.label(), "RFC 9111 3.3", what))
+    }
+
+    /// The slices of the response.
+    pub(super) fn in_slices(&self, size: u64) -> Slices {
+        let slices = (&self.search.key, &self.search.directives);
+        Slices::new(self.routed, self.viewed, slices, size)
+    }
+
     fn slices(&self, size: u64) -> Told {
-        let slices = Slices::new(self.routed, self.viewed, &self.search, size);
+        let slices = self.in_slices(size);
         let number = slices.first();
-        let (stored, found, reuse) = match slices.held(number) {
+        let is_in_tiers = !self.routed.node.tiers.is_empty();
+        if self.search.directives.only_if_cached && is_in_tiers && !self.holdings.are_slices_kept {
+            return (not_stored(), None);
+        }
+        let (stored, found, reuse) = match slices.proven(slices.held(number)) {
             Held::Answers(stored, found, reuse) => (stored, found, reuse),
             Held::Stale(stored, reuse) => {
                 return self.slice(&slices, number, Some((&stored, reuse)));
@@ -95,55 +131,41 @@ impl Asked<'_> {
         (head, found): (&Arc<StoredHead>, &Found),
         next: ExplainedNext,
     ) -> Told {
-        let (is_all, status) = match slices.wanted(number, head.fields(), found) {
+        let facts = CacheReceipt::new(Outcome::Hit);
+        let mut answer = from_fill(self.routed, head, Body::Empty, facts);
+        let is_all = match slices.wanted(number, head.fields(), found) {
             Wanted::Slices(want, is_part) => {
-                if self.search.directives.only_if_cached && !self.has_ahead(slices, number, want) {
-                    return (not_stored(), None);
-                }
                 let ends = (slices.number(want.first), slices.number(want.last));
-                let status = match is_part {
-                    true => StatusCode::PARTIAL_CONTENT,
-                    false => StatusCode::OK,
-                };
-                (ends == (number, number) || slices.hold_all(), status)
+                become_wanted(&mut answer, (want, is_part), found.total);
+                answer.body = of_length(want.len());
+                ends == (number, number) || slices.hold_all()
             }
-            Wanted::Nothing => (true, StatusCode::RANGE_NOT_SATISFIABLE),
+            Wanted::Nothing => {
+                answer = unsatisfied(answer, found.total);
+                true
+            }
             Wanted::Whole => return self.whole(),
         };
-        let others = match is_all {
+        let others = match is_all || self.search.directives.only_if_cached {
             true => "and so is all that is asked for",
-            false => "and the origin is asked for those that are not",
+            false if self.routed.node.tiers.is_empty() => {
+                "and the origin is asked for those that are not"
+            }
+            false => "and tiers, then the origin, are asked for those that are not in memory",
         };
         let size = slices.size;
         let what = format!(
             "The route fetches slices of {size} bytes: slice {number} is stored, {others}."
         );
-        let facts = CacheReceipt::new(Outcome::Hit);
-        let mut answer = from_fill(self.routed, head, of_length(found.total), facts);
-        answer.status = status;
         let next = ExplainedNext { what, ..next };
         (self.with_status(next, answer), None)
     }
 
-    /// Whether the slice behind the first, which is had before anything is sent, is stored.
-    fn has_ahead(&self, slices: &Slices, first: u64, want: ByteRange) -> bool {
-        let ahead = first.saturating_add(1);
-        if slices.number(want.last) < ahead || slices.hold_all() {
-            return true;
-        }
-        match slices.held(ahead) {
-            Held::Answers(..) => true,
-            Held::Stale(..) | Held::Other(_) | Held::No => {
-                let (decision, _) = self.decide_tier(self.listed_slice(ahead), None);
-                matches!(decision, TierDecision::Answer(_))
-            }
-        }
-    }
-
     fn listed_slice(&self, number: u64) -> &Listed {
-        let mut listed = self.holdings.slices.iter();
-        let found = listed.find(|(listed, _)| *listed == number);
-        found.map_or(&NOTHING, |(_, listed)| listed)
+        match &self.holdings.slice {
+            Some((listed, of_it)) if *listed == number => of_it,
+            Some(_) | None => &NOTHING,
+        }
     }
 
     /// A slice that memory does not answer with.
@@ -155,13 +177,17 @@ impl Asked<'_> {
     ) -> Told {
         let size = slices.size;
         let what = |rest: &str| format!("The route fetches slices of {size} bytes: {rest}");
-        let listed = self.listed_slice(number);
         let again = format!(
             "the origin is asked whether slice {number}, which is stored, still holds, and so for \
              each further one."
         );
-        let stored = stale.map(|(stored, _)| stored);
-        match self.led(&slices.key(number), listed, stored) {
+        let sought = Sought {
+            key: &slices.key(number),
+            listed: self.listed_slice(number),
+            stale: stale.map(|(stored, _)| stored),
+            is_slice: true,
+        };
+        match self.led(&sought) {
             Led::Follows(_) => {
                 let what = what(&format!("slice {number} is being fetched, and shared."));
                 let reason = Forward::UriMiss.label();

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use verge_cache::policy::{Onward, Reuse, ValidateReason};
 use verge_cache::tier::TierName;
-use verge_cache::{StoredHead, StoredResponse};
+use verge_cache::{AloneReason, StoredHead, StoredResponse};
 
 use super::{outcome, outcome_with};
 use crate::admin::explain::ExplainedNext;
@@ -54,6 +54,18 @@ pub(super) fn answered(reuse: Reuse) -> &'static str {
             "What is stored answers although it is stale: the request takes that."
         }
         Reuse::Fresh | Reuse::Validate(_) => "What is stored answers.",
+    }
+}
+
+/// Why nobody else gets what the origin is asked for, behind what is told of that.
+pub(super) fn why_alone(reason: AloneReason) -> &'static str {
+    match reason {
+        AloneReason::Marker => {
+            " The last response could not be shared, so nobody else waits for this one."
+        }
+        AloneReason::Directives => {
+            " It is being asked for already, and the request wants a newer answer."
+        }
     }
 }
 
