@@ -11,5 +11,6 @@ mod deploy {
     mod lasting;
     mod refused;
     mod share;
+    mod signed;
     mod versions;
 }

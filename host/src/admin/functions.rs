@@ -81,6 +81,7 @@ pub enum FunctionAction {
 pub(super) struct DeployQuery {
     share: Option<String>,
     sticky: Option<String>,
+    signature: Option<String>,
 }
 
 /// Which version is promoted.
@@ -122,12 +123,12 @@ pub(super) async fn deploy(
     query: Asked<DeployQuery>,
     body: Body,
 ) -> Response {
-    let mode = match query {
-        Ok(Query(query)) => mode(&query),
-        Err(wrong) => Err((wrong.body_text(), "`share` and `sticky`")),
+    let how = match query {
+        Ok(Query(query)) => mode(&query).map(|mode| (mode, query.signature)),
+        Err(wrong) => Err((wrong.body_text(), "`share`, `sticky` and `signature`")),
     };
-    let mode = match mode {
-        Ok(mode) => mode,
+    let (mode, signature) = match how {
+        Ok(how) => how,
         Err((what, expected)) => return refusal(StatusCode::BAD_REQUEST, &what, expected),
     };
     // Before megabytes are read for nothing.
@@ -138,12 +139,12 @@ pub(super) async fn deploy(
         Ok(component) => component.into(),
         Err(refused) => return refused,
     };
-    change(
-        source,
-        name,
-        FunctionAction::Deploy(NewVersion { component, mode }),
-    )
-    .await
+    let new = NewVersion {
+        component,
+        mode,
+        signature,
+    };
+    change(source, name, FunctionAction::Deploy(new)).await
 }
 
 fn mode(query: &DeployQuery) -> Result<Option<BesideMode>, (String, &'static str)> {

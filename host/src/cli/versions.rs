@@ -16,6 +16,7 @@ use super::problem::CommandProblem;
 use crate::admin::functions::{
     COMPONENT_BYTES_MAX, FunctionVersions, VersionChange, VersionStatus,
 };
+use crate::deploy::signing::SIGNATURE_BYTES_MAX;
 use crate::files;
 
 /// The exit code if no node could be asked.
@@ -40,6 +41,9 @@ pub(super) struct DeployArguments {
     /// By what a client stays with one version: client, cookie:NAME or header:NAME.
     #[arg(long, value_name = "KEY", requires = "share")]
     sticky: Option<String>,
+    /// What minisign wrote, in place of FILE.minisig.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
     /// Print the node's answer as JSON.
     #[arg(long)]
     json: bool,
@@ -98,6 +102,7 @@ pub(super) fn deploy(arguments: &DeployArguments) -> ExitCode {
         let mut query = Query::default();
         query.add("share", arguments.share.as_deref());
         query.add("sticky", arguments.sticky.as_deref());
+        query.add("signature", signature(arguments)?.as_deref());
         let path = format!("{}/versions{}", path(&arguments.name), query.0);
         changed(&arguments.node, &path, component)
     };
@@ -110,6 +115,24 @@ pub(super) fn deploy(arguments: &DeployArguments) -> ExitCode {
             Some(note) => format!("{}: version {version} runs for {note}\n", function.name),
         }
     })
+}
+
+/// The signature of the component, if there is one.
+fn signature(arguments: &DeployArguments) -> Result<Option<String>, Failed> {
+    let path = match &arguments.signature {
+        Some(path) => path.clone(),
+        None => {
+            let mut beside = arguments.file.clone().into_os_string();
+            beside.push(".minisig");
+            let beside = PathBuf::from(beside);
+            if !beside.exists() {
+                return Ok(None);
+            }
+            beside
+        }
+    };
+    let bytes = files::read_bounded(&path, SIGNATURE_BYTES_MAX as u64).map_err(not_asked)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Promotes what `arguments` name.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use verge_runtime::Digest;
 
 use super::plan::Plan;
+use super::signing::{Keys, Untrusted};
 use super::state::{BesideMode, FunctionState, Source, Unchanged, Version};
 use super::store::Store;
 use crate::generation::Generation;
@@ -21,6 +22,8 @@ pub struct NewVersion {
     pub component: Vec<u8>,
     /// How it runs beside the live one; it takes the live one's place if `None`.
     pub mode: Option<BesideMode>,
+    /// What minisign wrote to a file beside it.
+    pub signature: Option<String>,
 }
 
 /// Why an action did nothing.
@@ -97,11 +100,17 @@ pub fn deploy(node: &NodeState, name: &str, new: &NewVersion) -> Result<Done, Re
     let _one_at_a_time = node.reloads.running.lock();
     let subject = Subject::of(node, name)?;
     let digest = Digest::of(bytes);
+    let signature = new.signature.as_deref();
+    let signer = subject.keys()?.check(bytes, signature).map_err(|why| {
+        let what = format!("the component may not run: {why}");
+        Refusal::new(RefusalKind::Unfit, what, Untrusted::EXPECTED)
+    })?;
     let version = Version {
         digest,
         deployed: Rfc3339(node.clock.wall()).to_string(),
         source: Source::Deploy,
-        signer: None,
+        signature: signer.is_some().then(|| new.signature.clone()).flatten(),
+        signer,
         bytes: bytes.len() as u64,
         turn: None,
         withdrawn: None,
@@ -183,6 +192,12 @@ impl<'a> Subject<'a> {
             store,
             begun,
         })
+    }
+
+    fn keys(&self) -> Result<Keys, Refusal> {
+        let function = find(&self.generation, self.name)?;
+        Keys::of(&self.generation.config, &function.settings)
+            .map_err(|(place, what)| Refusal::new(RefusalKind::Failed, what, place))
     }
 
     /// Makes `state` what serves.

@@ -9,6 +9,7 @@ pub mod actions;
 mod compiled;
 pub(crate) mod plan;
 pub mod share;
+pub(crate) mod signing;
 pub mod state;
 pub(crate) mod store;
 

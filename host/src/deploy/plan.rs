@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use verge_runtime::Digest;
 
 use super::Versions;
+use super::signing::Keys;
 use super::state::{BesideState, FunctionState, Source, Version};
 use crate::generation::Generation;
 use crate::telemetry::Rfc3339;
@@ -26,6 +27,10 @@ pub(crate) struct Plan {
 pub(crate) struct Configured<'a> {
     pub(crate) digest: Digest,
     pub(crate) bytes: &'a [u8],
+    /// The key that signed it.
+    pub(crate) signer: Option<String>,
+    /// Its signature.
+    pub(crate) signature: Option<String>,
 }
 
 impl Configured<'_> {
@@ -34,7 +39,8 @@ impl Configured<'_> {
             digest: self.digest,
             deployed: Rfc3339(now).to_string(),
             source: Source::Configuration,
-            signer: None,
+            signer: self.signer.clone(),
+            signature: self.signature.clone(),
             bytes: self.bytes.len() as u64,
             turn: None,
             withdrawn: None,
@@ -82,7 +88,10 @@ impl Versions {
             }),
         };
         let state = match known {
-            Some(state) if state.configured == configured.digest => state,
+            Some(state) if state.configured == configured.digest => {
+                let signature = configured.signature.as_deref();
+                state.signed(configured.signer.as_deref(), signature)
+            }
             Some(state) => state.follow(configured.version(now), kept),
             None => FunctionState::begin(configured.version(now)),
         };
@@ -148,6 +157,9 @@ impl Versions {
         let Some(store) = self.store() else { return };
         for entry in generation.functions.values() {
             let Some(state) = &entry.state else { continue };
+            let Ok(keys) = Keys::of(&generation.config, &entry.settings) else {
+                continue;
+            };
             for version in &state.versions {
                 if self
                     .kept
@@ -157,9 +169,11 @@ impl Versions {
                 {
                     continue;
                 }
-                let compiled = store
-                    .component(&version.digest)
-                    .and_then(|bytes| engine.compile(&bytes).map_err(|error| error.to_string()));
+                let compiled = store.component(&version.digest).and_then(|bytes| {
+                    keys.check(&bytes, version.signature.as_deref())
+                        .map_err(|why| why.to_string())?;
+                    engine.compile(&bytes).map_err(|error| error.to_string())
+                });
                 match compiled {
                     Ok(compiled) => self.kept.lock().keep(&entry.name, state, [compiled]),
                     Err(what) => tracing::warn!(

@@ -63,6 +63,9 @@ pub struct Version {
     /// The key that its signature was checked with, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// The signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// Bytes of its component.
     pub bytes: u64,
     /// Counts up with each version that becomes the live one; none if it never was.
@@ -122,6 +125,18 @@ impl FunctionState {
     #[must_use]
     pub fn version(&self, digest: &Digest) -> Option<&Version> {
         self.versions.iter().find(|known| known.digest == *digest)
+    }
+
+    /// The same, with what is known now of who signed the configured version.
+    #[must_use]
+    pub fn signed(mut self, signer: Option<&str>, signature: Option<&str>) -> Self {
+        for version in &mut self.versions {
+            if version.digest == self.configured && signer.is_some() {
+                version.signer = signer.map(str::to_owned);
+                version.signature = signature.map(str::to_owned);
+            }
+        }
+        self
     }
 
     /// The configuration names another component: it becomes the live one.
@@ -316,6 +331,7 @@ mod tests {
             deployed: "2026-01-01T00:00:00.000Z".to_owned(),
             source: Source::Deploy,
             signer: None,
+            signature: None,
             bytes: 1,
             turn: None,
             withdrawn: None,

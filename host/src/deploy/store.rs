@@ -204,6 +204,7 @@ mod tests {
             deployed: "2026-01-01T00:00:00.000Z".to_owned(),
             source: Source::Configuration,
             signer: None,
+            signature: None,
             bytes: component.len() as u64,
             turn: None,
             withdrawn: None,

@@ -15,7 +15,8 @@ use verge_runtime::{
 use super::capabilities::{self, Shelf};
 use super::{Foundation, Generation};
 use crate::deploy::plan::{Configured, Plan};
-use crate::deploy::state::BesideState;
+use crate::deploy::signing::{Keys, SIGNATURE_BYTES_MAX, Untrusted};
+use crate::deploy::state::{BesideState, FunctionState};
 use crate::files;
 use crate::route::{Beside, FunctionEntry};
 
@@ -36,10 +37,18 @@ pub(super) fn build(
     let mut functions = BTreeMap::new();
     for (name, settings) in &config.functions {
         let held = previous.and_then(|generation| generation.functions.get(name));
+        let keys = match Keys::of(config, settings) {
+            Ok(keys) => keys,
+            Err((place, what)) => {
+                problems.push(config.problem(&place, what, "expected a public key of minisign"));
+                continue;
+            }
+        };
         let builder = Builder {
             config,
             foundation,
             settings,
+            keys: &keys,
             shelf,
             held,
         };
@@ -71,6 +80,7 @@ pub(super) struct Builder<'a> {
     pub(super) config: &'a Config,
     pub(super) foundation: &'a Foundation,
     pub(super) settings: &'a verge_config::Function,
+    pub(super) keys: &'a Keys,
     pub(super) shelf: &'a Shelf,
     pub(super) held: Option<&'a Arc<FunctionEntry>>,
 }
@@ -94,9 +104,12 @@ impl Builder<'_> {
                     "expected a component built for wasm32-wasip2",
                 )
             })?;
+        let (signer, signature) = self.signer(&bytes)?;
         let configured = Configured {
             digest: Digest::of(&bytes),
             bytes: &bytes,
+            signer,
+            signature,
         };
         let (versions, now) = (&self.foundation.versions, self.foundation.clock.wall());
         let held = self.held.and_then(|held| held.state.as_ref());
@@ -105,13 +118,38 @@ impl Builder<'_> {
         let own = Some((configured.digest, configured.bytes));
         let beside = plan.beside.as_ref().map(|beside| beside.digest);
         let running = [Some(plan.live), beside].into_iter().flatten();
-        let lost = running.filter_map(|digest| self.find(&digest, own).err());
+        let state = plan.state.as_deref();
+        let lost = running.filter_map(|digest| self.find(&digest, own, state).err());
         if let Some(lost) = lost.into_iter().next() {
             let why = lost.told();
             plan = versions.without_deployed(&settings.name, &configured, &plan, &why, now);
         }
         self.planned(&plan, own)
             .map_err(|what| ("component", what, ""))
+    }
+
+    /// The key that signed the configured component, and the signature.
+    fn signer(&self, bytes: &[u8]) -> Result<(Option<String>, Option<String>), FunctionError> {
+        if self.keys.is_empty() {
+            return Ok((None, None));
+        }
+        let file = self.settings.signature();
+        let untrusted = |why: Untrusted| {
+            let file = self.settings.component.display();
+            let what = format!("`{file}` may not run: {why}");
+            ("component", what, Untrusted::EXPECTED)
+        };
+        if !file.exists() {
+            return Err(untrusted(Untrusted::Unsigned));
+        }
+        let signature = files::read_bounded(&file, SIGNATURE_BYTES_MAX as u64)
+            .map_err(|what| ("component", what, Untrusted::EXPECTED))?;
+        let signature = String::from_utf8_lossy(&signature).into_owned();
+        let signer = self
+            .keys
+            .check(bytes, Some(&signature))
+            .map_err(untrusted)?;
+        Ok((signer, Some(signature)))
     }
 
     /// The function whose versions `plan` names. `given` is a component with its digest that need
@@ -124,10 +162,11 @@ impl Builder<'_> {
         plan: &Plan,
         given: Option<(Digest, &[u8])>,
     ) -> Result<Arc<FunctionEntry>, String> {
-        let live = self.version(plan.live, given)?;
+        let state = plan.state.as_deref();
+        let live = self.version(plan.live, given, state)?;
         let beside = match &plan.beside {
             None => None,
-            Some(beside) => Some(self.beside(beside, given)?),
+            Some(beside) => Some(self.beside(beside, given, state)?),
         };
         if let Some(held) = self.held
             && held.is_version(&live)
@@ -147,8 +186,9 @@ impl Builder<'_> {
         &self,
         beside: &BesideState,
         given: Option<(Digest, &[u8])>,
+        state: Option<&FunctionState>,
     ) -> Result<Beside, String> {
-        let version = self.version(beside.digest, given)?;
+        let version = self.version(beside.digest, given, state)?;
         let held = self.held.and_then(|held| held.beside.as_ref());
         let entry = match held.filter(|held| held.entry.is_version(&version)) {
             Some(held) => Arc::clone(&held.entry),
@@ -165,6 +205,7 @@ impl Builder<'_> {
         &self,
         digest: Digest,
         given: Option<(Digest, &[u8])>,
+        state: Option<&FunctionState>,
     ) -> Result<FunctionEntry, String> {
         let granted = self.shelf.granted(self.settings);
         let held = self.held_version(&digest);
@@ -180,7 +221,7 @@ impl Builder<'_> {
             });
         }
         // A change of what it was granted compiles nothing.
-        let compiled = match self.find(&digest, given).map_err(Lost::told)? {
+        let compiled = match self.find(&digest, given, state).map_err(Lost::told)? {
             Found::Compiled(compiled) => compiled,
             Found::Bytes(bytes) => self
                 .foundation
@@ -249,25 +290,35 @@ impl Builder<'_> {
         &self,
         digest: &Digest,
         given: Option<(Digest, &'b [u8])>,
+        state: Option<&FunctionState>,
     ) -> Result<Found<'b>, Lost> {
         let versions = &self.foundation.versions;
+        let given = given.filter(|(known, _)| known == digest);
+        let known = state.and_then(|state| state.version(digest));
+        let signer = known.and_then(|version| version.signer.as_deref());
+        // Whoever gives a component has looked at its signature.
+        if given.is_none() && !self.keys.know(signer) {
+            return Err(Lost::new(digest, "no key of the function signed it"));
+        }
         let compiled = self.held_version(digest);
         let compiled = compiled.map(|entry| entry.compiled.clone());
         let compiled = compiled.or_else(|| versions.kept.lock().find(&self.settings.name, digest));
         if let Some(compiled) = compiled {
             return Ok(Found::Compiled(compiled));
         }
-        if let Some((_, bytes)) = given.filter(|(known, _)| known == digest) {
+        if let Some((_, bytes)) = given {
             return Ok(Found::Bytes(bytes.into()));
         }
-        let store = versions.store().ok_or_else(|| Lost {
-            digest: *digest,
-            why: "no versions are kept".to_owned(),
-        })?;
-        let bytes = store.component(digest).map_err(|why| Lost {
-            digest: *digest,
-            why,
-        })?;
+        let store = versions
+            .store()
+            .ok_or_else(|| Lost::new(digest, "no versions are kept"))?;
+        let bytes = store
+            .component(digest)
+            .map_err(|why| Lost::new(digest, why))?;
+        let signature = known.and_then(|version| version.signature.as_deref());
+        self.keys
+            .check(&bytes, signature)
+            .map_err(|why| Lost::new(digest, why.to_string()))?;
         Ok(Found::Bytes(bytes.into()))
     }
 }
@@ -285,6 +336,13 @@ struct Lost {
 }
 
 impl Lost {
+    fn new(digest: &Digest, why: impl Into<String>) -> Self {
+        Self {
+            digest: *digest,
+            why: why.into(),
+        }
+    }
+
     fn told(self) -> String {
         format!("version {}: {}", self.digest.short(), self.why)
     }

@@ -30,6 +30,7 @@ pub use settings::Settings;
 use crate::capabilities::kv::Stores;
 use crate::deploy::plan::Plan;
 use crate::deploy::share::Asker;
+use crate::deploy::signing::Keys;
 use crate::deploy::state::BesideMode;
 use crate::deploy::{Picks, SHARES_MAX, Share, Versions};
 use crate::listener::CertificateTable;
@@ -140,7 +141,9 @@ impl Generation {
         let problem = |what: String| vec![self.config.problem(&key, what, "")];
         let settings = self.config.functions.get(name);
         let settings = settings.ok_or_else(|| problem("there is no such function".to_owned()))?;
+        let keys = Keys::of(&self.config, settings).map_err(|(_, what)| problem(what))?;
         let builder = functions::Builder {
+            keys: &keys,
             config: &self.config,
             foundation,
             settings,

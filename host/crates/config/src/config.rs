@@ -305,7 +305,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let functions = functions.map(|(name, (_, table))| {
         (
             Arc::clone(name),
-            Function::read(name, table, &there, &runtime),
+            Function::read(name, table, &there, &runtime, &deploy.keys),
         )
     });
     let origins = origin_names.iter().zip(&tables.2);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::kinds::{Count, Size};
+use toml::de::DeValue;
+
+use crate::kinds::{Count, Kind, Size, quoted, text_of};
 use crate::table::Table;
 
 /// `[deploy]`: versions of functions.
@@ -17,6 +19,37 @@ pub struct Deploy {
     pub kept: usize,
     /// Bytes of a component that is deployed; 1KiB to 32MiB, default 32MiB.
     pub component: usize,
+    /// Public keys of minisign. Components of functions without keys of their own run only if one
+    /// of these signed them. Default: none, and nothing need be signed.
+    pub keys: Vec<String>,
+}
+
+/// A public key of minisign.
+pub(crate) struct SigningKey;
+
+/// Characters of such a key.
+const KEY_LENGTH: usize = 56;
+
+impl Kind for SigningKey {
+    type Value = String;
+
+    fn expected(&self) -> String {
+        "a public key of minisign, the line that begins with RW".to_owned()
+    }
+
+    fn read(&self, value: &DeValue<'_>) -> Result<String, String> {
+        let text = text_of(value)?;
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+        if text.len() == KEY_LENGTH && text.starts_with("RW") && text.bytes().all(is_base64) {
+            Ok(text.to_owned())
+        } else {
+            Err(format!("{} is no such key", quoted(text)))
+        }
+    }
+
+    fn show(&self, value: &String) -> String {
+        quoted(value)
+    }
 }
 
 impl Default for Deploy {
@@ -25,6 +58,7 @@ impl Default for Deploy {
             folder: None,
             kept: 5,
             component: 32 << 20,
+            keys: Vec::new(),
         }
     }
 }
@@ -36,6 +70,7 @@ impl Deploy {
             folder: table.output("folder"),
             kept: table.or("kept", &Count(2..=20), default.kept),
             component: table.or("component", &Size(1 << 10..=32 << 20), default.component),
+            keys: table.list("keys", "public keys of minisign", true, &SigningKey),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::deploy::SigningKey;
 use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
 use crate::kinds::{Choice, Count, Size, time};
@@ -71,6 +72,9 @@ pub struct Function {
     pub name: Arc<str>,
     /// The file of the component.
     pub component: PathBuf,
+    /// Public keys of minisign, one of which must have signed its components; default those of
+    /// `deploy.keys`.
+    pub keys: Vec<String>,
     /// How instances are kept apart; default `fresh`.
     pub isolation: Isolation,
     /// Linear memory of one instance in bytes; 64KiB to `runtime.instance_memory`, default
@@ -115,6 +119,7 @@ impl Function {
         Self {
             name: name.into(),
             component,
+            keys: Vec::new(),
             isolation: Isolation::Fresh,
             memory: 32 << 20,
             cpu: Duration::from_millis(10),
@@ -133,16 +138,26 @@ impl Function {
         }
     }
 
+    /// The file with the signature of its component.
+    #[must_use]
+    pub fn signature(&self) -> PathBuf {
+        let mut file = self.component.clone().into_os_string();
+        file.push(".minisig");
+        file.into()
+    }
+
     pub(crate) fn read(
         name: &Arc<str>,
         table: &Table<'_, '_>,
         there: &Grantable<'_>,
         runtime: &Runtime,
+        node_keys: &[String],
     ) -> Self {
         let default = Self::new(name, PathBuf::new());
         let settings = table.table("config");
         let function = Self {
             component: table.required_file("component").unwrap_or_default(),
+            keys: table.list("keys", "public keys of minisign", true, &SigningKey),
             isolation: table.or("isolation", &ISOLATION, default.isolation),
             memory: table.or("memory", &Size(64 << 10..=4 << 30), default.memory),
             cpu: table.or("cpu", &time("1ms", "1m"), default.cpu),
@@ -164,6 +179,9 @@ impl Function {
             config: read_settings(&settings),
             name: default.name,
         };
+        if !(function.keys.is_empty() && node_keys.is_empty()) {
+            table.depends_on("component", function.signature());
+        }
         if function.memory > runtime.instance_memory {
             let bound = crate::units::show_size(runtime.instance_memory);
             let what = format!("`memory` is over `runtime.instance_memory`, which is \"{bound}\"");

@@ -191,6 +191,12 @@ impl<'w, 'd> Table<'w, 'd> {
         Some(path)
     }
 
+    /// Notes a file that the configuration depends on because of a key.
+    pub(crate) fn depends_on(&self, key: &str, path: PathBuf) {
+        let key = self.path_of(key);
+        self.walk.state.borrow_mut().files.push((path, key));
+    }
+
     /// A path of something that the node writes.
     pub(crate) fn output(&self, key: &'static str) -> Option<PathBuf> {
         Some(self.walk.resolve(&self.maybe(key, FilePath)?))
