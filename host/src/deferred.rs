@@ -140,6 +140,8 @@ impl Job {
             .await;
         let receipt = trigger_receipt(&entry.metrics, &call.receipt);
         entry.metrics.record(&receipt);
+        let (outcome, wall) = (call.receipt.outcome, call.receipt.wall);
+        entry.capabilities.health.record(outcome, wall);
         entry.metrics.record_deferred(RUN);
         if let Err(failure) = &call.result {
             log_failure(&entry.name, &self.request, failure);

@@ -13,4 +13,5 @@ mod deploy {
     mod share;
     mod signed;
     mod versions;
+    mod watched;
 }

@@ -25,6 +25,7 @@ pub(crate) use self::ended::{log_failure, trigger_receipt};
 pub(crate) use self::granted::Granted;
 pub(crate) use self::log::FIELDS;
 pub(crate) use self::rates::FunctionRates;
+use crate::deploy::VersionHealth;
 use crate::telemetry::FunctionMetrics;
 
 /// The capabilities of one function.
@@ -39,6 +40,8 @@ pub(crate) struct FunctionCapabilities {
     pub kv: KvStores,
     /// Its metrics.
     pub metrics: Arc<FunctionMetrics>,
+    /// How its version does.
+    pub health: Arc<VersionHealth>,
     /// The lowest level that it logs.
     pub log_level: verge_config::LogLevel,
     /// Series that its own metrics may have.
@@ -84,6 +87,7 @@ impl Capabilities for FunctionCapabilities {
     fn call_ended(&self, call: &CallId, end: &CallEnd) {
         let receipt = trigger_receipt(&self.metrics, &end.receipt);
         self.metrics.record(&receipt);
+        self.health.record(end.receipt.outcome, end.receipt.wall);
         if let Some(failure) = &end.failure {
             log_failure(&call.function, &call.request, failure);
         }

@@ -143,14 +143,27 @@ pub fn promote(node: &NodeState, name: &str, wanted: Option<&str>) -> Result<Don
 pub fn roll_back(node: &NodeState, name: &str, reason: &str) -> Result<Done, Refusal> {
     let _one_at_a_time = node.reloads.running.lock();
     let subject = Subject::of(node, name)?;
-    let (state, withdrawn) = subject.state.roll_back(reason)?;
-    tracing::warn!(
-        function = name,
-        version = %withdrawn.short(),
-        live = %state.live.short(),
-        "version taken back: {reason}"
-    );
-    subject.put("rolled-back", state, withdrawn, None)
+    subject.take_back(reason, "rolled-back")
+}
+
+/// Takes a version back that does badly, if it still runs.
+///
+/// # Errors
+/// Why it cannot be taken back; nothing has changed.
+pub(crate) fn take_back(
+    node: &NodeState,
+    name: &str,
+    digest: Digest,
+    reason: &str,
+) -> Result<(), Refusal> {
+    let _one_at_a_time = node.reloads.running.lock();
+    let subject = Subject::of(node, name)?;
+    let beside = subject.state.beside.as_ref();
+    let running = beside.map_or(subject.state.live, |beside| beside.digest);
+    if running == digest {
+        subject.take_back(reason, "rolled-back-by-itself")?;
+    }
+    Ok(())
 }
 
 /// Compiles the versions that the node could go back to. Blocks for as long as that takes.
@@ -192,6 +205,19 @@ impl<'a> Subject<'a> {
             store,
             begun,
         })
+    }
+
+    fn take_back(&self, reason: &str, word: &'static str) -> Result<Done, Refusal> {
+        let (state, withdrawn) = self.state.roll_back(reason)?;
+        let live = state.live;
+        let done = self.put(word, state, withdrawn, None)?;
+        tracing::warn!(
+            function = self.name,
+            version = %withdrawn.short(),
+            live = %live.short(),
+            "version taken back: {reason}"
+        );
+        Ok(done)
     }
 
     fn keys(&self) -> Result<Keys, Refusal> {
@@ -237,6 +263,14 @@ impl<'a> Subject<'a> {
             "version {word}"
         );
         let function = Arc::clone(find(&serving, self.name)?);
+        function.metrics.record_deploy(word);
+        let health = &function.capabilities.health;
+        match &function.beside {
+            Some(beside) => beside.entry.capabilities.health.watch(false),
+            None if function.function.digest() == digest => health.watch(true),
+            // What is gone back to is known.
+            None => {}
+        }
         Ok(Done { function, digest })
     }
 }

@@ -7,22 +7,33 @@
 
 pub mod actions;
 mod compiled;
+mod health;
 pub(crate) mod plan;
 pub mod share;
 pub(crate) mod signing;
 pub mod state;
 pub(crate) mod store;
+mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use verge_config::Config;
+use tokio::sync::mpsc;
+use verge_config::{Config, Function};
+use verge_runtime::Digest;
 
 pub(crate) use actions::warm;
 pub(crate) use compiled::Kept;
+pub(crate) use health::VersionHealth;
+use health::{TRIPS_MAX, Trip};
 pub use share::{Picks, Share, Sticky};
 pub use state::{BesideState, FunctionState, Version};
 use store::Store;
+
+use crate::generation::Foundation;
+use crate::telemetry::FunctionDigest;
+pub(crate) use watch::watch;
 
 /// Most functions of which a share of the requests runs another version, at once.
 pub const SHARES_MAX: usize = u64::BITS as usize;
@@ -32,6 +43,9 @@ pub struct Versions {
     store: Option<Store>,
     /// Compiled versions that do not run now, so that a rollback compiles nothing.
     pub(crate) kept: Mutex<Kept>,
+    /// Takes versions that must go.
+    trips: mpsc::Sender<Trip>,
+    tripped: Mutex<Option<mpsc::Receiver<Trip>>>,
 }
 
 impl Versions {
@@ -44,19 +58,42 @@ impl Versions {
             Some(folder) => Some(Store::open(folder)?),
             None => None,
         };
-        Ok(Self {
+        Ok(Self::new(store))
+    }
+
+    fn new(store: Option<Store>) -> Self {
+        let (trips, tripped) = mpsc::channel(TRIPS_MAX);
+        Self {
             store,
             kept: Mutex::default(),
-        })
+            trips,
+            tripped: Mutex::new(Some(tripped)),
+        }
+    }
+
+    /// How a version of a function does that is about to be loaded.
+    pub(crate) fn health(
+        &self,
+        foundation: &Foundation,
+        function: &Function,
+        digest: Digest,
+    ) -> Arc<VersionHealth> {
+        let metrics = foundation.metrics.function(&function.name);
+        let metrics = metrics.version(FunctionDigest::from_full(digest.as_bytes()));
+        let (name, rules) = (Arc::clone(&function.name), function.rollback.clone());
+        let (clock, trips) = (foundation.clock.clone(), self.trips.clone());
+        VersionHealth::new(name, digest, rules, clock, trips, metrics)
+    }
+
+    /// What tells of versions that must go; for the first who asks.
+    fn take_trips(&self) -> Option<mpsc::Receiver<Trip>> {
+        self.tripped.lock().take()
     }
 
     /// No folder: functions are what the configuration says. For who only looks.
     #[must_use]
     pub fn none() -> Self {
-        Self {
-            store: None,
-            kept: Mutex::default(),
-        }
+        Self::new(None)
     }
 
     pub(crate) fn store(&self) -> Option<&Store> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use verge_config::{Config, Function, KvBackend, Problem, RateScope};
 use verge_runtime::capabilities::RateCounters;
-use verge_runtime::{Grants, KvStore, KvStores};
+use verge_runtime::{Digest, Grants, KvStore, KvStores};
 
 use super::{Foundation, Generation};
 use crate::acl::Acl;
@@ -97,6 +97,7 @@ pub(super) fn build(
     settings: &Function,
     granted: Granted,
     held: Option<&Arc<FunctionEntry>>,
+    digest: Digest,
 ) -> Arc<FunctionCapabilities> {
     // Counters go by the function's name: a new version goes on counting.
     let counters = held.map_or_else(
@@ -112,7 +113,9 @@ pub(super) fn build(
     let stores =
         stores.map(|(name, store)| (Arc::clone(name), Arc::clone(store) as Arc<dyn KvStore>));
     let kv = KvStores::new(stores);
+    let health = foundation.versions.health(foundation, settings, digest);
     Arc::new(FunctionCapabilities {
+        health,
         config: settings.config.clone(),
         granted,
         rates: FunctionRates {

@@ -192,7 +192,10 @@ impl Builder<'_> {
         let held = self.held.and_then(|held| held.beside.as_ref());
         let entry = match held.filter(|held| held.entry.is_version(&version)) {
             Some(held) => Arc::clone(&held.entry),
-            None => Arc::new(version),
+            None => {
+                version.capabilities.health.watch(false);
+                Arc::new(version)
+            }
         };
         Ok(Beside {
             entry,
@@ -238,7 +241,8 @@ impl Builder<'_> {
         granted: crate::capabilities::Granted,
     ) -> Result<FunctionEntry, String> {
         let (config, foundation, settings) = (self.config, self.foundation, self.settings);
-        let capabilities = capabilities::build(foundation, settings, granted, self.held);
+        let capabilities =
+            capabilities::build(foundation, settings, granted, self.held, compiled.digest());
         let load = |limits| {
             foundation.engine.load(
                 &compiled,

@@ -181,6 +181,7 @@ pub(super) fn control(state: &Arc<NodeState>, admin: &[SocketAddr]) -> io::Resul
                 tokio::spawn(purging::sweep(Arc::clone(&state)));
                 let warmed = Arc::clone(&state);
                 tokio::task::spawn_blocking(move || deploy::warm(&warmed));
+                tokio::spawn(deploy::watch(Arc::clone(&state)));
                 tokio::spawn(reload::watch(state));
                 let mut ended = ended;
                 let stop = async {

@@ -22,7 +22,7 @@ use super::routed::Routed;
 use verge_config::OnFailure;
 
 use crate::capabilities::{log_failure, trigger_receipt};
-use crate::route::FunctionUse;
+use crate::route::{FunctionEntry, FunctionUse};
 use crate::telemetry::TriggerReceipt;
 
 /// Receipts of the triggers that ran.
@@ -147,7 +147,12 @@ pub(super) async fn viewer_request(
                 .viewer_request(routed.call(), edge),
         );
         let call = call.await;
-        note(receipts, used, &call.receipt, call.pending.as_ref());
+        note(
+            receipts,
+            routed.version(used),
+            &call.receipt,
+            call.pending.as_ref(),
+        );
         edge = call.request;
         match call.verdict {
             Ok(Verdict::Continue) => viewed.marks.add(call.effects),
@@ -214,7 +219,12 @@ pub(super) async fn origin_request(
             .function
             .origin_request(routed.call(), edge)
             .await;
-        note(receipts, used, &call.receipt, call.pending.as_ref());
+        note(
+            receipts,
+            routed.version(used),
+            &call.receipt,
+            call.pending.as_ref(),
+        );
         bound.seen.add(&call.seen);
         edge = call.request;
         match call.verdict {
@@ -254,7 +264,12 @@ pub(super) async fn origin_response(
             .function
             .origin_response(routed.call(), edge, response)
             .await;
-        note(receipts, used, &call.receipt, call.pending.as_ref());
+        note(
+            receipts,
+            routed.version(used),
+            &call.receipt,
+            call.pending.as_ref(),
+        );
         seen.add(&call.seen);
         edge = call.request;
         response = call.response;
@@ -300,7 +315,12 @@ pub(super) async fn viewer_response(
             response,
         ));
         let call = call.await;
-        note(receipts, used, &call.receipt, call.pending.as_ref());
+        note(
+            receipts,
+            routed.version(used),
+            &call.receipt,
+            call.pending.as_ref(),
+        );
         edge = call.request;
         response = call.response;
         match call.result {
@@ -336,13 +356,14 @@ pub(super) fn settle_failure(
 /// Keeps the receipt of a call. One that goes on while its response is sent is counted at its end.
 pub(super) fn note(
     receipts: &mut TriggerReceipts,
-    used: &FunctionUse,
+    version: &FunctionEntry,
     call: &CallReceipt,
     pending: Option<&PendingEnd>,
 ) {
-    let receipt = trigger_receipt(&used.function.metrics, call);
+    let receipt = trigger_receipt(&version.metrics, call);
     if pending.is_none() {
-        used.function.metrics.record(&receipt);
+        version.metrics.record(&receipt);
+        version.capabilities.health.record(call.outcome, call.wall);
     }
     receipts.push(receipt);
 }

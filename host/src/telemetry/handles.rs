@@ -11,6 +11,7 @@ mod guest;
 mod kv;
 mod listener;
 mod origin;
+mod version;
 
 use std::sync::{Arc, OnceLock};
 
@@ -26,6 +27,7 @@ pub use guest::GuestMetrics;
 pub use kv::KvMetrics;
 pub use listener::ListenerMetrics;
 pub use origin::OriginMetrics;
+pub use version::VersionMetrics;
 
 /// Classes of status codes (RFC 9110 15); the last is for requests that got no head.
 pub(super) const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deploy::SigningKey;
+use crate::deploy::{Rollback, SigningKey};
 use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
 use crate::kinds::{Choice, Count, Size, time};
@@ -106,6 +106,8 @@ pub struct Function {
     pub on_failure: OnFailure,
     /// What it may import.
     pub grants: Grants,
+    /// When a version of it is taken back by itself.
+    pub rollback: Rollback,
     /// How its own requests are sent.
     pub fetch: Fetch,
     /// Its settings.
@@ -133,6 +135,7 @@ impl Function {
             metric_series: 100,
             on_failure: OnFailure::Closed,
             grants: Grants::default(),
+            rollback: Rollback::default(),
             fetch: Fetch::default(),
             config: BTreeMap::new(),
         }
@@ -175,6 +178,7 @@ impl Function {
             metric_series: table.or("metric_series", &Count(1..=10_000), default.metric_series),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),
+            rollback: Rollback::read(&table.table("rollback")),
             fetch: Fetch::read(&table.table("fetch")),
             config: read_settings(&settings),
             name: default.name,

@@ -42,7 +42,7 @@ pub use acl::{Acl, AclAction, AclEntry};
 pub use cache_limits::CacheLimits;
 pub use compression::{Coding, Compression};
 pub use config::{Certificate, Config, MAX_FILE_BYTES};
-pub use deploy::Deploy;
+pub use deploy::{Deploy, Rollback};
 pub use disk::Disk;
 pub use fetch::Fetch;
 pub use function::{Function, Isolation, LogLevel, OnFailure, Secret};

@@ -267,7 +267,12 @@ async fn call_handler(
         .handle(routed.call(), request, routed.id_text())
         .await;
     let pending = call.pending.as_ref();
-    triggers::note(&mut notes.triggers, used, &call.receipt, pending);
+    triggers::note(
+        &mut notes.triggers,
+        routed.version(used),
+        &call.receipt,
+        pending,
+    );
     match call.response {
         Ok(response) => Ok(response),
         Err(failure) => {

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use super::super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
-use super::super::receipt::{StartClass, TriggerReceipt};
-use super::{FUNCTION_BOUNDS, GuestMetrics};
+use super::super::receipt::{FunctionDigest, StartClass, TriggerReceipt};
+use super::{FUNCTION_BOUNDS, GuestMetrics, VersionMetrics};
 
 /// Who answered a question about a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) deferred: LabelledCounters<8>,
     guest: GuestMetrics,
     pub(in crate::telemetry) fetches: LabelledCounters<8>,
+    /// Deploys, promotions and rollbacks.
+    pub(in crate::telemetry) deploys: LabelledCounters<8>,
+    /// The last few, the oldest first.
+    versions: Mutex<Vec<Arc<VersionMetrics>>>,
 }
 
 impl FunctionMetrics {
@@ -50,6 +56,8 @@ impl FunctionMetrics {
             deferred: LabelledCounters::new(shards),
             guest: GuestMetrics::default(),
             fetches: LabelledCounters::new(shards),
+            deploys: LabelledCounters::new(shards),
+            versions: Mutex::default(),
         }
     }
 
@@ -57,6 +65,33 @@ impl FunctionMetrics {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The counters of one version. Those of the version that was asked for longest ago make room
+    /// for those of a new one.
+    #[must_use]
+    pub fn version(&self, digest: FunctionDigest) -> Arc<VersionMetrics> {
+        let mut versions = self.versions.lock();
+        let known = versions.iter().position(|known| known.digest == digest);
+        let version = match known {
+            Some(place) => versions.remove(place),
+            None => Arc::new(VersionMetrics::new(digest, self.shards)),
+        };
+        versions.push(Arc::clone(&version));
+        if versions.len() > VersionMetrics::MOST {
+            versions.remove(0);
+        }
+        version
+    }
+
+    /// The counters of the last few versions.
+    pub(in crate::telemetry) fn versions(&self) -> Vec<Arc<VersionMetrics>> {
+        self.versions.lock().clone()
+    }
+
+    /// Counts a deploy, a promotion or a rollback by its word.
+    pub(crate) fn record_deploy(&self, event: &'static str) {
+        self.deploys.increment(event);
     }
 
     /// What it counts by itself.

@@ -49,7 +49,35 @@ pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::
             deferred.put(labels, number)?;
         }
     }
+    versions(all, page)?;
     own(all, page)
+}
+
+/// What versions of functions do, and what became of them.
+fn versions(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
+    let help = "Calls of the last few versions.";
+    let mut calls = page.counter("verge_function_version_calls", help)?;
+    for function in all {
+        for version in function.versions() {
+            let digest = version.digest.to_string();
+            for (outcome, number) in version.calls() {
+                let labels = [
+                    ("function", function.name()),
+                    ("version", digest.as_str()),
+                    ("outcome", outcome),
+                ];
+                calls.put(labels, number)?;
+            }
+        }
+    }
+    let help = "Versions deployed, promoted and rolled back.";
+    let mut deploys = page.counter("verge_function_deploys", help)?;
+    for function in all {
+        for (event, number) in function.deploys.all() {
+            deploys.put([("function", function.name()), ("event", event)], number)?;
+        }
+    }
+    Ok(())
 }
 
 /// What functions count. Their names and labels are values here, and labels beside ours: two

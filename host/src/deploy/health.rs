@@ -1,0 +1,281 @@
+//! How a version does: its calls within a window, and when they say that it must go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use verge_base::Clock;
+use verge_config::Rollback;
+use verge_runtime::{Digest, Outcome};
+
+use crate::telemetry::VersionMetrics;
+
+/// Parts of a window: calls are forgotten a part at a time.
+const PARTS: usize = 10;
+
+/// Of so many calls one may be slower than `latency`.
+const SLOW_ONE_IN: u64 = 20;
+
+/// Versions that wait to be taken back, at most; what does not fit is told again by the next call.
+pub(super) const TRIPS_MAX: usize = 64;
+
+/// A version that must go.
+#[derive(Debug)]
+pub(crate) struct Trip {
+    pub(crate) function: Arc<str>,
+    pub(crate) digest: Digest,
+    pub(crate) reason: String,
+}
+
+/// The calls of one loaded version.
+pub(crate) struct VersionHealth {
+    function: Arc<str>,
+    digest: Digest,
+    rules: Rollback,
+    clock: Clock,
+    trips: mpsc::Sender<Trip>,
+    metrics: Arc<VersionMetrics>,
+    /// Whether anybody wants to know: calls of a version that is not watched take no lock.
+    is_watched: AtomicBool,
+    watch: Mutex<Watch>,
+}
+
+/// What is known while a version is watched.
+struct Watch {
+    begun: Instant,
+    /// None: for as long as it runs beside another.
+    until: Option<Instant>,
+    parts: [Part; PARTS],
+}
+
+/// A part of the window.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// Which one, counted from the beginning.
+    number: u64,
+    calls: u64,
+    failures: u64,
+    slow: u64,
+}
+
+impl VersionHealth {
+    /// Of a version that nobody watches yet.
+    pub(super) fn new(
+        function: Arc<str>,
+        digest: Digest,
+        rules: Rollback,
+        clock: Clock,
+        trips: mpsc::Sender<Trip>,
+        metrics: Arc<VersionMetrics>,
+    ) -> Arc<Self> {
+        let watch = Watch {
+            begun: clock.now(),
+            until: None,
+            parts: [Part::default(); PARTS],
+        };
+        Arc::new(Self {
+            function,
+            digest,
+            rules,
+            clock,
+            trips,
+            metrics,
+            is_watched: AtomicBool::new(false),
+            watch: Mutex::new(watch),
+        })
+    }
+
+    /// Watches it from now on: for as long as it runs beside another, or, once it is live, for
+    /// the time that the rules say.
+    /// What was before is forgotten.
+    pub(crate) fn watch(&self, is_live: bool) {
+        let now = self.clock.now();
+        let mut watch = self.watch.lock();
+        *watch = Watch {
+            begun: now,
+            until: is_live.then(|| now + self.rules.watched),
+            parts: [Part::default(); PARTS],
+        };
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Watches it no more.
+    pub(crate) fn rest(&self) {
+        self.is_watched.store(false, Ordering::Relaxed);
+    }
+
+    /// Its counters.
+    pub(crate) fn metrics(&self) -> &VersionMetrics {
+        &self.metrics
+    }
+
+    /// Notes a call that has ended.
+    pub(crate) fn record(&self, outcome: Outcome, wall: Duration) {
+        let is_failure = match outcome {
+            Outcome::Responded | Outcome::Continued => false,
+            // The client went away, or the node had no place: neither is about the version.
+            Outcome::Abandoned | Outcome::InstancesExhausted => return,
+            Outcome::Trapped
+            | Outcome::DeadlineExceeded
+            | Outcome::CpuExceeded
+            | Outcome::MemoryExceeded
+            | Outcome::HostcallsExceeded
+            | Outcome::NoResponse
+            | Outcome::ResponseInvalid
+            | Outcome::Refused
+            | Outcome::Quarantined => true,
+        };
+        self.metrics.record(is_failure);
+        if !self.is_watched.load(Ordering::Relaxed) {
+            return;
+        }
+        let is_slow = self.rules.latency.is_some_and(|most| wall > most);
+        if let Some(reason) = self.note(is_failure, is_slow) {
+            let trip = Trip {
+                function: Arc::clone(&self.function),
+                digest: self.digest,
+                reason,
+            };
+            if self.trips.try_send(trip).is_ok() {
+                self.rest();
+            }
+        }
+    }
+
+    /// Counts a call within the window; why the version must go, if it must.
+    fn note(&self, is_failure: bool, is_slow: bool) -> Option<String> {
+        let now = self.clock.now();
+        let mut watch = self.watch.lock();
+        if watch.until.is_some_and(|until| now >= until) {
+            drop(watch);
+            self.rest();
+            return None;
+        }
+        let part = (self.rules.window / PARTS as u32).max(Duration::from_millis(1));
+        let since = now.saturating_duration_since(watch.begun);
+        let number = u64::try_from(since.as_nanos() / part.as_nanos()).unwrap_or(u64::MAX);
+        let place = usize::try_from(number % PARTS as u64).unwrap_or(0);
+        if let Some(part) = watch.parts.get_mut(place) {
+            if part.number != number {
+                *part = Part {
+                    number,
+                    ..Part::default()
+                };
+            }
+            part.calls += 1;
+            part.failures += u64::from(is_failure);
+            part.slow += u64::from(is_slow);
+        }
+        let oldest = number.saturating_sub(PARTS as u64 - 1);
+        let within = watch.parts.iter().filter(|part| part.number >= oldest);
+        let all = within.fold(Part::default(), |sum, part| Part {
+            number,
+            calls: sum.calls + part.calls,
+            failures: sum.failures + part.failures,
+            slow: sum.slow + part.slow,
+        });
+        decide(&self.rules, all.calls, all.failures, all.slow)
+    }
+}
+
+/// Why a version with so many calls must go; `None` if it may stay.
+fn decide(rules: &Rollback, calls: u64, failures: u64, slow: u64) -> Option<String> {
+    if calls < u64::from(rules.calls) {
+        return None;
+    }
+    if failures.saturating_mul(10_000) > calls.saturating_mul(rules.failures.into()) {
+        return Some(format!("{failures} of {calls} calls failed"));
+    }
+    if let Some(most) = rules.latency
+        && slow.saturating_mul(SLOW_ONE_IN) > calls
+    {
+        let most = verge_config::show_duration(most);
+        return Some(format!("{slow} of {calls} calls took more than {most}"));
+    }
+    None
+}
+
+impl std::fmt::Debug for VersionHealth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VersionHealth")
+            .field("function", &self.function)
+            .field("digest", &self.digest.short())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::telemetry::{FunctionDigest, Metrics};
+
+    fn rules() -> Rollback {
+        let mut rules = Rollback::default();
+        rules.failures = 1000;
+        rules.latency = Some(Duration::from_millis(50));
+        rules.calls = 20;
+        rules.window = Duration::from_secs(10);
+        rules.watched = Duration::from_secs(60);
+        rules
+    }
+
+    #[test]
+    fn too_many_failures_or_slow_calls_are_a_reason_once_there_are_enough_calls() {
+        let rules = rules();
+        for (calls, failures, slow, expected) in [
+            (19, 19, 19, None),
+            (20, 2, 1, None),
+            (20, 3, 0, Some("3 of 20 calls failed")),
+            (100, 10, 5, None),
+            (100, 0, 6, Some("6 of 100 calls took more than 50ms")),
+        ] {
+            assert_eq!(decide(&rules, calls, failures, slow).as_deref(), expected);
+        }
+        let mut off = rules;
+        (off.failures, off.latency) = (10_000, None);
+        assert_eq!(decide(&off, 100, 100, 100), None);
+    }
+
+    #[test]
+    fn calls_count_within_the_window_and_while_the_version_is_watched() {
+        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
+        let (trips, mut tripped) = mpsc::channel(TRIPS_MAX);
+        let digest = Digest::of(b"one");
+        let metrics = Metrics::new(1).function("f");
+        let metrics = metrics.version(FunctionDigest::from_full(digest.as_bytes()));
+        let health = VersionHealth::new("f".into(), digest, rules(), clock, trips, metrics);
+        let fail = |times| {
+            for _ in 0..times {
+                health.record(Outcome::Trapped, Duration::ZERO);
+            }
+        };
+        fail(100);
+        assert!(tripped.try_recv().is_err(), "nobody watches");
+        health.watch(true);
+        fail(19);
+        handle.advance(Duration::from_secs(11));
+        fail(19);
+        assert!(tripped.try_recv().is_err(), "the first are forgotten");
+        handle.advance(Duration::from_secs(60));
+        fail(100);
+        assert!(
+            tripped.try_recv().is_err(),
+            "it has been watched for long enough"
+        );
+        health.watch(false);
+        handle.advance(Duration::from_secs(600));
+        for _ in 0..50 {
+            health.record(Outcome::Abandoned, Duration::from_secs(9));
+            health.record(Outcome::InstancesExhausted, Duration::from_secs(9));
+        }
+        fail(20);
+        let trip = tripped.try_recv().unwrap();
+        assert_eq!(trip.reason, "20 of 20 calls failed");
+        fail(100);
+        assert!(tripped.try_recv().is_err(), "it is told once");
+    }
+}

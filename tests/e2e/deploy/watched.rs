@@ -1,0 +1,100 @@
+//! Versions that are taken back because they fail, or are slow.
+
+use verge_tests::client::Client;
+use verge_tests::{TestNode, eventually, log};
+
+use super::kit::{FOLDER, deploy, listed, made_by, origin, start_with};
+
+/// Quick to judge, so that a test is.
+const RULES: &str = "[function.f.rollback]\nfailures = \"10%\"\ncalls = 20\n";
+
+/// What was made of the version deployed last, and why.
+async fn last(node: &TestNode) -> (String, String) {
+    let reply = node.ask_admin("GET", "/functions/f").await;
+    let function: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    let text = |key: &str| {
+        function["versions"][0][key]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    (text("status"), text("note"))
+}
+
+async fn ask(client: &mut Client, path: &str, times: usize) {
+    for _ in 0..times {
+        client.get(path).await;
+    }
+}
+
+#[tokio::test]
+async fn live_version_that_fails_gives_way_to_the_one_before() {
+    log::keep();
+    let origin = origin().await;
+    let node = start_with(&origin, RULES, FOLDER).await;
+    deploy(&node, "two traps", "").await;
+    let mut client = node.client().await;
+    // Each good request is three or four calls: few failures among many are no reason.
+    ask(&mut client, "/", 20).await;
+    assert_eq!(client.get("/?bad").await.status, 500);
+    assert_eq!(made_by(&client.get("/").await), "two");
+    eventually("the version is taken back", async || {
+        client.get("/?bad").await.status == 200
+    })
+    .await;
+    assert_eq!(made_by(&client.get("/").await), "one");
+    let (status, note) = last(&node).await;
+    assert_eq!(status, "rolled-back");
+    assert!(note.ends_with("calls failed"), "{note}");
+    assert!(!log::lines_with("version taken back: ").is_empty());
+    let series = "verge_function_deploys_total{function=\"f\",event=\"rolled-back-by-itself\"}";
+    node.settles(series, 1.0).await;
+}
+
+#[tokio::test]
+async fn share_that_is_slow_is_taken_away() {
+    let origin = origin().await;
+    let node = start_with(&origin, &format!("{RULES}latency = \"10ms\"\n"), FOLDER).await;
+    deploy(&node, "two slow", "?share=99.99%25&sticky=client").await;
+    let mut client = node.client().await;
+    eventually("the version is taken away", async || {
+        made_by(&client.get("/").await) == "one"
+    })
+    .await;
+    let (status, note) = last(&node).await;
+    assert_eq!(status, "rolled-back");
+    assert!(note.ends_with("calls took more than 10ms"), "{note}");
+}
+
+#[tokio::test]
+async fn version_that_does_well_stays() {
+    let origin = origin().await;
+    let node = start_with(&origin, RULES, FOLDER).await;
+    deploy(&node, "two", "").await;
+    let mut client = node.client().await;
+    ask(&mut client, "/?bad", 50).await;
+    assert_eq!(made_by(&client.get("/").await), "two");
+    assert_eq!(listed(&node).await[0].1, "live");
+    let digest = super::kit::digest("two");
+    let series = format!(
+        "verge_function_version_calls_total{{function=\"f\",version=\"{}\",outcome=\"good\"}}",
+        &digest[..12]
+    );
+    // Four triggers for each request.
+    node.settles(&series, 4.0 * 51.0).await;
+}
+
+#[tokio::test]
+async fn version_that_the_configuration_names_is_not_taken_back() {
+    let origin = origin().await;
+    let node = start_with(&origin, RULES, FOLDER).await;
+    deploy(&node, "two", "").await;
+    node.save("f.wasm", verge_tests::guests::version("three traps"));
+    let mut client = node.client().await;
+    eventually("the saved version", async || {
+        client.get("/?bad").await.status == 500
+    })
+    .await;
+    ask(&mut client, "/?bad", 50).await;
+    assert_eq!(made_by(&client.get("/").await), "three");
+}
