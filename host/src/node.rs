@@ -36,6 +36,7 @@ use listener_settings::listener_settings;
 
 use crate::admin::AdminAuth;
 use crate::deferred::DeferredRoom;
+use crate::deploy::ShadowRoom;
 use crate::generation::{Foundation, Generation};
 use crate::listener::{Drain, ListenerSettings, TlsTerminator};
 use crate::pipeline::compress::Compression;
@@ -70,6 +71,8 @@ pub struct NodeState {
     pub detached_fetches: Permits,
     /// Room for what functions leave for after the response.
     pub deferred: DeferredRoom,
+    /// Where versions run in the shadow of live ones.
+    pub shadows: ShadowRoom,
     /// Validations in the background, as a limit.
     pub background_validations: Permits,
     /// What compresses responses.
@@ -112,6 +115,8 @@ impl NodeState {
         self.requests.set_limit(limits.requests);
         self.detached_fetches.set_limit(limits.detached_fetches);
         self.deferred.places.set_limit(limits.deferred);
+        let shadows = next.config.deploy.shadow_calls;
+        self.shadows.places.set_limit(shadows);
         self.background_validations
             .set_limit(limits.background_validations);
         self.compression

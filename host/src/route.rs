@@ -10,8 +10,8 @@ use verge_origin::Origin;
 use verge_runtime::{Compiled, Function, Trigger};
 
 use crate::capabilities::FunctionCapabilities;
-use crate::deploy::FunctionState;
 use crate::deploy::state::BesideMode;
+use crate::deploy::{FunctionState, ShadowReport};
 use crate::key_rule::KeyRule;
 use crate::telemetry::{FunctionMetrics, OriginMetrics, RouteLabel, SiteMetrics};
 
@@ -132,6 +132,8 @@ pub struct FunctionEntry {
     pub(crate) compiled: Compiled,
     /// Its counters.
     pub metrics: Arc<FunctionMetrics>,
+    /// How it compares with the live one, if it runs in its shadow.
+    pub shadow: Option<Arc<ShadowReport>>,
     /// The version that runs beside this one, if one does; that one has none beside itself.
     pub beside: Option<Beside>,
     /// What is known of the function's versions; `None` where none are kept.

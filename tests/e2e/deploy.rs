@@ -10,6 +10,7 @@ mod deploy {
     mod kit;
     mod lasting;
     mod refused;
+    mod shadow;
     mod share;
     mod signed;
     mod versions;

@@ -35,7 +35,7 @@ pub struct FunctionVersions {
 pub struct VersionStatus {
     /// The SHA-256 of its component, in hex.
     pub digest: String,
-    /// `live`, `share`, `kept` or `rolled-back`.
+    /// `live`, `share`, `shadow`, `kept` or `rolled-back`.
     pub status: String,
     /// When it was deployed, RFC 3339; empty where that is not kept.
     pub deployed: String,
@@ -49,6 +49,9 @@ pub struct VersionStatus {
     /// For whom it runs, or why it was rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The last differences from the live version, for one in its shadow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// What came of an action.
@@ -81,6 +84,8 @@ pub enum FunctionAction {
 pub(super) struct DeployQuery {
     share: Option<String>,
     sticky: Option<String>,
+    #[serde(default)]
+    shadow: bool,
     signature: Option<String>,
 }
 
@@ -125,7 +130,10 @@ pub(super) async fn deploy(
 ) -> Response {
     let how = match query {
         Ok(Query(query)) => mode(&query).map(|mode| (mode, query.signature)),
-        Err(wrong) => Err((wrong.body_text(), "`share`, `sticky` and `signature`")),
+        Err(wrong) => Err((
+            wrong.body_text(),
+            "`share` and `sticky` or `shadow=true`, and `signature`",
+        )),
     };
     let (mode, signature) = match how {
         Ok(how) => how,
@@ -157,6 +165,15 @@ fn mode(query: &DeployQuery) -> Result<Option<BesideMode>, (String, &'static str
             )
         })?),
     };
+    if query.shadow {
+        return match (&query.share, sticky) {
+            (None, None) => Ok(Some(BesideMode::Shadow)),
+            _ => Err((
+                "a version in the shadow has no share".to_owned(),
+                "`share` or `shadow`",
+            )),
+        };
+    }
     let Some(text) = &query.share else {
         return match sticky {
             None => Ok(None),

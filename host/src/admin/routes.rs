@@ -173,7 +173,7 @@ async fn index(State(source): State<Source>) -> Response {
             entry(
                 "POST",
                 "/functions/NAME/versions",
-                "deploy the component that is the content, for `?share=` of the requests or for all",
+                "deploy the component that is the content, for all requests, for `?share=` or with `?shadow=true`",
             ),
             entry(
                 "POST",

@@ -41,6 +41,9 @@ pub(super) struct DeployArguments {
     /// By what a client stays with one version: client, cookie:NAME or header:NAME.
     #[arg(long, value_name = "KEY", requires = "share")]
     sticky: Option<String>,
+    /// Run it beside the live version for nobody, without effects, and compare what both come to.
+    #[arg(long, conflicts_with = "share")]
+    shadow: bool,
     /// What minisign wrote, in place of FILE.minisig.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
@@ -102,6 +105,7 @@ pub(super) fn deploy(arguments: &DeployArguments) -> ExitCode {
         let mut query = Query::default();
         query.add("share", arguments.share.as_deref());
         query.add("sticky", arguments.sticky.as_deref());
+        query.add("shadow", arguments.shadow.then_some("true"));
         query.add("signature", signature(arguments)?.as_deref());
         let path = format!("{}/versions{}", path(&arguments.name), query.0);
         changed(&arguments.node, &path, component)
@@ -112,6 +116,12 @@ pub(super) fn deploy(arguments: &DeployArguments) -> ExitCode {
         let found = function.versions.iter().find(|v| v.digest == done.version);
         match found.and_then(|version| version.note.as_deref()) {
             None => format!("{}: version {version} is live\n", function.name),
+            Some(_) if arguments.shadow => {
+                format!(
+                    "{}: version {version} runs in the shadow of the live one\n",
+                    function.name
+                )
+            }
             Some(note) => format!("{}: version {version} runs for {note}\n", function.name),
         }
     })
@@ -227,6 +237,9 @@ fn line(version: &VersionStatus) -> String {
         line.push_str(&format!("  ({note})"));
     }
     line.push('\n');
+    for difference in &version.differences {
+        line.push_str(&format!("      differs: {difference}\n"));
+    }
     line
 }
 
@@ -322,6 +335,7 @@ mod tests {
             signer: None,
             bytes: 1,
             note: note.map(str::to_owned),
+            differences: Vec::new(),
         };
         let function = FunctionVersions {
             name: "f".to_owned(),

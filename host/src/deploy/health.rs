@@ -106,11 +106,6 @@ impl VersionHealth {
         self.is_watched.store(false, Ordering::Relaxed);
     }
 
-    /// Its counters.
-    pub(crate) fn metrics(&self) -> &VersionMetrics {
-        &self.metrics
-    }
-
     /// Notes a call that has ended.
     pub(crate) fn record(&self, outcome: Outcome, wall: Duration) {
         let is_failure = match outcome {

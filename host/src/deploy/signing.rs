@@ -11,7 +11,7 @@ pub(crate) struct Keys(Vec<(String, PublicKey)>);
 
 /// Why a component may not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Untrusted {
+pub(crate) enum Untrusted {
     /// There is no signature.
     #[error("it is not signed")]
     Unsigned,
@@ -25,7 +25,7 @@ pub enum Untrusted {
 
 impl Untrusted {
     /// What would be right.
-    pub const EXPECTED: &str =
+    pub(crate) const EXPECTED: &str =
         "a component signed with `minisign -S` by one of `keys` of the function or of [deploy]";
 }
 
@@ -50,11 +50,6 @@ impl Keys {
     /// Whether what is not signed may run.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Whether a version with this signer may run.
-    pub(crate) fn know(&self, signer: Option<&str>) -> bool {
-        self.is_empty() || self.0.iter().any(|(text, _)| Some(text.as_str()) == signer)
     }
 
     /// Whether a version with this signer may run.

@@ -47,6 +47,8 @@ pub struct BesideState {
 pub enum BesideMode {
     /// For a share of the requests.
     Share(Share),
+    /// For nobody: after the live one, with its input, and without effects.
+    Shadow,
 }
 
 /// One version of a function.

@@ -14,9 +14,11 @@ use verge_runtime::{
 
 use super::capabilities::{self, Shelf};
 use super::{Foundation, Generation};
+use crate::deploy::ShadowReport;
 use crate::deploy::plan::{Configured, Plan};
+use crate::deploy::shadow::ShadowCapabilities;
 use crate::deploy::signing::{Keys, SIGNATURE_BYTES_MAX, Untrusted};
-use crate::deploy::state::{BesideState, FunctionState};
+use crate::deploy::state::{BesideMode, BesideState, FunctionState};
 use crate::files;
 use crate::route::{Beside, FunctionEntry};
 
@@ -163,7 +165,7 @@ impl Builder<'_> {
         given: Option<(Digest, &[u8])>,
     ) -> Result<Arc<FunctionEntry>, String> {
         let state = plan.state.as_deref();
-        let live = self.version(plan.live, given, state)?;
+        let live = self.version(plan.live, given, state, false)?;
         let beside = match &plan.beside {
             None => None,
             Some(beside) => Some(self.beside(beside, given, state)?),
@@ -188,7 +190,8 @@ impl Builder<'_> {
         given: Option<(Digest, &[u8])>,
         state: Option<&FunctionState>,
     ) -> Result<Beside, String> {
-        let version = self.version(beside.digest, given, state)?;
+        let is_shadow = beside.mode == BesideMode::Shadow;
+        let version = self.version(beside.digest, given, state, is_shadow)?;
         let held = self.held.and_then(|held| held.beside.as_ref());
         let entry = match held.filter(|held| held.entry.is_version(&version)) {
             Some(held) => Arc::clone(&held.entry),
@@ -209,10 +212,12 @@ impl Builder<'_> {
         digest: Digest,
         given: Option<(Digest, &[u8])>,
         state: Option<&FunctionState>,
+        is_shadow: bool,
     ) -> Result<FunctionEntry, String> {
         let granted = self.shelf.granted(self.settings);
         let held = self.held_version(&digest);
         if let Some(entry) = held
+            && entry.shadow.is_some() == is_shadow
             && entry.settings == *self.settings
             && *entry.function.limits() == limits(self.config, self.settings)
             && entry.capabilities.granted.is_same(&granted)
@@ -232,17 +237,23 @@ impl Builder<'_> {
                 .compile(&bytes)
                 .map_err(|error| error.to_string())?,
         };
-        self.load(compiled, granted)
+        self.load(compiled, granted, is_shadow)
     }
 
     fn load(
         &self,
         compiled: Compiled,
         granted: crate::capabilities::Granted,
+        is_shadow: bool,
     ) -> Result<FunctionEntry, String> {
         let (config, foundation, settings) = (self.config, self.foundation, self.settings);
         let capabilities =
             capabilities::build(foundation, settings, granted, self.held, compiled.digest());
+        let shadow = is_shadow.then(|| ShadowReport::new(Arc::clone(&capabilities.metrics)));
+        let given: Arc<dyn Capabilities> = match is_shadow {
+            true => Arc::new(ShadowCapabilities::new(Arc::clone(&capabilities))),
+            false => Arc::clone(&capabilities) as Arc<dyn Capabilities>,
+        };
         let load = |limits| {
             foundation.engine.load(
                 &compiled,
@@ -250,7 +261,7 @@ impl Builder<'_> {
                     name: Arc::clone(&settings.name),
                     limits,
                     grants: capabilities::grants(settings),
-                    capabilities: Arc::clone(&capabilities) as Arc<dyn Capabilities>,
+                    capabilities: Arc::clone(&given),
                     quarantine: QuarantineSettings::default(),
                 },
             )
@@ -275,6 +286,7 @@ impl Builder<'_> {
             metrics: Arc::clone(&capabilities.metrics),
             capabilities,
             compiled,
+            shadow,
             beside: None,
             state: None,
         })

@@ -220,7 +220,9 @@ impl Generation {
 fn shares(functions: &BTreeMap<Arc<str>, Arc<FunctionEntry>>) -> Vec<(Arc<str>, Digest, Share)> {
     let beside = functions.values().filter_map(|entry| {
         let beside = entry.beside.as_ref()?;
-        let BesideMode::Share(share) = &beside.mode;
+        let BesideMode::Share(share) = &beside.mode else {
+            return None;
+        };
         let digest = beside.entry.function.digest();
         Some((Arc::clone(&entry.name), digest, share.clone()))
     });

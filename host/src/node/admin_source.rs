@@ -92,6 +92,7 @@ impl AdminSource for NodeSource {
                 LimitSample::from(&state.connections),
                 LimitSample::from(&state.requests),
                 LimitSample::from(&state.deferred.places),
+                LimitSample::from(&state.shadows.places),
                 LimitSample::from(&state.detached_fetches),
                 LimitSample::from(&state.background_validations),
                 LimitSample::from(&state.compression.jobs),

@@ -18,7 +18,7 @@ use super::{Addresses, NodeState, RunningNode, region, tiers, workers};
 use crate::admin::{AdminAuth, AdminToken};
 use crate::capabilities::kv::Stores;
 use crate::deferred::DeferredRoom;
-use crate::deploy::Versions;
+use crate::deploy::{ShadowRoom, Versions};
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
 use crate::pipeline::compress::Compression;
@@ -161,7 +161,13 @@ fn build_state(
         source,
     })?;
     let token = admin_token(config).map_err(|problem| StartError::Problems(vec![problem]))?;
+    let shadows = ShadowRoom::start(config.deploy.shadow_calls);
+    let shadows = shadows.map_err(|source| StartError::System {
+        what: "the thread of versions in the shadow",
+        source,
+    })?;
     Ok(Arc::new(NodeState {
+        shadows,
         tiers: tiers::list(&clock, disk.as_ref(), shared.as_ref()),
         disk,
         cache,

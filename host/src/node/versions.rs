@@ -62,7 +62,10 @@ pub(super) fn change(
 
 fn told(entry: &FunctionEntry) -> FunctionVersions {
     let versions = match &entry.state {
-        Some(state) => state.versions.iter().map(|v| version(state, v)).collect(),
+        Some(state) => {
+            let versions = state.versions.iter();
+            versions.map(|known| version(entry, state, known)).collect()
+        }
         None => vec![VersionStatus {
             digest: entry.function.digest().to_string(),
             status: "live".to_owned(),
@@ -71,6 +74,7 @@ fn told(entry: &FunctionEntry) -> FunctionVersions {
             signer: None,
             bytes: 0,
             note: None,
+            differences: Vec::new(),
         }],
     };
     FunctionVersions {
@@ -86,12 +90,15 @@ fn told(entry: &FunctionEntry) -> FunctionVersions {
     }
 }
 
-fn version(state: &FunctionState, version: &Version) -> VersionStatus {
+fn version(entry: &FunctionEntry, state: &FunctionState, version: &Version) -> VersionStatus {
     let beside = state.beside.as_ref();
     let beside = beside.filter(|beside| beside.digest == version.digest);
+    let shadow = entry.beside.as_ref().filter(|_| beside.is_some());
+    let shadow = shadow.and_then(|running| running.entry.shadow.as_ref());
     let (status, note) = match beside.map(|beside| &beside.mode) {
         _ if version.digest == state.live => ("live", None),
         Some(BesideMode::Share(share)) => ("share", Some(share.to_string())),
+        Some(BesideMode::Shadow) => ("shadow", shadow.map(|report| report.summary())),
         None if version.withdrawn.is_some() => ("rolled-back", version.withdrawn.clone()),
         None => ("kept", None),
     };
@@ -103,6 +110,7 @@ fn version(state: &FunctionState, version: &Version) -> VersionStatus {
         signer: version.signer.clone(),
         bytes: version.bytes,
         note,
+        differences: shadow.map_or_else(Vec::new, |report| report.differences()),
     }
 }
 

@@ -16,6 +16,7 @@ mod routed;
 pub mod routing;
 pub mod sanitize;
 mod scope;
+mod shadow;
 mod triggers;
 pub(crate) mod url;
 

@@ -12,13 +12,14 @@ use verge_http::surrogate::SurrogateKey;
 use verge_http::{Body, Failure};
 use verge_runtime::{
     CallFailure, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd,
-    RequestEffects, Verdict,
+    RequestEffects, Trigger, Verdict,
 };
 
 use super::answer::Answer;
 use super::conditions;
 use super::head::TrustedHead;
 use super::routed::Routed;
+use super::shadow::Rehearsal;
 use verge_config::OnFailure;
 
 use crate::capabilities::{log_failure, trigger_receipt};
@@ -139,6 +140,7 @@ pub(super) async fn viewer_request(
     }
     let mut edge = to_edge(routed, &viewed.head, body, viewed.context)?;
     for used in functions {
+        let rehearsal = Rehearsal::of_request(routed, used, &edge);
         // Boxed, so that requests without functions do not carry the room for a call.
         let call = Box::pin(
             routed
@@ -153,6 +155,9 @@ pub(super) async fn viewer_request(
             &call.receipt,
             call.pending.as_ref(),
         );
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.after_request(routed, Trigger::ViewerRequest, &call);
+        }
         edge = call.request;
         match call.verdict {
             Ok(Verdict::Continue) => viewed.marks.add(call.effects),
@@ -214,6 +219,7 @@ pub(super) async fn origin_request(
     let body = std::mem::take(&mut bound.body);
     let mut edge = to_edge(routed, &bound.head, body, Context::default())?;
     for used in functions {
+        let rehearsal = Rehearsal::of_request(routed, used, &edge);
         let call = routed
             .version(used)
             .function
@@ -225,6 +231,9 @@ pub(super) async fn origin_request(
             &call.receipt,
             call.pending.as_ref(),
         );
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.after_request(routed, Trigger::OriginRequest, &call);
+        }
         bound.seen.add(&call.seen);
         edge = call.request;
         match call.verdict {
@@ -259,6 +268,7 @@ pub(super) async fn origin_response(
     }
     let mut edge = to_edge(routed, head, Body::Empty, Context::default())?;
     for used in functions {
+        let rehearsal = Rehearsal::of_response(routed, used, &edge, &response);
         let call = routed
             .version(used)
             .function
@@ -270,6 +280,9 @@ pub(super) async fn origin_response(
             &call.receipt,
             call.pending.as_ref(),
         );
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.after_response(routed, Trigger::OriginResponse, &call);
+        }
         seen.add(&call.seen);
         edge = call.request;
         response = call.response;
@@ -308,6 +321,7 @@ pub(super) async fn viewer_response(
     *response.headers_mut() = std::mem::take(&mut answer.fields);
     let mut replaced = false;
     for used in functions {
+        let rehearsal = Rehearsal::of_response(routed, used, &edge, &response);
         // Boxed, so that requests without functions do not carry the room for a call.
         let call = Box::pin(routed.version(used).function.viewer_response(
             routed.call(),
@@ -321,6 +335,9 @@ pub(super) async fn viewer_response(
             &call.receipt,
             call.pending.as_ref(),
         );
+        if let Some(rehearsal) = rehearsal {
+            rehearsal.after_response(routed, Trigger::ViewerResponse, &call);
+        }
         edge = call.request;
         response = call.response;
         match call.result {

@@ -20,7 +20,8 @@ pub mod span;
 
 pub use access_log::{AccessLog, AccessLogConfig, AccessLogOutput};
 pub use handles::{
-    FunctionMetrics, KvMetrics, ListenerMetrics, OriginMetrics, RatesBy, RouteLabel, SiteMetrics, VersionMetrics,
+    FunctionMetrics, KvMetrics, ListenerMetrics, OriginMetrics, RatesBy, RouteLabel, SiteMetrics,
+    VersionMetrics,
 };
 pub use metrics::{CacheTier, Metrics};
 pub use node_log::JsonLines;

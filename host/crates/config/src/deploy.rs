@@ -21,6 +21,9 @@ pub struct Deploy {
     pub kept: usize,
     /// Bytes of a component that is deployed; 1KiB to 32MiB, default 32MiB.
     pub component: usize,
+    /// Calls of versions in the shadow at once, over all functions; 1 to 256, default 4. What comes
+    /// while as many run is not compared.
+    pub shadow_calls: usize,
     /// Public keys of minisign. Components of functions without keys of their own run only if one
     /// of these signed them. Default: none, and nothing need be signed.
     pub keys: Vec<String>,
@@ -60,6 +63,7 @@ impl Default for Deploy {
             folder: None,
             kept: 5,
             component: 32 << 20,
+            shadow_calls: 4,
             keys: Vec::new(),
         }
     }
@@ -72,6 +76,7 @@ impl Deploy {
             folder: table.output("folder"),
             kept: table.or("kept", &Count(2..=20), default.kept),
             component: table.or("component", &Size(1 << 10..=32 << 20), default.component),
+            shadow_calls: table.or("shadow_calls", &Count(1..=256), default.shadow_calls),
             keys: table.list("keys", "public keys of minisign", true, &SigningKey),
         }
     }

@@ -14,6 +14,7 @@ use verge_origin::OriginTiming;
 
 use super::super::head::TrustedHead;
 use super::super::routed::Routed;
+use super::super::shadow::Rehearsal;
 use super::super::triggers::{self, OriginBound, SeenInput, TriggerReceipts};
 use crate::key_rule::UnkeyedSource;
 use crate::route::{FunctionUse, OriginEntry, Target};
@@ -261,11 +262,15 @@ async fn call_handler(
     notes: &mut ForwardNotes,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
+    let rehearsal = Rehearsal::of_handler(routed, used, &request);
     let call = routed
         .version(used)
         .function
         .handle(routed.call(), request, routed.id_text())
         .await;
+    if let Some(rehearsal) = rehearsal {
+        rehearsal.after_handler(routed, &call);
+    }
     let pending = call.pending.as_ref();
     triggers::note(
         &mut notes.triggers,

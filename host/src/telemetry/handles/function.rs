@@ -39,6 +39,8 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) fetches: LabelledCounters<8>,
     /// Deploys, promotions and rollbacks.
     pub(in crate::telemetry) deploys: LabelledCounters<8>,
+    /// Calls of versions in the shadow.
+    pub(in crate::telemetry) shadows: LabelledCounters<8>,
     /// The last few, the oldest first.
     versions: Mutex<Vec<Arc<VersionMetrics>>>,
 }
@@ -57,6 +59,7 @@ impl FunctionMetrics {
             guest: GuestMetrics::default(),
             fetches: LabelledCounters::new(shards),
             deploys: LabelledCounters::new(shards),
+            shadows: LabelledCounters::new(shards),
             versions: Mutex::default(),
         }
     }
@@ -92,6 +95,11 @@ impl FunctionMetrics {
     /// Counts a deploy, a promotion or a rollback by its word.
     pub(crate) fn record_deploy(&self, event: &'static str) {
         self.deploys.increment(event);
+    }
+
+    /// Counts a call of a version in the shadow by what became of it.
+    pub(crate) fn record_shadow(&self, rehearsed: &'static str) {
+        self.shadows.increment(rehearsed);
     }
 
     /// What it counts by itself.

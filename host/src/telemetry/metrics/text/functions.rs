@@ -77,6 +77,13 @@ fn versions(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
             deploys.put([("function", function.name()), ("event", event)], number)?;
         }
     }
+    let help = "Calls of versions in the shadow, by how they compare with the live one's.";
+    let mut shadows = page.counter("verge_function_shadow_calls", help)?;
+    for function in all {
+        for (result, number) in function.shadows.all() {
+            shadows.put([("function", function.name()), ("result", result)], number)?;
+        }
+    }
     Ok(())
 }
 
