@@ -10,6 +10,7 @@ mod deploy {
     mod kit;
     mod lasting;
     mod refused;
+    mod registries;
     mod shadow;
     mod share;
     mod signed;

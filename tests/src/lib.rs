@@ -23,6 +23,7 @@ pub mod node;
 pub mod origin;
 pub mod process;
 pub mod redis;
+pub mod registry;
 pub mod soak;
 pub mod streams;
 pub mod wire;

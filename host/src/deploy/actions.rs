@@ -11,7 +11,7 @@ use super::signing::{Keys, Untrusted};
 use super::state::{BesideMode, FunctionState, Source, Unchanged, Version};
 use super::store::Store;
 use crate::generation::Generation;
-use crate::generation::functions::check_beginning;
+use crate::generation::components::check_beginning;
 use crate::node::NodeState;
 use crate::route::FunctionEntry;
 use crate::telemetry::Rfc3339;

@@ -9,6 +9,7 @@ pub mod actions;
 mod compiled;
 mod health;
 pub(crate) mod plan;
+pub(crate) mod registry;
 pub(crate) mod shadow;
 pub mod share;
 pub(crate) mod signing;

@@ -17,16 +17,9 @@ use super::{Foundation, Generation};
 use crate::deploy::ShadowReport;
 use crate::deploy::plan::{Configured, Plan};
 use crate::deploy::shadow::ShadowCapabilities;
-use crate::deploy::signing::{Keys, SIGNATURE_BYTES_MAX, Untrusted};
+use crate::deploy::signing::Keys;
 use crate::deploy::state::{BesideMode, BesideState, FunctionState};
-use crate::files;
 use crate::route::{Beside, FunctionEntry};
-
-/// Most bytes of a component file.
-const COMPONENT_BYTES_MAX: u64 = 32 << 20;
-
-/// How WebAssembly begins: as a binary, and as text.
-const BEGINNINGS: [&[u8]; 2] = [b"\0asm", b"("];
 
 /// All functions; adds to `problems` for those that cannot be.
 pub(super) fn build(
@@ -66,16 +59,7 @@ pub(super) fn build(
     functions
 }
 
-type FunctionError = (&'static str, String, &'static str);
-
-/// Why a component file is none.
-pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), &'static str> {
-    // The compiler would take it for text, and explain why it is none.
-    match BEGINNINGS.iter().any(|begin| bytes.starts_with(begin)) {
-        true => Ok(()),
-        false => Err("is not WebAssembly"),
-    }
-}
+pub(super) type FunctionError = (&'static str, String, &'static str);
 
 /// Builds one function.
 pub(super) struct Builder<'a> {
@@ -91,22 +75,11 @@ impl Builder<'_> {
     /// The function that the configuration, and what was deployed since, make.
     fn configured(&self) -> Result<Arc<FunctionEntry>, FunctionError> {
         let settings = self.settings;
-        let bytes = files::read_bounded(&settings.component, COMPONENT_BYTES_MAX)
-            .and_then(|bytes| match check_beginning(&bytes) {
-                Ok(()) => Ok(bytes),
-                Err(what) => {
-                    let file = settings.component.display();
-                    Err(format!("the component is not valid: `{file}` {what}"))
-                }
-            })
-            .map_err(|what| {
-                (
-                    "component",
-                    what,
-                    "expected a component built for wasm32-wasip2",
-                )
-            })?;
-        let (signer, signature) = self.signer(&bytes)?;
+        let (bytes, signature) = match self.component() {
+            Ok(component) => component,
+            Err(error) => return self.without_registry(error),
+        };
+        let (signer, signature) = self.signer(&bytes, signature)?;
         let configured = Configured {
             digest: Digest::of(&bytes),
             bytes: &bytes,
@@ -130,28 +103,20 @@ impl Builder<'_> {
             .map_err(|what| ("component", what, ""))
     }
 
-    /// The key that signed the configured component, and the signature.
-    fn signer(&self, bytes: &[u8]) -> Result<(Option<String>, Option<String>), FunctionError> {
-        if self.keys.is_empty() {
-            return Ok((None, None));
-        }
-        let file = self.settings.signature();
-        let untrusted = |why: Untrusted| {
-            let file = self.settings.component.display();
-            let what = format!("`{file}` may not run: {why}");
-            ("component", what, Untrusted::EXPECTED)
+    /// A registry that does not answer is no reason not to run what ran last.
+    fn without_registry(&self, error: FunctionError) -> Result<Arc<FunctionEntry>, FunctionError> {
+        let name = &self.settings.name;
+        let held = self.held.and_then(|held| held.state.clone());
+        let store = self.foundation.versions.store();
+        let state = held.or_else(|| store?.state(name).ok().flatten().map(Arc::new));
+        let (Some(state), true) = (state, self.settings.oci.is_some()) else {
+            return Err(error);
         };
-        if !file.exists() {
-            return Err(untrusted(Untrusted::Unsigned));
-        }
-        let signature = files::read_bounded(&file, SIGNATURE_BYTES_MAX as u64)
-            .map_err(|what| ("component", what, Untrusted::EXPECTED))?;
-        let signature = String::from_utf8_lossy(&signature).into_owned();
-        let signer = self
-            .keys
-            .check(bytes, Some(&signature))
-            .map_err(untrusted)?;
-        Ok((signer, Some(signature)))
+        let what = &error.1;
+        tracing::error!(function = &**name, "{what}; what ran last runs on");
+        let plan = Plan::of(FunctionState::clone(&state));
+        self.planned(&plan, None)
+            .map_err(|what| ("component", what, ""))
     }
 
     /// The function whose versions `plan` names. `given` is a component with its digest that need

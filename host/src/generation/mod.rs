@@ -7,7 +7,8 @@
 
 mod capabilities;
 mod certificates;
-pub(crate) mod functions;
+pub(crate) mod components;
+mod functions;
 mod origins;
 mod policy;
 mod route_key;

@@ -78,12 +78,21 @@ fn ensure_redis() -> Outcome {
     packages::ensure(&[("redis-server", "redis-server")])
 }
 
+/// Tests start registries of their own; the package's service is not used.
+fn ensure_registry() -> Outcome {
+    packages::ensure(&[("docker-registry", "docker-registry")])
+}
+
 /// `test [ARGUMENTS]`
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     step("curl, for the test of the demo", ensure_curl)?;
     step(
         "redis-server, for the tests of what nodes share",
         ensure_redis,
+    )?;
+    step(
+        "docker-registry, for the tests of components in registries",
+        ensure_registry,
     )?;
     prepare(None)?;
     let tests = test_arguments(arguments);

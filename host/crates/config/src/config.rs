@@ -12,7 +12,7 @@ use crate::cache_limits::CacheLimits;
 use crate::compression::Compression;
 use crate::deploy::Deploy;
 use crate::disk::Disk;
-use crate::function::{Function, Secret};
+use crate::function::{Deployable, Function, Secret};
 use crate::geo::Geo;
 use crate::grants::Grantable;
 use crate::kv::{KvStore, check_paths};
@@ -23,6 +23,7 @@ use crate::origin::Origin;
 use crate::policy::{CacheFields, Policy};
 use crate::problem::{ConfigErrors, Lines, Place, Problem};
 use crate::redis::Redis;
+use crate::registry::Registry;
 use crate::schema::Key;
 use crate::site::Site;
 use crate::site_read::{Targets, read_sites};
@@ -85,6 +86,8 @@ pub struct Config {
     pub disk: Option<Disk>,
     /// `[deploy]`
     pub deploy: Deploy,
+    /// `[registry.NAME]`
+    pub registries: BTreeMap<Arc<str>, Registry>,
     /// `[runtime]`
     pub runtime: Runtime,
     /// `[geo]`
@@ -280,6 +283,11 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let acls = acl_names.iter().zip(&tables.3);
     let acls = acls.map(|(name, (_, table))| (Arc::clone(name), Acl::read(name, table)));
 
+    let registry_tables = root.named("registry");
+    let registry_names = names_of("registry", &registry_tables);
+    let registries = registry_names.iter().zip(&registry_tables);
+    let registries =
+        registries.map(|(name, (_, table))| (Arc::clone(name), Registry::read(name, table)));
     let kv_names = names_of("kv", &kv_tables);
     let has_redis = root.item("redis").is_some();
     let kv = kv_names.iter().zip(&kv_tables);
@@ -298,6 +306,10 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         redis: has_redis,
     };
 
+    let deployable = Deployable {
+        keys: &deploy.keys,
+        registries: &registry_names,
+    };
     let secrets = secret_names.iter().zip(&tables.0);
     let secrets = secrets
         .filter_map(|(name, (_, table))| Some((Arc::clone(name), Secret::read(name, table)?)));
@@ -305,7 +317,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
     let functions = functions.map(|(name, (_, table))| {
         (
             Arc::clone(name),
-            Function::read(name, table, &there, &runtime, &deploy.keys),
+            Function::read(name, table, &there, &runtime, &deployable),
         )
     });
     let origins = origin_names.iter().zip(&tables.2);
@@ -322,6 +334,7 @@ fn read_root(root: &Table<'_, '_>, file: &Path) -> Config {
         acls: acls.collect(),
         geo,
         functions: functions.collect(),
+        registries: registries.collect(),
         origins: origins.collect(),
         sites: read_sites(&root.tables("site"), &targets),
         policy: policy.clone(),

@@ -9,8 +9,10 @@ use std::time::Duration;
 use crate::deploy::{Rollback, SigningKey};
 use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
-use crate::kinds::{Choice, Count, Size, time};
+use crate::kinds::{Choice, Count, FilePath, Size, time};
+use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
+use crate::registry::OciComponent;
 use crate::setting::{AnySetting, Setting};
 use crate::table::Table;
 
@@ -70,8 +72,10 @@ pub(crate) const ON_FAILURE: Choice<OnFailure> = Choice(&[
 pub struct Function {
     /// Its name.
     pub name: Arc<str>,
-    /// The file of the component.
+    /// The file of the component, or a folder with it; empty for one of a registry.
     pub component: PathBuf,
+    /// The component, if it is one of a registry: `component = "oci:.."`.
+    pub oci: Option<OciComponent>,
     /// Public keys of minisign, one of which must have signed its components; default those of
     /// `deploy.keys`.
     pub keys: Vec<String>,
@@ -121,6 +125,7 @@ impl Function {
         Self {
             name: name.into(),
             component,
+            oci: None,
             keys: Vec::new(),
             isolation: Isolation::Fresh,
             memory: 32 << 20,
@@ -154,12 +159,14 @@ impl Function {
         table: &Table<'_, '_>,
         there: &Grantable<'_>,
         runtime: &Runtime,
-        node_keys: &[String],
+        deployable: &Deployable<'_>,
     ) -> Self {
         let default = Self::new(name, PathBuf::new());
+        let (component, oci) = read_component(table, deployable.registries);
         let settings = table.table("config");
         let function = Self {
-            component: table.required_file("component").unwrap_or_default(),
+            component,
+            oci,
             keys: table.list("keys", "public keys of minisign", true, &SigningKey),
             isolation: table.or("isolation", &ISOLATION, default.isolation),
             memory: table.or("memory", &Size(64 << 10..=4 << 30), default.memory),
@@ -183,7 +190,8 @@ impl Function {
             config: read_settings(&settings),
             name: default.name,
         };
-        if !(function.keys.is_empty() && node_keys.is_empty()) {
+        let is_signed = !(function.keys.is_empty() && deployable.keys.is_empty());
+        if is_signed && function.oci.is_none() {
             table.depends_on("component", function.signature());
         }
         if function.memory > runtime.instance_memory {
@@ -196,6 +204,33 @@ impl Function {
             );
         }
         function
+    }
+}
+
+/// What components may come from, and who may make them.
+pub(crate) struct Deployable<'a> {
+    /// The keys of `[deploy]`.
+    pub(crate) keys: &'a [String],
+    pub(crate) registries: &'a Names,
+}
+
+/// A file or a folder, or a component in a registry.
+fn read_component(table: &Table<'_, '_>, registries: &Names) -> (PathBuf, Option<OciComponent>) {
+    const KEY: &str = "component";
+    let Some(given) = table.required(KEY, &FilePath) else {
+        return (PathBuf::new(), None);
+    };
+    let Some(named) = given.to_str().and_then(|text| text.strip_prefix("oci:")) else {
+        let path = table.resolve(&given);
+        table.depends_on(KEY, path.clone());
+        return (path, None);
+    };
+    match OciComponent::parse(named, registries) {
+        Ok(component) => (PathBuf::new(), Some(component)),
+        Err(what) => {
+            table.problem_at(KEY, what, OciComponent::EXPECTED);
+            (PathBuf::new(), None)
+        }
     }
 }
 

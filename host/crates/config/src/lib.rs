@@ -26,6 +26,7 @@ mod origin;
 mod policy;
 mod problem;
 mod redis;
+mod registry;
 mod route_key;
 mod route_paths;
 mod scenario;
@@ -58,6 +59,7 @@ pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTl
 pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
 pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
+pub use registry::{OciComponent, Registry};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};
 pub use scenario::{Answer, At, Expect, Failing, Scenario, Step, StepRequest};
 pub use schema::Key;
