@@ -22,6 +22,7 @@ mod functions {
     mod kit;
     mod kv;
     mod kv_region;
+    mod languages;
     mod loading;
     mod logging;
     mod metrics;

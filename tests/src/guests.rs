@@ -40,6 +40,23 @@ pub fn version(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// The component of the sample function in `javascript`, `python` or `go`, built by
+/// `cargo xtask languages`.
+///
+/// # Panics
+/// When it was not built.
+pub fn language(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../functions/target/languages")
+        .join(format!("{name}.wasm"));
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask languages` first",
+        path.display()
+    );
+    path.canonicalize().unwrap()
+}
+
 /// Time limits so wide that a busy machine does not pass them: for tests of what functions do.
 pub const WIDE_LIMITS: &str = "cpu = \"10s\"\ndeadline = \"15s\"\n";
 

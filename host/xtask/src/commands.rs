@@ -38,6 +38,14 @@ fn prepare(wanted: Option<Toolchain>) -> Outcome {
     })
 }
 
+/// `languages`: the functions in other languages, which only tests need.
+pub(crate) fn languages() -> Outcome {
+    step(
+        "functions in JavaScript, Python and Go",
+        crate::languages::prepare,
+    )
+}
+
 fn count_components() -> usize {
     let folder = functions_target().join(TARGET).join("release");
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -95,6 +103,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         ensure_registry,
     )?;
     prepare(None)?;
+    languages()?;
     let tests = test_arguments(arguments);
     step("testing the node's workspace", || {
         run(cargo(&root()).arg("test").args(&tests))

@@ -12,6 +12,7 @@
 )]
 
 mod commands;
+mod languages;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ cargo xtask COMMAND [ARGUMENTS]
 
   setup    install the guest toolchain and build the functions
              --toolchain rustup|debian   use this one, rather than what is there
+  languages  install the compilers of the functions in JavaScript, Python and Go, and
+             build these functions
   demo     set up, then run a node with config/demo.toml in front of a demo origin
   test     set up, then run every test; arguments go to `cargo test` of the node's
            workspace, and the functions' own tests are left out then
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     };
     let done = match command.as_str() {
         "setup" => commands::setup(rest),
+        "languages" => commands::languages(),
         "demo" => commands::demo(rest),
         "test" => commands::test(rest),
         "soak" => commands::soak(rest),

@@ -158,3 +158,31 @@ async fn what_cannot_be_read_is_left_alone() {
         assert_eq!(reply.field("etag"), "\"v1\"", "{fields:?}");
     }
 }
+
+/// Content that is not substituted in goes past the function: 64 MiB through a limit of 64 KiB, at
+/// no more CPU time than a small one. Prints how fast, with `--nocapture`.
+#[tokio::test]
+async fn content_that_is_left_alone_never_enters_the_function() {
+    let content = Bytes::from(vec![b'x'; 64 << 20]);
+    let given = content.clone();
+    let origin = Origin::start(move |_| {
+        let content = given.clone();
+        async move { respond(200, &[("content-type", "image/png")], content) }
+    })
+    .await;
+    let node = start(&origin, &format!("body = \"64KiB\"\n{RULES}")).await;
+    let mut client = node.client().await;
+    let begun = std::time::Instant::now();
+    let reply = client.get("/").await;
+    let took = begun.elapsed();
+    assert!(reply.body == content, "{} bytes", reply.body.len());
+    let receipt = node.receipt(&reply.field("x-request-id")).await;
+    let call = &receipt["functions"][1];
+    assert_eq!(call["trigger"], "origin-response", "{receipt}");
+    let spent = call["cpu_us"].as_f64().unwrap();
+    assert!(spent < 10_000.0, "{spent} us of CPU time");
+    let rate = content.len() as f64 / took.as_secs_f64() / 1e9;
+    println!(
+        "{rate:.2} GB/s from a scripted origin to a client, {spent} us of CPU time in the function"
+    );
+}

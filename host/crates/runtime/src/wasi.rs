@@ -154,7 +154,9 @@ impl HostMonotonicClock for MonotonicClock {
 
     fn now(&self) -> u64 {
         let elapsed = self.clock.now().saturating_duration_since(self.start);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+        // Never 0, even where time stands still: Go's runtime takes that for a clock that is broken.
+        let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        elapsed.saturating_add(1)
     }
 }
 
