@@ -71,38 +71,45 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// All that `verge new` can begin with, as it says itself.
+fn templates(workshop: &Workshop) -> Vec<String> {
+    let refused = workshop.run(&["new", "any", "--template", "none-of-them"]);
+    let said = text(&refused.stderr);
+    let (_, rest) = said.split_once("[possible values: ").unwrap();
+    let (names, _) = rest.split_once(']').unwrap();
+    names.split(", ").map(str::to_owned).collect()
+}
+
 #[test]
-#[ignore = "builds functions with cargo, for minutes: `-- --ignored` runs it"]
 fn every_template_passes_its_own_scenario() {
     let workshop = Workshop::new();
-    for template in [
-        "viewer-request",
-        "origin-request",
-        "origin-response",
-        "viewer-response",
-        "handler",
-    ] {
+    let templates = templates(&workshop);
+    assert!(templates.len() >= 5, "{templates:?}");
+    for template in templates {
         let name = format!("made-{template}");
-        workshop.make(&name, template);
+        workshop.make(&name, &template);
         let tested = workshop.run(&["test", &name]);
         let (out, errors) = (text(&tested.stdout), text(&tested.stderr));
         assert!(tested.status.success(), "{template}\n{out}{errors}");
         assert!(out.contains("1 passed, 0 failed"), "{out}");
+        assert!(!errors.contains("warning"), "{template}\n{errors}");
     }
 }
 
 #[test]
 fn the_sample_functions_pass_their_scenarios() {
     let functions = repository().join("functions");
-    let tested = Command::new(binary())
-        .args(["test", "--no-build", "--json"])
-        .arg(&functions)
-        .output()
-        .unwrap();
-    let (out, errors) = (text(&tested.stdout), text(&tested.stderr));
-    assert!(tested.status.success(), "{out}\n{errors}");
-    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert!(report["passed"].as_u64() >= Some(5), "{out}");
+    for (folder, least) in [(functions.join("languages"), 3), (functions, 6)] {
+        let tested = Command::new(binary())
+            .args(["test", "--no-build", "--json"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        let (out, errors) = (text(&tested.stdout), text(&tested.stderr));
+        assert!(tested.status.success(), "{out}\n{errors}");
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(report["passed"].as_u64() >= Some(least), "{out}");
+    }
 }
 
 #[test]
@@ -223,7 +230,6 @@ fn keep(mut from: impl std::io::Read + Send + 'static, to: &Arc<Mutex<String>>) 
 }
 
 #[tokio::test]
-#[ignore = "builds functions with cargo, for minutes: `-- --ignored` runs it"]
 async fn a_function_is_rebuilt_and_swapped_while_it_serves() {
     let workshop = Workshop::new();
     workshop.make("swapped", "viewer-request");
@@ -267,7 +273,37 @@ async fn a_function_is_rebuilt_and_swapped_while_it_serves() {
 }
 
 #[tokio::test]
-#[ignore = "builds functions with cargo, for minutes: `-- --ignored` runs it"]
+async fn a_package_that_a_function_is_built_from_is_watched_too() {
+    let workshop = Workshop::new();
+    workshop.make("sharing", "viewer-request");
+    let words = workshop.folder("words");
+    std::fs::create_dir_all(words.join("src")).unwrap();
+    let package =
+        "[package]\nname = \"words\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::write(words.join("Cargo.toml"), package).unwrap();
+    let code = words.join("src/lib.rs");
+    std::fs::write(&code, "pub const COMMA: &str = \", \";\n").unwrap();
+    let manifest = workshop.folder("sharing/Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let depends = "[dependencies]\nwords = { path = \"../words\" }";
+    std::fs::write(&manifest, text.replace("[dependencies]", depends)).unwrap();
+    let function = workshop.folder("sharing/src/lib.rs");
+    let text = std::fs::read_to_string(&function).unwrap();
+    let text = text.replace("{greeting}, {name}", "{greeting}{}{name}");
+    let text = text.replace("{name}!\\n\"", "{name}!\\n\", words::COMMA");
+    std::fs::write(&function, text).unwrap();
+
+    let dev = Dev::start(&workshop, &["sharing"]);
+    dev.wait_for("live sharing", 1);
+    assert_eq!(dev.get("/hello?Ada").await.text(), "Hello, Ada!\n");
+    std::fs::write(&code, "pub const COMMA: &str = \" and hello, \";\n").unwrap();
+    dev.wait_for("live sharing", 2);
+    let answer = dev.get("/hello?Ada").await.text();
+    assert_eq!(answer, "Hello and hello, Ada!\n");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[tokio::test]
 async fn time_and_faults_are_what_the_developer_says() {
     let workshop = Workshop::new();
     workshop.make("jumped", "viewer-request");
@@ -319,7 +355,6 @@ async fn time_and_faults_are_what_the_developer_says() {
 }
 
 #[tokio::test]
-#[ignore = "builds functions with cargo, for minutes: `-- --ignored` runs it"]
 async fn browsers_are_told_of_a_new_version_and_a_stop_does_not_wait_for_them() {
     let workshop = Workshop::new();
     workshop.make("told", "handler");

@@ -6,6 +6,7 @@
 mod cargo;
 mod script;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub(super) fn put_artifacts(config: &mut Config, artifacts: &[Artifact]) {
 pub(super) struct Built {
     /// The components; at least one.
     pub(super) artifacts: Vec<Artifact>,
+    /// Folders of packages that they were built from and somebody may edit.
+    pub(super) folders: BTreeSet<PathBuf>,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -126,10 +129,13 @@ pub(super) fn build_folder(
         let problem = format!("`{}` is not a folder", folder.display());
         return Err(BuildError::NotBegun(problem));
     }
-    let artifacts = if folder.join("Cargo.toml").is_file() {
+    let (artifacts, folders) = if folder.join("Cargo.toml").is_file() {
         cargo::build(folder, profile, quiet, children)?
     } else if let Some(script) = Script::in_folder(folder) {
-        vec![script::build(folder, script, children)?]
+        (
+            vec![script::build(folder, script, children)?],
+            BTreeSet::new(),
+        )
     } else {
         return Err(BuildError::NotBegun(format!(
             "`{}` has no Cargo.toml, function.js or app.py; `verge new NAME` makes a function's folder",
@@ -138,6 +144,7 @@ pub(super) fn build_folder(
     };
     Ok(Built {
         artifacts,
+        folders,
         took: clock.now().saturating_duration_since(begun),
     })
 }

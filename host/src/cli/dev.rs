@@ -110,7 +110,7 @@ async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode 
         return ExitCode::FAILURE;
     };
     let children = Children::apart();
-    let mut sources = watch::Sources::new(&arguments.folder);
+    let mut sources = watch::Sources::new(&arguments.folder, outputs(&config));
     let paint = Paint::of_output();
     let Some(built) = first_build(arguments, &children, &mut sources, &signals).await else {
         return ExitCode::SUCCESS;
@@ -162,6 +162,14 @@ async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode 
     };
     session.welcome(&built);
     session.serve(signals).await
+}
+
+/// Where the node writes, should that be below the function's folder.
+fn outputs(config: &Config) -> Vec<PathBuf> {
+    let disk = config.disk.as_ref().map(|disk| disk.path.clone());
+    let stores = config.kv.values().filter_map(|store| store.path.clone());
+    let code = config.runtime.cache_dir.clone();
+    disk.into_iter().chain(stores).chain(code).collect()
 }
 
 /// A server in the place of each origin, with the faults that were asked for.
@@ -226,7 +234,10 @@ async fn first_build(
             }
         };
         match built {
-            Ok(Ok(built)) => return Some(Ok(built)),
+            Ok(Ok(built)) => {
+                sources.add(built.folders.clone());
+                return Some(Ok(built));
+            }
             Ok(Err(error @ super::build::BuildError::Failed { .. })) => {
                 eprintln!("{error}; save a change and it is built again");
             }

@@ -2,6 +2,7 @@
 //! is. Errors are cargo's own, on the terminal as it shows them; which files
 //! it made is read from its messages.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -113,13 +114,15 @@ fn command_name(command: &Command) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Builds the package in `folder`, or all packages of the workspace that stands there.
+/// Builds the package in `folder`, or all packages of the workspace that stands there. Gives also
+/// the folders of the packages that it was built from, but for those of registries and the like,
+/// which nobody edits.
 pub(super) fn build(
     folder: &Path,
     profile: Profile,
     quiet: bool,
     children: &Children,
-) -> Result<Vec<Artifact>, BuildError> {
+) -> Result<(Vec<Artifact>, BTreeSet<PathBuf>), BuildError> {
     let toolchain = Toolchain::find().map_err(BuildError::NotBegun)?;
     let mut command = cargo_in(folder);
     command.args(["build", "--message-format=json-render-diagnostics"]);
@@ -141,8 +144,14 @@ pub(super) fn build(
     toolchain
         .apply(&mut command)
         .map_err(BuildError::NotBegun)?;
-    let mut made = Vec::new();
-    let code = children.run(&mut command, |line| made.extend(components_in(line)))?;
+    let (mut made, mut folders) = (Vec::new(), BTreeSet::new());
+    let code = children.run(&mut command, |line| {
+        let Ok(message) = serde_json::from_str::<Value>(line) else {
+            return;
+        };
+        made.extend(components_in(&message));
+        folders.extend(folder_in(&message));
+    })?;
     if code != 0 {
         return Err(BuildError::Failed { code });
     }
@@ -156,7 +165,7 @@ pub(super) fn build(
             folder.join("Cargo.toml").display()
         )));
     }
-    Ok(artifacts)
+    Ok((artifacts, folders))
 }
 
 /// Cargo in a folder, as if this program had not been started by cargo itself.
@@ -175,10 +184,7 @@ fn cargo_in(folder: &Path) -> Command {
 }
 
 /// The components that one message of cargo tells of, each with its package's name.
-fn components_in(line: &str) -> Vec<(String, PathBuf)> {
-    let Ok(message) = serde_json::from_str::<Value>(line) else {
-        return Vec::new();
-    };
+fn components_in(message: &Value) -> Vec<(String, PathBuf)> {
     let target = &message["target"];
     let is_library = target["crate_types"]
         .as_array()
@@ -193,6 +199,14 @@ fn components_in(line: &str) -> Vec<(String, PathBuf)> {
         .filter(|file| file.ends_with(".wasm"))
         .map(|file| (name.clone(), PathBuf::from(file)))
         .collect()
+}
+
+/// The folder of the package that one message of cargo tells of, if it is one of a path.
+fn folder_in(message: &Value) -> Option<PathBuf> {
+    let id = message["package_id"].as_str()?;
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    let folder = id.starts_with("path+file:").then(|| manifest.parent())?;
+    folder.map(Path::to_owned)
 }
 
 fn read(name: String, component: PathBuf) -> Result<Artifact, BuildError> {
@@ -215,14 +229,28 @@ mod tests {
     fn components_are_read_from_the_messages_of_cargo() {
         let line = r#"{"reason":"compiler-artifact","target":{"crate_types":["cdylib"],"name":"greeter"},"filenames":["/t/wasm32-wasip2/verge-dev/greeter.wasm","/t/x.d"]}"#;
         let component = PathBuf::from("/t/wasm32-wasip2/verge-dev/greeter.wasm");
-        assert_eq!(components_in(line), [("greeter".to_owned(), component)]);
+        let read = |line: &str| components_in(&serde_json::from_str(line).unwrap());
+        assert_eq!(read(line), [("greeter".to_owned(), component)]);
         for other in [
-            "",
-            "warning: x",
+            "1",
             r#"{"reason":"build-finished","success":true}"#,
             r#"{"reason":"compiler-artifact","target":{"crate_types":["lib"],"name":"a"},"filenames":["/t/a.wasm"]}"#,
         ] {
-            assert!(components_in(other).is_empty(), "{other}");
+            assert!(read(other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn packages_of_paths_are_those_that_somebody_edits() {
+        let read = |line: &str| folder_in(&serde_json::from_str(line).unwrap());
+        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/shared#0.1.0","manifest_path":"/w/shared/Cargo.toml"}"#;
+        assert_eq!(read(line), Some(PathBuf::from("/w/shared")));
+        for other in [
+            "1",
+            r#"{"reason":"build-finished","success":true}"#,
+            r#"{"reason":"compiler-artifact","package_id":"registry+https://github.com/rust-lang/crates.io-index#http@1.0.0","manifest_path":"/r/http/Cargo.toml"}"#,
+        ] {
+            assert_eq!(read(other), None, "{other}");
         }
     }
 

@@ -191,6 +191,7 @@ impl Session {
                 return;
             }
         };
+        self.sources.add(built.folders);
         let before = std::mem::replace(&mut *self.artifacts.lock(), built.artifacts.clone());
         let digests = |artifacts: &[Artifact]| -> Vec<_> {
             artifacts.iter().map(|artifact| artifact.digest).collect()
