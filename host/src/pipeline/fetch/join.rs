@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::Response;
 use http::header::RANGE;
 use verge_cache::policy::{Freshness, RefuseReason, Reuse};
 use verge_cache::tier::TierName;
@@ -251,28 +252,30 @@ async fn settle(
             facts.detail = Some(grant.label());
             Ok(from_stored(routed, &stored, facts))
         }
-        FillOutcome::Passed {
-            response,
-            reason: RefuseReason::ObjectTooLarge,
-        } if is_whole && viewed.head.fields.contains_key(RANGE) => {
-            // The whole was asked for in order to store it. It is not stored, so the client's
-            // part is asked for alone, instead of reading all that lies before it.
-            drop(response);
-            facts.detail = Some(RefuseReason::ObjectTooLarge.label());
-            pass::pass(routed, receipt, viewed, Body::Empty, facts).await
-        }
         FillOutcome::Passed { response, reason } => {
             facts.detail = Some(reason.label());
-            facts.forward_status.get_or_insert(response.status());
-            let mut answer = Answer::forwarded(response, Some(facts));
-            answer.source = Source::Fetched;
-            Ok(answer)
+            let is_for_part = is_whole && viewed.head.fields.contains_key(RANGE);
+            if is_for_part && reason == RefuseReason::ObjectTooLarge {
+                // The whole was asked for in order to store it. It is not stored, so the client's
+                // part is asked for alone, instead of reading all that lies before it.
+                drop(response);
+                return pass::pass(routed, receipt, viewed, Body::Empty, facts).await;
+            }
+            Ok(from_passed(response, facts))
         }
         FillOutcome::Failed(failure) => {
             receipt.cache = Some(facts);
             Err(failure)
         }
     }
+}
+
+/// What is for this request alone.
+fn from_passed(response: Response<Body>, mut facts: CacheReceipt) -> Answer {
+    facts.forward_status.get_or_insert(response.status());
+    let mut answer = Answer::forwarded(response, Some(facts));
+    answer.source = Source::Fetched;
+    answer
 }
 
 /// What is said of a part that memory has.
