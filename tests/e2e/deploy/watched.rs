@@ -96,5 +96,12 @@ async fn version_that_the_configuration_names_is_not_taken_back() {
     })
     .await;
     ask(&mut client, "/?bad", 50).await;
-    assert_eq!(made_by(&client.get("/").await), "three");
+    let series = "verge_function_version_calls_total{function=\"f\"";
+    eventually("all calls are counted", async || {
+        node.metric(series).await >= 50.0
+    })
+    .await;
+    assert_eq!(last(&node).await.0, "live");
+    let series = "verge_function_deploys_total{function=\"f\",event=\"rolled-back-by-itself\"}";
+    assert_eq!(node.metric(series).await, 0.0);
 }

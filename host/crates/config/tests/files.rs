@@ -46,6 +46,7 @@ fn example_names_every_key_with_its_default() {
         "redis.master",
         "redis.nodes",
         "redis.password_env",
+        "registry.NAME.password_env",
         "site[].route[].key.allow",
     ]);
     let missing: BTreeSet<&str> = missing.difference(&given).copied().collect();
@@ -101,6 +102,8 @@ fn example_is_the_default_configuration() {
     let mut plain = Function::new("auth", function.component.clone());
     plain.grants.clone_from(&function.grants);
     plain.config.clone_from(&function.config);
+    plain.keys.clone_from(&function.keys);
+    plain.rollback.latency = function.rollback.latency;
     assert_eq!(function, &plain);
 }
 
