@@ -1,8 +1,11 @@
-//! What does one call of a function cost: a fresh instance against a reused
-//! one, fields read one by one against all in one batch, twelve against none?
+//! What does one call of a function cost: a fresh instance against one made
+//! ahead and one that stays, fields read one by one against all in one batch,
+//! twelve against none? And what memory does an instance take that waits?
 //!
 //! The guest is `functions/testing/touch-fields`, built for `wasm32-wasip2`;
 //! calls go through the function host as the node makes them, without HTTP.
+//! Before each call of a prepared function the bench waits until an instance
+//! is there: they are made on the same core, but between requests.
 
 #![allow(
     clippy::print_stdout,
@@ -24,7 +27,7 @@ use verge_benches::{Rounds, Spread, interleave, machine};
 use verge_http::Body;
 use verge_runtime::{
     Call, CallEnd, CallId, CallReceipt, Capabilities, ClientFacts, EdgeRequest, Engine,
-    EngineSettings, Function, FunctionSettings, Grants, KeptInstance, Limits, LogLevel, NoScope,
+    EngineSettings, Function, FunctionSettings, Grants, Isolation, Limits, LogLevel, NoScope,
     QuarantineSettings, StartClass,
 };
 
@@ -50,6 +53,9 @@ const FIELDS: [(&str, &str); 12] = [
     ("x-request-context", "checkout"),
 ];
 
+/// Instances whose memory is measured.
+const WAITING: usize = 256;
+
 /// The functions of the guest, one for each way to read.
 #[derive(Clone, Copy)]
 enum Access {
@@ -61,8 +67,8 @@ enum Access {
 struct Contender {
     name: &'static str,
     access: Access,
-    /// The instance that stays, for a reused one.
-    kept: Option<KeptInstance>,
+    start: StartClass,
+    function: Function,
     request: Option<EdgeRequest>,
 }
 
@@ -98,9 +104,9 @@ fn main() -> Result<()> {
         rounds.count, rounds.seconds
     );
     machine::pin_to(machine::SERVER_CORE)?;
-    let function = function()?;
+    let engine = Engine::new(EngineSettings::default(), Clock::system())?;
     let mut contenders = Vec::new();
-    for reused in [false, true] {
+    for start in StartClass::ALL {
         for (name, access) in [
             ("no fields", Access::None),
             ("12 fields, batched", Access::Batched),
@@ -109,7 +115,8 @@ fn main() -> Result<()> {
             contenders.push(Contender {
                 name,
                 access,
-                kept: reused.then(|| function.keep()),
+                start,
+                function: function(&engine, isolation(start))?,
                 request: Some(request()?),
             });
         }
@@ -118,10 +125,10 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     for contender in &mut contenders {
-        runtime.block_on(contender.measure(&function, 0.1))?;
+        runtime.block_on(contender.measure(0.1))?;
     }
     let samples = interleave(rounds.count, &mut contenders, |contender| {
-        runtime.block_on(contender.measure(&function, rounds.seconds))
+        runtime.block_on(contender.measure(rounds.seconds))
     })?;
     println!(
         "{:<8} {:<22} {:>20} {:>20} {:>20}",
@@ -131,11 +138,7 @@ fn main() -> Result<()> {
         let of = |value: fn(&Measured) -> f64| Spread::of(samples.iter().map(value));
         println!(
             "{:<8} {:<22} {:>20} {:>20} {:>20}",
-            if contender.kept.is_some() {
-                "reused"
-            } else {
-                "fresh"
-            },
+            contender.start.label(),
             contender.name,
             format!("{:.2}", of(|measured| measured.p50)),
             format!("{:.2}", of(|measured| measured.p99)),
@@ -143,19 +146,75 @@ fn main() -> Result<()> {
         );
     }
     println!();
-    for (start, group) in ["fresh", "reused"].iter().zip(samples.chunks(3)) {
+    for (start, group) in StartClass::ALL.iter().zip(samples.chunks(3)) {
         let [_, batched, one_by_one] = group else {
             continue;
         };
         let medians = |samples: &[Measured]| samples.iter().map(|m| m.p50).collect::<Vec<_>>();
         let ratio = Spread::of_ratios(medians(one_by_one), medians(batched));
+        let start = start.label();
         println!("{start}: one by one / batched {ratio:.3}");
     }
+    drop(contenders);
+    memory(&engine, &runtime)
+}
+
+/// Fills a stock and looks at what the process has more than before.
+fn memory(engine: &Engine, runtime: &tokio::runtime::Runtime) -> Result<()> {
+    let function = function(engine, Isolation::Prepared { idle: WAITING })?;
+    // A burst makes the stock grow to its bound.
+    let burst = || -> Result<()> {
+        for _ in 0..WAITING {
+            let call = Call {
+                scope: Arc::new(NoScope),
+            };
+            runtime
+                .block_on(function.viewer_request(call, request()?))
+                .verdict?;
+        }
+        Ok(())
+    };
+    let before = anonymous_bytes()?;
+    let end = Instant::now() + Duration::from_secs(20);
+    burst()?;
+    while function.idle_instances() < WAITING {
+        ensure!(Instant::now() < end, "the stock did not fill");
+        burst()?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let instances = engine.slots().in_use();
+    let after = anonymous_bytes()?;
+    println!(
+        "{instances} instances that wait: {:.1} KiB each",
+        after.saturating_sub(before) as f64 / 1024.0 / instances as f64
+    );
     Ok(())
 }
 
-fn function() -> Result<Function> {
-    let engine = Engine::new(EngineSettings::default(), Clock::system())?;
+/// Bytes of private memory of this process that are there.
+fn anonymous_bytes() -> Result<u64> {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup")?;
+    let line = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"))
+        .context("smaps_rollup has no Anonymous")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib << 10)
+}
+
+fn isolation(start: StartClass) -> Isolation {
+    match start {
+        StartClass::Fresh => Isolation::Fresh,
+        StartClass::Prepared => Isolation::Prepared { idle: 64 },
+        StartClass::Reused => Isolation::Reused {
+            idle: 1,
+            requests: u32::MAX,
+            time: Duration::from_secs(3600),
+        },
+    }
+}
+
+fn function(engine: &Engine, isolation: Isolation) -> Result<Function> {
     let component = std::fs::read(component("touch_fields")?)?;
     let compiled = engine.compile(&component)?;
     Ok(engine.load(
@@ -171,6 +230,7 @@ fn function() -> Result<Function> {
             grants: Grants::default(),
             capabilities: Arc::new(NoCapabilities),
             quarantine: QuarantineSettings::default(),
+            isolation,
         },
     )?)
 }
@@ -199,14 +259,17 @@ fn request() -> Result<EdgeRequest> {
 }
 
 impl Contender {
-    async fn measure(&mut self, function: &Function, seconds: f64) -> Result<Measured> {
+    async fn measure(&mut self, seconds: f64) -> Result<Measured> {
         let mut latency = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3)?;
         let mut instantiate = Duration::ZERO;
         let end = Instant::now() + Duration::from_secs_f64(seconds);
         let mut begun = Instant::now();
         while begun < end {
+            while self.start == StartClass::Prepared && self.function.idle_instances() == 0 {
+                std::thread::yield_now();
+            }
             begun = Instant::now();
-            let receipt = self.call(function).await?;
+            let receipt = self.call().await?;
             latency.saturating_record(u64::try_from(begun.elapsed().as_nanos())?);
             instantiate += receipt.instantiate;
         }
@@ -218,47 +281,32 @@ impl Contender {
         })
     }
 
-    async fn call(&mut self, function: &Function) -> Result<CallReceipt> {
+    async fn call(&mut self) -> Result<CallReceipt> {
         let request = self.request.take().context("the last call did not end")?;
         let call = Call {
             scope: Arc::new(NoScope),
         };
-        let response = || Response::new(Body::Empty);
-        let (request, result, receipt) = match (self.access, &mut self.kept) {
-            (Access::None, None) => {
-                let ended = function.viewer_response(call, request, response()).await;
+        let function = &self.function;
+        let (request, result, receipt) = match self.access {
+            Access::None => {
+                let response = Response::new(Body::Empty);
+                let ended = function.viewer_response(call, request, response).await;
                 (ended.request, ended.result, ended.receipt)
             }
-            (Access::None, Some(kept)) => {
-                let ended = kept.viewer_response(call, request, response()).await;
-                (ended.request, ended.result, ended.receipt)
-            }
-            (Access::Batched, None) => {
+            Access::Batched => {
                 let ended = function.viewer_request(call, request).await;
                 (ended.request, ended.verdict.map(drop), ended.receipt)
             }
-            (Access::Batched, Some(kept)) => {
-                let ended = kept.viewer_request(call, request).await;
-                (ended.request, ended.verdict.map(drop), ended.receipt)
-            }
-            (Access::OneByOne, None) => {
+            Access::OneByOne => {
                 let ended = function.origin_request(call, request).await;
-                (ended.request, ended.verdict.map(drop), ended.receipt)
-            }
-            (Access::OneByOne, Some(kept)) => {
-                let ended = kept.origin_request(call, request).await;
                 (ended.request, ended.verdict.map(drop), ended.receipt)
             }
         };
         self.request = Some(request);
         result?;
-        let asked = match self.kept {
-            // The first call of a kept instance makes it.
-            Some(_) if receipt.instantiate.is_zero() => StartClass::Reused,
-            _ => StartClass::Fresh,
-        };
+        // The first call of an instance that stays makes it.
         ensure!(
-            receipt.start == asked,
+            receipt.start == self.start || self.start == StartClass::Reused,
             "the instance was {:?}",
             receipt.start
         );

@@ -8,6 +8,7 @@ mod explain;
 mod new;
 mod problem;
 mod purge;
+mod reuse_check;
 mod serve;
 mod test;
 mod versions;
@@ -58,6 +59,8 @@ enum Command {
     Versions(Box<versions::VersionsArguments>),
     /// Take stored responses out of a running node's cache.
     Purge(Box<purge::PurgeArguments>),
+    /// Whether functions keep something of one request for another, and so must not be reused.
+    ReuseCheck(reuse_check::ReuseCheckArguments),
     /// Why a request is, or is not, answered from a running node's cache.
     Explain(Box<explain::ExplainArguments>),
 }
@@ -94,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Rollback(arguments) => versions::rollback(&arguments),
         Command::Versions(arguments) => versions::versions(&arguments),
         Command::Purge(arguments) => purge::purge(&arguments),
+        Command::ReuseCheck(arguments) => reuse_check::reuse_check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
     }
 }

@@ -9,7 +9,7 @@ use verge_base::{Permit, Permits};
 use verge_runtime::Call;
 use verge_runtime::capabilities::{DEFER_PAYLOAD_BYTES, DEFER_PAYLOADS, DeferError};
 
-use crate::capabilities::{log_failure, trigger_receipt};
+use crate::capabilities::{LATE, log_failure, trigger_receipt};
 use crate::generation::Generation;
 use crate::listener::DrainGuard;
 use crate::node::NodeState;
@@ -144,7 +144,7 @@ impl Job {
         entry.capabilities.health.record(outcome, wall);
         entry.metrics.record_deferred(RUN);
         if let Err(failure) = &call.result {
-            log_failure(&entry.name, &self.request, failure);
+            log_failure(&entry.name, &self.request, LATE, failure);
         }
         drop((self.place, self.guard));
     }

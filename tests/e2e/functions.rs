@@ -17,6 +17,7 @@ mod functions {
     mod gateway;
     mod geo;
     mod handler;
+    mod isolation;
     mod jwks;
     mod keys;
     mod kit;

@@ -7,10 +7,12 @@
 )]
 
 mod hostile {
+    mod chaos;
     mod coverage;
     mod garbage;
     mod kit;
     mod others;
     mod policy;
     mod quarantine;
+    mod stale;
 }

@@ -12,4 +12,5 @@ mod reload {
     mod load;
     mod refused;
     mod saved;
+    mod swaps;
 }

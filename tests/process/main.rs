@@ -17,6 +17,7 @@ mod kit;
 mod kv;
 mod purge;
 mod restart;
+mod reuse_check;
 mod serve;
 mod soak;
 mod stop;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verge_runtime::{CallFailure, CallReceipt};
+use verge_runtime::{CallFailure, CallReceipt, StartClass};
 
 use crate::telemetry::{FunctionDigest, FunctionMetrics, TriggerReceipt};
 
@@ -16,7 +16,7 @@ pub(crate) fn trigger_receipt(
         function: Arc::clone(metrics),
         digest: FunctionDigest::from_full(call.digest.as_bytes()),
         trigger: call.trigger,
-        start_class: (!call.instantiate.is_zero()).then_some(call.start),
+        start_class: was_started(call).then_some(call.start),
         start: call.instantiate,
         cpu: call.cpu,
         wall: call.wall,
@@ -28,13 +28,26 @@ pub(crate) fn trigger_receipt(
     }
 }
 
+/// Whether the call had an instance: one that waited for it, or one that it could make.
+fn was_started(call: &CallReceipt) -> bool {
+    match call.start {
+        StartClass::Prepared | StartClass::Reused => true,
+        StartClass::Fresh => !call.instantiate.is_zero(),
+    }
+}
+
+/// In place of a policy, for a call whose response had begun or ended: it can change nothing more.
+pub(crate) const LATE: &str = "late";
+
 /// One line about a failed call. The detail may quote what the guest said, so it is escaped.
-pub(crate) fn log_failure(function: &str, request: &str, failure: &CallFailure) {
+/// `policy` is what becomes of the request.
+pub(crate) fn log_failure(function: &str, request: &str, policy: &str, failure: &CallFailure) {
     tracing::warn!(
         target: "function",
         function,
         request,
         fault = failure.fault.label(),
+        on_failure = policy,
         "{}", escaped(&failure.detail)
     );
 }

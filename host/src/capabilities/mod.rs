@@ -21,7 +21,7 @@ use verge_runtime::capabilities::{
 };
 
 pub(crate) use self::cache::SiteCache;
-pub(crate) use self::ended::{log_failure, trigger_receipt};
+pub(crate) use self::ended::{LATE, log_failure, trigger_receipt};
 pub(crate) use self::granted::Granted;
 pub(crate) use self::log::FIELDS;
 pub(crate) use self::rates::FunctionRates;
@@ -89,7 +89,7 @@ impl Capabilities for FunctionCapabilities {
         self.metrics.record(&receipt);
         self.health.record(end.receipt.outcome, end.receipt.wall);
         if let Some(failure) = &end.failure {
-            log_failure(&call.function, &call.request, failure);
+            log_failure(&call.function, &call.request, LATE, failure);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 #[expect(clippy::print_stdout, reason = "a command's own output")]
 pub(super) fn check(path: &Path) -> ExitCode {
     match build(path) {
-        Ok(generation) => {
+        Ok((generation, _)) => {
             println!(
                 "{}: good: {}, {}, {}",
                 path.display(),
@@ -36,7 +36,8 @@ pub(super) fn check(path: &Path) -> ExitCode {
     }
 }
 
-fn build(path: &Path) -> Result<Generation, Vec<Problem>> {
+/// The generation that a node would serve, and the engine of its functions.
+pub(super) fn build(path: &Path) -> Result<(Generation, Engine), Vec<Problem>> {
     let config = Config::read(path).map_err(|errors| errors.problems().to_vec())?;
     let clock = Clock::system();
     let engine = Engine::new(engine_settings(&config), clock.clone())
@@ -48,13 +49,13 @@ fn build(path: &Path) -> Result<Generation, Vec<Problem>> {
         versions: Arc::new(Versions::none()),
         clock,
         random: Random::system(),
-        engine,
+        engine: engine.clone(),
         metrics,
         shared: None,
     };
     let mut problems: Vec<Problem> = admin_token(&config).err().into_iter().collect();
     match Generation::build(Arc::new(config), &foundation, None) {
-        Ok(generation) if problems.is_empty() => Ok(generation),
+        Ok(generation) if problems.is_empty() => Ok((generation, engine)),
         Ok(_) => Err(problems),
         Err(found) => {
             problems.extend(found);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use verge_config::{Config, Problem};
 use verge_runtime::{
-    Capabilities, Compiled, Digest, FetchLimits, FunctionSettings, Limits, LoadError,
-    QuarantineSettings, Trigger,
+    Capabilities, Compiled, Digest, Engine, FetchLimits, Function, FunctionSettings, Isolation,
+    Limits, LoadError, QuarantineSettings, Trigger,
 };
 
 use super::capabilities::{self, Shelf};
@@ -20,6 +20,7 @@ use crate::deploy::shadow::ShadowCapabilities;
 use crate::deploy::signing::Keys;
 use crate::deploy::state::{BesideMode, BesideState, FunctionState};
 use crate::route::{Beside, FunctionEntry};
+use crate::telemetry::sample::IdleSample;
 
 /// All functions; adds to `problems` for those that cannot be.
 pub(super) fn build(
@@ -219,7 +220,7 @@ impl Builder<'_> {
             true => Arc::new(ShadowCapabilities::new(Arc::clone(&capabilities))),
             false => Arc::clone(&capabilities) as Arc<dyn Capabilities>,
         };
-        let load = |limits| {
+        let load = |limits, isolation| {
             foundation.engine.load(
                 &compiled,
                 FunctionSettings {
@@ -227,14 +228,18 @@ impl Builder<'_> {
                     limits,
                     grants: capabilities::grants(settings),
                     capabilities: Arc::clone(&given),
-                    quarantine: QuarantineSettings::default(),
+                    quarantine: quarantine(&settings.quarantine),
+                    isolation,
                 },
             )
         };
         let unfit = |error: LoadError| error.to_string();
-        let function = load(limits(config, settings)).map_err(unfit)?;
+        let function = load(limits(config, settings), isolation(settings)).map_err(unfit)?;
         let deferred = match function.has(Trigger::Deferred) {
-            true => Some(load(deferred_limits(config, settings)).map_err(unfit)?),
+            true => {
+                let limits = deferred_limits(config, settings);
+                Some(load(limits, Isolation::Fresh).map_err(unfit)?)
+            }
             false => None,
         };
         tracing::info!(
@@ -329,6 +334,55 @@ impl Lost {
     }
 }
 
+/// A function of a generation once more, its instances kept apart in another way, and never left
+/// out after failures.
+///
+/// # Errors
+/// It cannot be so.
+pub(crate) fn isolated(
+    engine: &Engine,
+    entry: &FunctionEntry,
+    isolation: Isolation,
+) -> Result<Function, LoadError> {
+    engine.load(
+        &entry.compiled,
+        FunctionSettings {
+            name: Arc::clone(&entry.name),
+            limits: *entry.function.limits(),
+            grants: capabilities::grants(&entry.settings),
+            capabilities: Arc::clone(&entry.capabilities) as Arc<dyn Capabilities>,
+            quarantine: QuarantineSettings {
+                failures: 0,
+                ..QuarantineSettings::default()
+            },
+            isolation,
+        },
+    )
+}
+
+fn quarantine(settings: &verge_config::Quarantine) -> QuarantineSettings {
+    QuarantineSettings {
+        failures: settings.failures,
+        share_percent: settings.share,
+        window: settings.window,
+        backoff: settings.backoff,
+        backoff_max: settings.backoff_max,
+    }
+}
+
+fn isolation(settings: &verge_config::Function) -> Isolation {
+    let idle = settings.idle_max;
+    match settings.isolation {
+        verge_config::Isolation::Fresh => Isolation::Fresh,
+        verge_config::Isolation::Prepared => Isolation::Prepared { idle },
+        verge_config::Isolation::Reused => Isolation::Reused {
+            idle,
+            requests: settings.reuse_requests,
+            time: settings.reuse_time,
+        },
+    }
+}
+
 /// The limits of calls after the response.
 fn deferred_limits(config: &Config, settings: &verge_config::Function) -> Limits {
     Limits {
@@ -341,6 +395,7 @@ fn deferred_limits(config: &Config, settings: &verge_config::Function) -> Limits
 fn limits(config: &Config, settings: &verge_config::Function) -> Limits {
     Limits {
         memory: settings.memory,
+        table_elements: settings.table_elements,
         cpu: settings.cpu,
         deadline: settings.deadline,
         hostcalls: settings.hostcalls,
@@ -353,5 +408,25 @@ fn limits(config: &Config, settings: &verge_config::Function) -> Limits {
             concurrent: settings.fetch.concurrent,
             bytes: settings.fetch.bytes,
         },
+    }
+}
+
+impl Generation {
+    /// Instances that wait for calls, of the functions that have such; those of a version beside the
+    /// live one count with it.
+    #[must_use]
+    pub fn idle_instances(&self) -> Vec<IdleSample> {
+        let waiting = |entry: &FunctionEntry| entry.function.idle_instances() as u64;
+        let functions = self.functions.values();
+        let samples = functions
+            .filter(|entry| entry.settings.isolation != verge_config::Isolation::Fresh)
+            .map(|entry| {
+                let beside = entry.beside.as_ref();
+                IdleSample {
+                    function: Arc::clone(&entry.name),
+                    instances: waiting(entry) + beside.map_or(0, |beside| waiting(&beside.entry)),
+                }
+            });
+        samples.collect()
     }
 }

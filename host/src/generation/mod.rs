@@ -25,6 +25,7 @@ use verge_runtime::{Digest, Engine};
 use verge_shared::Shared;
 
 pub(crate) use capabilities::Shelf;
+pub(crate) use functions::isolated;
 pub(crate) use origins::origin_settings;
 pub use settings::Settings;
 

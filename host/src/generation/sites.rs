@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
-use verge_config::{Config, Problem, Ranges};
+use verge_config::{Config, OnFailure, Problem, Ranges};
 
 use super::policy;
 use super::route_key;
@@ -163,9 +163,14 @@ impl Parts<'_> {
                     );
                     return Err(("function", what));
                 }
+                // A target cannot be gone without.
+                let on_failure = match function.settings.on_failure {
+                    OnFailure::Stale => OnFailure::Stale,
+                    OnFailure::Closed | OnFailure::Open => OnFailure::Closed,
+                };
                 Ok(Target::Function(FunctionUse {
                     function,
-                    on_failure: verge_config::OnFailure::Closed,
+                    on_failure,
                 }))
             }
             verge_config::Target::Redirect(redirect) => Ok(Target::Redirect {
@@ -206,7 +211,21 @@ impl Parts<'_> {
             );
             return Err((key, what));
         }
-        let on_failure = used.on_failure.unwrap_or(function.settings.on_failure);
+        let own = function.settings.on_failure;
+        let on_failure = match (used.on_failure, trigger) {
+            (Some(OnFailure::Stale), verge_runtime::Trigger::ViewerResponse) => {
+                let what = format!(
+                    "`{}` runs on the response that is there, so no stale one can stand in for it: \
+                     `on_failure` is \"closed\" or \"open\" here",
+                    used.function
+                );
+                return Err((key, what));
+            }
+            (None, verge_runtime::Trigger::ViewerResponse) if own == OnFailure::Stale => {
+                OnFailure::Closed
+            }
+            (asked, _) => asked.unwrap_or(own),
+        };
         Ok(FunctionUse {
             function,
             on_failure,

@@ -111,6 +111,7 @@ impl AdminSource for NodeSource {
                 },
             ],
             pools: pools.collect(),
+            idle: generation.idle_instances(),
             kv: state.foundation.kv.sample(),
             access_log: state
                 .telemetry
@@ -128,7 +129,7 @@ impl AdminSource for NodeSource {
             name: entry.name.to_string(),
             digest: entry.function.digest().to_string(),
             triggers: entry.function.triggers().map(|t| t.label()).collect(),
-            isolation: "fresh",
+            isolation: entry.settings.isolation.label(),
             is_quarantined: entry.function.is_quarantined(),
         });
         Status {

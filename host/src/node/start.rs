@@ -204,6 +204,7 @@ pub fn engine_settings(config: &Config) -> EngineSettings {
     EngineSettings {
         instances: config.runtime.instances,
         memory: config.runtime.instance_memory,
+        stack: config.runtime.stack,
         code_cache: config.runtime.cache_dir.clone(),
         tick: config.runtime.tick,
         ..EngineSettings::default()

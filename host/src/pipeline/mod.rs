@@ -16,6 +16,7 @@ mod routed;
 pub mod routing;
 pub mod sanitize;
 mod scope;
+mod settle;
 mod shadow;
 mod triggers;
 pub(crate) mod url;
@@ -71,11 +72,18 @@ async fn answer(
     let receipts = &mut exchange.receipt.triggers;
 
     let viewed = triggers::viewer_request(&routed, &route.viewer_request, receipts, head, body);
-    let (viewed, body) = match viewed.await? {
-        Flow::Next(viewed) => viewed,
+    let (viewed, mut answer) = match viewed.await? {
+        Flow::Next((viewed, body)) => {
+            let answer = fetch::fetch(&routed, &mut exchange.receipt, &viewed, body).await?;
+            (viewed, answer)
+        }
         Flow::Answer(response) => return Ok(Answer::from_function(response)),
+        Flow::Stored(viewed, failure) => {
+            let receipt = &mut exchange.receipt;
+            let answer = fetch::instead_of_function(&routed, receipt, &viewed, failure)?;
+            (*viewed, answer)
+        }
     };
-    let mut answer = fetch::fetch(&routed, &mut exchange.receipt, &viewed, body).await?;
     let now = exchange.node.clock.wall();
     compress::apply_preconditions(&routed, &viewed.head, &mut answer, now);
 

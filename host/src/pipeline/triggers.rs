@@ -7,22 +7,21 @@ use http::uri::{Authority as UriAuthority, Scheme as UriScheme};
 use http::{HeaderMap, HeaderName, Response, header};
 use smallvec::SmallVec;
 use verge_http::authority::{Authority, Scheme};
-use verge_http::failure::{FunctionFault, NodeFault};
+use verge_http::failure::NodeFault;
 use verge_http::surrogate::SurrogateKey;
 use verge_http::{Body, Failure};
 use verge_runtime::{
-    CallFailure, CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd,
-    RequestEffects, Trigger, Verdict,
+    CallReceipt, ClientFacts, ContentChange, Context, EdgeRequest, PendingEnd, RequestEffects,
+    Trigger, Verdict,
 };
 
 use super::answer::Answer;
 use super::conditions;
 use super::head::TrustedHead;
 use super::routed::Routed;
+pub(super) use super::settle::{Stopped, settle_failure};
 use super::shadow::Rehearsal;
-use verge_config::OnFailure;
-
-use crate::capabilities::{log_failure, trigger_receipt};
+use crate::capabilities::trigger_receipt;
 use crate::route::{FunctionEntry, FunctionUse};
 use crate::telemetry::TriggerReceipt;
 
@@ -117,6 +116,9 @@ pub(super) enum Flow<T> {
     Next(T),
     /// A function answered.
     Answer(Response<Body>),
+    /// A function failed whose policy is `stale`: what is stored for the request, as it came to
+    /// that function, may answer. Otherwise this is the failure.
+    Stored(Box<ViewedRequest>, Failure),
 }
 
 /// Runs the viewer-request functions of a route.
@@ -162,7 +164,20 @@ pub(super) async fn viewer_request(
         match call.verdict {
             Ok(Verdict::Continue) => viewed.marks.add(call.effects),
             Ok(Verdict::Respond(response)) => return Ok(Flow::Answer(response)),
-            Err(failure) => settle_failure(routed, used, &failure, call.effects.content)?,
+            Err(failure) => {
+                let settled = settle_failure(routed, used, &failure, call.effects.content);
+                let Err(stopped) = settled else {
+                    continue;
+                };
+                // What is stored answers no request with content.
+                let has_content = !http_body::Body::is_end_stream(&edge.body);
+                if !stopped.may_be_stale || has_content {
+                    return Err(stopped.failure);
+                }
+                update_head(&mut viewed.head, &mut edge)?;
+                viewed.context = edge.context;
+                return Ok(Flow::Stored(Box::new(viewed), stopped.failure));
+            }
         }
     }
     update_head(&mut viewed.head, &mut edge)?;
@@ -212,7 +227,7 @@ pub(super) async fn origin_request(
     functions: &[FunctionUse],
     receipts: &mut TriggerReceipts,
     mut bound: OriginBound,
-) -> Result<(OriginBound, Option<Response<Body>>), Failure> {
+) -> Result<(OriginBound, Option<Response<Body>>), Stopped> {
     if functions.is_empty() {
         return Ok((bound, None));
     }
@@ -262,7 +277,7 @@ pub(super) async fn origin_response(
     head: &TrustedHead,
     seen: &mut SeenInput,
     mut response: Response<Body>,
-) -> Result<Response<Body>, Failure> {
+) -> Result<Response<Body>, Stopped> {
     if functions.is_empty() {
         return Ok(response);
     }
@@ -342,7 +357,8 @@ pub(super) async fn viewer_response(
         response = call.response;
         match call.result {
             Ok(()) => replaced |= call.effects.content != ContentChange::Untouched,
-            Err(failure) => settle_failure(routed, used, &failure, call.effects.content)?,
+            Err(failure) => settle_failure(routed, used, &failure, call.effects.content)
+                .map_err(|stopped| stopped.failure)?,
         }
     }
     let (parts, body) = response.into_parts();
@@ -350,24 +366,6 @@ pub(super) async fn viewer_response(
     answer.fields = parts.headers;
     answer.body = body;
     Ok(replaced)
-}
-
-/// What a failed call does to the request (`closed` answers 500, `open` goes on).
-pub(super) fn settle_failure(
-    routed: &Routed,
-    used: &FunctionUse,
-    failure: &CallFailure,
-    content: ContentChange,
-) -> Result<(), Failure> {
-    log_failure(&used.function.name, &routed.id_text(), failure);
-    match used.on_failure {
-        OnFailure::Closed => Err(failure.fault.into()),
-        // Content that the function took away cannot be put back.
-        OnFailure::Open if content == ContentChange::Consumed => {
-            Err(FunctionFault::ResponseInvalid.into())
-        }
-        OnFailure::Open => Ok(()),
-    }
 }
 
 /// Keeps the receipt of a call. One that goes on while its response is sent is counted at its end.

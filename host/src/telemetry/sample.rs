@@ -26,6 +26,8 @@ pub struct Sample {
     pub limits: Vec<LimitSample>,
     /// Every pool of connections to an origin.
     pub pools: Vec<PoolSample>,
+    /// Instances that wait for calls, of each function that has such.
+    pub idle: Vec<IdleSample>,
     /// Key-value stores on disk.
     pub kv: Vec<KvSample>,
     /// The access log.
@@ -182,6 +184,15 @@ pub struct PoolSample {
     pub in_use: u64,
     /// Requests that wait for a connection.
     pub queued: u64,
+}
+
+/// Instances of a function that wait for calls.
+#[derive(Clone, Debug, Serialize)]
+pub struct IdleSample {
+    /// The function's name.
+    pub function: Arc<str>,
+    /// How many there are.
+    pub instances: u64,
 }
 
 /// One key-value store on disk.

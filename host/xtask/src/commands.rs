@@ -138,12 +138,41 @@ fn test_arguments(arguments: &[String]) -> Vec<String> {
     all.into_iter().chain(arguments.iter().cloned()).collect()
 }
 
-/// `soak disk-kill`, or `soak [--seconds N]`.
+/// `soak disk-kill`, `soak chaos [--seconds N]`, `soak swaps [--count N]`, or `soak [--seconds N]`.
 pub(crate) fn soak(arguments: &[String]) -> Outcome {
-    match arguments {
-        [name] if name == "disk-kill" => soak_disk(),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["disk-kill"] => soak_disk(),
+        ["chaos"] => soak_chaos("600"),
+        ["chaos", "--seconds", seconds] => soak_chaos(seconds),
+        ["swaps"] => soak_swaps("1000"),
+        ["swaps", "--count", swaps] => soak_swaps(swaps),
         _ => soak_load(arguments),
     }
+}
+
+fn soak_chaos(seconds: &str) -> Outcome {
+    step(
+        "twenty functions, half of them hostile, on one node",
+        || {
+            let mut test = cargo(&root());
+            test.args(["test", "--workspace", "--test", "hostile", "chaos::"]);
+            run(test
+                .args(["--", "--nocapture"])
+                .env("VERGE_CHAOS_SECONDS", seconds))
+        },
+    )
+}
+
+fn soak_swaps(swaps: &str) -> Outcome {
+    step("swapping a function under load", || {
+        let mut test = cargo(&root());
+        test.args(["test", "--workspace", "--test", "reload", "swaps::"]);
+        // One after the other: resident memory is that of the whole process.
+        run(test
+            .args(["--", "--nocapture", "--test-threads", "1"])
+            .env("VERGE_SWAPS", swaps))
+    })
 }
 
 fn soak_disk() -> Outcome {

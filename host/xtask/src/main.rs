@@ -33,6 +33,9 @@ cargo xtask COMMAND [ARGUMENTS]
              --seconds N                 for so long
              disk-kill                   instead: 100 times, kill a node while its cache
                                          writes to a disk
+             chaos [--seconds N]         instead: ten hostile functions beside ten healthy ones,
+                                         for ten minutes
+             swaps [--count N]           instead: a function swapped 1,000 times under load
   versus   the same for the comparison with nginx alone; arguments go to the bench
 ";
 

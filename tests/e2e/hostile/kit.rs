@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use verge_config::Config;
 use verge_tests::client::Client;
 use verge_tests::guests::{function_with_limits, runtime};
+use verge_tests::node::Setup;
 use verge_tests::origin::respond;
 use verge_tests::{Origin, TestNode};
 
@@ -45,6 +47,15 @@ pub(super) async fn scene(guest: &'static str, keys: &str) -> Scene {
         origin,
         name: guest,
     }
+}
+
+/// What a node with this configuration says instead of starting.
+pub(super) fn refused(setup: &Setup, toml: &str) -> String {
+    let file = setup.path().join("verge.toml");
+    let text = format!("[listen]\nhttp = \"127.0.0.1:0\"\n[log]\naccess = \"off\"\n{toml}");
+    std::fs::write(&file, text).unwrap();
+    let config = Config::read(&file).unwrap();
+    verge::node::start(config).err().unwrap().to_string()
 }
 
 impl Scene {

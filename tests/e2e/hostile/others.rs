@@ -75,6 +75,37 @@ async fn content_that_never_ends_well_is_cut_counted_and_not_stored() {
 }
 
 #[tokio::test]
+async fn function_that_traps_within_its_content_breaks_it_off() {
+    let origin = Origin::start(async |_| respond(200, &[], "content")).await;
+    let toml = format!(
+        "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/midway\"\norigin = \"app\"\nviewer_request = [\"traps-midway\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n",
+        runtime(),
+        function_with_limits("traps-midway", "traps-midway", WIDE_LIMITS),
+        origin.address,
+    );
+    let node = TestNode::start(&toml).await;
+    for (round, mut client) in [
+        Client::http1(node.http()).await,
+        Client::h2c(node.http()).await,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let told = client.try_send("GET", "/midway", &[], empty()).await;
+        let is_whole = told.is_ok_and(|reply| reply.status == 200);
+        assert!(!is_whole, "content without its end looks whole");
+        let outcome =
+            "verge_function_outcomes_total{function=\"traps-midway\",outcome=\"trapped\"}";
+        node.settles(outcome, (round + 1) as f64).await;
+    }
+    node.settles("verge_limit_in_use{limit=\"instances\"}", 0.0)
+        .await;
+    assert_eq!(node.get("/other").await.text(), "content");
+}
+
+#[tokio::test]
 async fn handler_that_makes_a_gigabyte_of_fields_gets_none_of_them_out() {
     let origin = Origin::start(async |_| respond(200, &[], "content")).await;
     let toml = format!(

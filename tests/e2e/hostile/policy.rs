@@ -83,6 +83,24 @@ async fn function_that_floods_the_host_with_calls_is_ended() {
 }
 
 #[tokio::test]
+async fn function_that_floods_the_log_fills_its_share_of_it_and_is_ended() {
+    let keys =
+        format!("{WIDE_LIMITS}grants = {{ log = true }}\nlog_bytes = \"4KiB\"\nhostcalls = 500");
+    is_contained("floods-log", &keys, "hostcalls-exceeded").await;
+    let scene = scene("floods-log", &keys).await;
+    let id = scene.node.get("/closed/a").await.field("x-request-id");
+    let lines = log::lines_with(&id);
+    let flood = lines.iter().filter(|line| {
+        let message = line["fields"]["message"].as_str();
+        message.is_some_and(|message| message.starts_with("flood"))
+    });
+    // 600 bytes each: six fit.
+    assert_eq!(flood.count(), 6);
+    let dropped = "verge_function_log_dropped_lines_total{function=\"floods-log\"}";
+    assert!(scene.node.metric(dropped).await > 100.0);
+}
+
+#[tokio::test]
 async fn function_that_never_answers_is_cut_at_its_deadline() {
     is_contained("never-answers", "deadline = \"200ms\"", "deadline-exceeded").await;
 }

@@ -13,6 +13,7 @@ use crate::kinds::{Choice, Count, FilePath, Size, time};
 use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
 use crate::registry::OciComponent;
+use crate::section::section;
 use crate::setting::{AnySetting, Setting};
 use crate::table::Table;
 
@@ -21,14 +22,28 @@ use crate::table::Table;
 pub enum Isolation {
     /// A new instance for each call.
     Fresh,
+    /// A new instance for each call, made ahead of it.
+    Prepared,
+    /// An instance serves calls one after the other.
+    Reused,
 }
 
-const LATER: &str = "is not available in this version";
+impl Isolation {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Prepared => "prepared",
+            Self::Reused => "reused",
+        }
+    }
+}
 
 const ISOLATION: Choice<Isolation> = Choice(&[
     ("fresh", Ok(Isolation::Fresh)),
-    ("prepared", Err(LATER)),
-    ("reused", Err(LATER)),
+    ("prepared", Ok(Isolation::Prepared)),
+    ("reused", Ok(Isolation::Reused)),
 ]);
 
 /// What becomes of a request whose function failed.
@@ -38,6 +53,21 @@ pub enum OnFailure {
     Closed,
     /// The request goes on as if the function were not there.
     Open,
+    /// What is stored answers, fresh or as stale as it may be when an origin fails; otherwise the
+    /// request fails with 500.
+    Stale,
+}
+
+impl OnFailure {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 /// How much a line of a function's log matters.
@@ -63,8 +93,26 @@ const LOG_LEVEL: Choice<LogLevel> = Choice(&[
 pub(crate) const ON_FAILURE: Choice<OnFailure> = Choice(&[
     ("closed", Ok(OnFailure::Closed)),
     ("open", Ok(OnFailure::Open)),
-    ("stale", Err(LATER)),
+    ("stale", Ok(OnFailure::Stale)),
 ]);
+
+section! {
+    /// `[function.NAME.quarantine]`: when a function that fails is left out, and for how long.
+    pub struct Quarantine {
+        /// Failures within `window` that put it out; 0 to 1000000, default 20. 0 is never.
+        pub failures: u32 = 20, Count(0..=1_000_000);
+        /// The least share of the window's calls that must have failed, in percent; 1 to 100,
+        /// default 50.
+        pub share: u32 = 50, Count(1..=100);
+        /// How long failures are counted together; 100ms to 1h, default 10s.
+        pub window: Duration = Duration::from_secs(10), time("100ms", "1h");
+        /// How long it is out before one call tries it again; doubled after each that fails; 1ms
+        /// to 1h, default 1s.
+        pub backoff: Duration = Duration::from_secs(1), time("1ms", "1h");
+        /// The longest it is out before the next trial; 1ms to 1d, default 1m.
+        pub backoff_max: Duration = Duration::from_secs(60), time("1ms", "1d");
+    }
+}
 
 /// `[function.NAME]`: a component and its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +129,18 @@ pub struct Function {
     pub keys: Vec<String>,
     /// How instances are kept apart; default `fresh`.
     pub isolation: Isolation,
+    /// Instances that wait for calls at most, `prepared` or `reused`; 1 to 10000, default 64.
+    /// They take slots of `runtime.instances` that no call wants.
+    pub idle_max: usize,
+    /// Calls after which a `reused` instance is dropped; 1 to 1000000000, default 1000.
+    pub reuse_requests: u32,
+    /// Age at which a `reused` instance is dropped; 1ms to 1d, default 1m.
+    pub reuse_time: Duration,
     /// Linear memory of one instance in bytes; 64KiB to `runtime.instance_memory`, default
     /// 32MiB.
     pub memory: u64,
+    /// Elements of the tables of one instance; 1 to 20000, default 20000.
+    pub table_elements: u32,
     /// Time that one call may compute; 1ms to 1m, default 10ms. It is looked at on each
     /// `runtime.tick`.
     pub cpu: Duration,
@@ -106,8 +163,10 @@ pub struct Function {
     /// 100. What is over it is counted as `other`.
     pub metric_series: u32,
     /// What becomes of a request whose call failed; default `closed`. A use of the function
-    /// can say otherwise. As a route's target it is always `closed`.
+    /// can say otherwise. `open` is `closed` for a route's target, `stale` is for viewer-response.
     pub on_failure: OnFailure,
+    /// When it is left out after failures.
+    pub quarantine: Quarantine,
     /// What it may import.
     pub grants: Grants,
     /// When a version of it is taken back by itself.
@@ -128,7 +187,11 @@ impl Function {
             oci: None,
             keys: Vec::new(),
             isolation: Isolation::Fresh,
+            idle_max: 64,
+            reuse_requests: 1000,
+            reuse_time: Duration::from_secs(60),
             memory: 32 << 20,
+            table_elements: 20_000,
             cpu: Duration::from_millis(10),
             deadline: Duration::from_millis(100),
             deferred_cpu: Duration::from_millis(50),
@@ -139,6 +202,7 @@ impl Function {
             log_level: LogLevel::Trace,
             metric_series: 100,
             on_failure: OnFailure::Closed,
+            quarantine: Quarantine::default(),
             grants: Grants::default(),
             rollback: Rollback::default(),
             fetch: Fetch::default(),
@@ -169,7 +233,15 @@ impl Function {
             oci,
             keys: table.list("keys", "public keys of minisign", true, &SigningKey),
             isolation: table.or("isolation", &ISOLATION, default.isolation),
+            idle_max: table.or("idle_max", &Count(1..=10_000), default.idle_max),
+            reuse_requests: table.or(
+                "reuse_requests",
+                &Count(1..=1_000_000_000),
+                default.reuse_requests,
+            ),
+            reuse_time: table.or("reuse_time", &time("1ms", "1d"), default.reuse_time),
             memory: table.or("memory", &Size(64 << 10..=4 << 30), default.memory),
+            table_elements: table.or("table_elements", &Count(1..=20_000), default.table_elements),
             cpu: table.or("cpu", &time("1ms", "1m"), default.cpu),
             deadline: table.or("deadline", &time("1ms", "10m"), default.deadline),
             deferred_cpu: table.or("deferred_cpu", &time("1ms", "1m"), default.deferred_cpu),
@@ -184,6 +256,7 @@ impl Function {
             log_level: table.or("log_level", &LOG_LEVEL, default.log_level),
             metric_series: table.or("metric_series", &Count(1..=10_000), default.metric_series),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
+            quarantine: Quarantine::read(&table.table("quarantine")),
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),
             rollback: Rollback::read(&table.table("rollback")),
             fetch: Fetch::read(&table.table("fetch")),

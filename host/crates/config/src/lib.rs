@@ -46,7 +46,7 @@ pub use config::{Certificate, Config, MAX_FILE_BYTES};
 pub use deploy::{Deploy, Rollback};
 pub use disk::Disk;
 pub use fetch::Fetch;
-pub use function::{Function, Isolation, LogLevel, OnFailure, Secret};
+pub use function::{Function, Isolation, LogLevel, OnFailure, Quarantine, Secret};
 pub use geo::Geo;
 pub use grants::{GivenLists, Grants, RateScope};
 pub use kv::{KvBackend, KvLimits, KvStore};

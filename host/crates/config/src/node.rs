@@ -89,6 +89,8 @@ pub struct Runtime {
     /// Largest linear memory of an instance; it bounds `function.NAME.memory`. 1MiB to
     /// 4GiB, default 64MiB. Address space is set aside for all instances at start.
     pub instance_memory: u64,
+    /// Bytes of stack that the code of a function may use; 64KiB to 16MiB, default 512KiB.
+    pub stack: usize,
     /// How often a running function is interrupted so that others get their turn and its
     /// limits are looked at; 100us to 100ms, default 1ms.
     pub tick: Duration,
@@ -102,6 +104,7 @@ impl Default for Runtime {
         Self {
             instances: 256,
             instance_memory: 64 << 20,
+            stack: 512 << 10,
             tick: Duration::from_millis(1),
             cache_dir: None,
         }
@@ -118,6 +121,7 @@ impl Runtime {
                 &Size(1 << 20..=4 << 30),
                 default.instance_memory,
             ),
+            stack: table.or("stack", &Size(64 << 10..=16 << 20), default.stack),
             tick: table.or("tick", &time("100us", "100ms"), default.tick),
             cache_dir: table.output("cache_dir"),
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use verge_base::{Clock, Permits};
+use verge_base::{Clock, Permit, Permits};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -16,6 +16,7 @@ use crate::concurrent::{self, Concurrent};
 use crate::limits::TABLE_ELEMENTS;
 use crate::linker;
 use crate::state::Data;
+use crate::stock::Keeper;
 use crate::ticker::Ticker;
 
 /// Bytes of a slot that stay resident between two instances, for linear memory and for tables:
@@ -28,6 +29,8 @@ const GUARD: u64 = 2 << 20;
 const CORE_INSTANCES: u32 = 16;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 4;
+/// Bytes of a stack beyond the guest's own, for hostcalls.
+const HOST_STACK: usize = 3 << 19;
 /// The unit in which linear memory grows.
 pub(crate) const WASM_PAGE: u64 = 64 << 10;
 
@@ -43,6 +46,8 @@ pub struct EngineSettings {
     pub component: usize,
     /// Where compiled code is kept; `None` compiles at every start.
     pub code_cache: Option<PathBuf>,
+    /// Bytes of stack that a guest's code may use.
+    pub stack: usize,
     /// How often a running guest yields and its limits are checked; four times as often while
     /// one runs for long.
     pub tick: Duration,
@@ -55,6 +60,7 @@ impl Default for EngineSettings {
             memory: 128 << 20,
             component: 32 << 20,
             code_cache: None,
+            stack: 512 << 10,
             tick: Duration::from_millis(1),
         }
     }
@@ -74,8 +80,8 @@ pub enum EngineError {
         /// Why.
         source: std::io::Error,
     },
-    /// The epoch thread did not start.
-    #[error("the epoch thread cannot be started: {0}")]
+    /// The epoch thread, or the one that makes instances ahead, did not start.
+    #[error("a thread of the engine cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
@@ -146,6 +152,7 @@ pub struct Engine(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) wasm: wasmtime::Engine,
     pub(crate) ticker: Ticker,
+    pub(crate) keeper: Keeper,
     pub(crate) slots: Permits,
     pub(crate) clock: Clock,
     pub(crate) settings: EngineSettings,
@@ -188,9 +195,11 @@ impl Engine {
         };
         let ticker = Ticker::start(settings.tick, advance).map_err(EngineError::Thread)?;
         let slots = Permits::new("instances", settings.instances.max(1) as usize);
+        let keeper = Keeper::start(slots.clone(), clock.clone()).map_err(EngineError::Thread)?;
         Ok(Self(Arc::new(Shared {
             wasm,
             ticker,
+            keeper,
             slots,
             clock,
             settings,
@@ -260,6 +269,16 @@ impl Engine {
 }
 
 impl Shared {
+    /// A slot for a call: a free one, or that of an instance that waits.
+    pub(crate) fn slot(&self) -> Option<Permit> {
+        if self.slots.in_use() >= self.slots.limit()
+            && let Some(slot) = self.keeper.reclaim()
+        {
+            return Some(slot);
+        }
+        self.slots.try_acquire()
+    }
+
     /// The engine for components of WASI 0.3, made if need be.
     fn concurrent(&self) -> wasmtime::Result<&Concurrent> {
         if let Some(made) = self.concurrent.get() {
@@ -308,6 +327,8 @@ pub(crate) fn pooled(config: &mut Config, settings: &EngineSettings, stacks: u32
     config
         .wasm_component_model(true)
         .epoch_interruption(true)
+        .max_wasm_stack(settings.stack)
+        .async_stack_size(settings.stack.saturating_add(HOST_STACK))
         .memory_init_cow(true)
         // A slot reserves what a function may use at most, and never moves.
         .memory_reservation(memory)

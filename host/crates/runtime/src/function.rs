@@ -20,6 +20,7 @@ use crate::linker::{self, MissingImport};
 use crate::outcome::Trigger;
 use crate::quarantine::{Admission, Conclusion, Quarantine, QuarantineSettings};
 use crate::state::Data;
+use crate::stock::{Isolation, Stock};
 
 /// How a component becomes a function.
 pub struct FunctionSettings {
@@ -33,6 +34,8 @@ pub struct FunctionSettings {
     pub capabilities: Arc<dyn Capabilities>,
     /// When it is left out after failures.
     pub quarantine: QuarantineSettings,
+    /// How its instances are kept apart.
+    pub isolation: Isolation,
 }
 
 /// Why a component cannot be a function.
@@ -64,6 +67,12 @@ pub enum LoadError {
         /// [`EngineSettings::memory`](crate::EngineSettings::memory).
         ceiling: u64,
     },
+    /// It handles requests by WASI 0.3, and was to be reused.
+    #[error(
+        "isolation \"reused\" is for triggers and wasi:http/incoming-handler@0.2: it exports \
+         wasi:http/handler@0.3, whose tasks may outlive their request"
+    )]
+    NotReusable,
     /// It was compiled by another engine.
     #[error("it was compiled by another engine")]
     OtherEngine,
@@ -74,7 +83,7 @@ pub enum LoadError {
 
 /// A function, ready to be called; cheap to clone.
 #[derive(Clone)]
-pub struct Function(pub(crate) Arc<Inner>);
+pub struct Function(pub(crate) Arc<Inner>, pub(crate) Option<Arc<Stock>>);
 
 pub(crate) struct Inner {
     pub(crate) name: Arc<str>,
@@ -137,7 +146,10 @@ impl Engine {
         if !Trigger::ALL.iter().any(|trigger| exports.has(*trigger)) {
             return Err(LoadError::NoTrigger);
         }
-        Ok(Function(Arc::new(Inner {
+        if exports.service.is_some() && matches!(settings.isolation, Isolation::Reused { .. }) {
+            return Err(LoadError::NotReusable);
+        }
+        let inner = Arc::new(Inner {
             name: settings.name,
             digest: compiled.digest(),
             limits: settings.limits,
@@ -146,7 +158,9 @@ impl Engine {
             instance,
             exports,
             gate: Gate::new(settings.quarantine),
-        })))
+        });
+        let stock = Stock::open(&inner, settings.isolation);
+        Ok(Function(inner, stock))
     }
 }
 
@@ -180,6 +194,12 @@ impl Function {
         Trigger::ALL
             .into_iter()
             .filter(|trigger| self.has(*trigger))
+    }
+
+    /// Instances that wait for calls now.
+    #[must_use]
+    pub fn idle_instances(&self) -> usize {
+        self.1.as_ref().map_or(0, |stock| stock.len())
     }
 
     /// Whether it is left out after repeated failures.

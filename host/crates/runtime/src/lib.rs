@@ -2,8 +2,9 @@
 //!
 //! An [`Engine`] compiles components and turns them into [`Function`]s, off the
 //! request path. A function is called once for each trigger of each request;
-//! every call runs a fresh instance within [`Limits`], gives the message back,
-//! and says what it cost in a [`CallReceipt`].
+//! every call runs an instance of its own within [`Limits`], gives the message
+//! back, and says what it cost in a [`CallReceipt`]. Where the instance comes
+//! from is the function's [`Isolation`].
 //!
 //! A guest can fail in any way it likes: the caller gets its message as it was
 //! and a [`FunctionFault`](verge_http::failure::FunctionFault), never a panic.
@@ -27,11 +28,11 @@ pub mod message;
 pub mod outcome;
 pub mod quarantine;
 mod state;
+mod stock;
 mod ticker;
 mod wasi;
 mod wasi_http;
 
-pub use call::KeptInstance;
 pub use capabilities::{
     CallId, Capabilities, Fetch, FetchError, FetchFuture, FetchOutcome, KvStore, KvStores,
     LogField, LogLevel, LogValue, RateAnswer, RateCounters, RateDecision, RatePolicy, Rates,
@@ -48,3 +49,4 @@ pub use message::{
 };
 pub use outcome::{CallEnd, CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 pub use quarantine::QuarantineSettings;
+pub use stock::Isolation;

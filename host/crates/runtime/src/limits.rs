@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-/// Elements that all tables of one component instance may have together; large enough for
-/// interpreters that are compiled to wasm.
+/// Elements that all tables of one component instance may have together, unless a function's limit
+/// says less; large enough for interpreters that are compiled to wasm.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// What one call may use. Every limit has its own outcome when it is passed.
@@ -15,6 +15,9 @@ pub struct Limits {
     /// Bytes of linear memory, all memories of the instance together; no more than
     /// [`EngineSettings::memory`](crate::EngineSettings::memory).
     pub memory: u64,
+    /// Elements of tables, all tables of the instance together; no more than 20000, which is what
+    /// the engine's slots hold.
+    pub table_elements: u32,
     /// CPU time that the guest itself may use; what counts is said at
     /// [`CallReceipt::cpu`](crate::CallReceipt::cpu). It is checked at each tick, so that a guest
     /// gets at most a millisecond more.
@@ -62,6 +65,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 32 << 20,
+            table_elements: 20_000,
             cpu: Duration::from_millis(10),
             deadline: Duration::from_millis(100),
             hostcalls: 10_000,
@@ -81,19 +85,34 @@ pub(crate) struct MemoryLimiter {
     used: usize,
     peak: usize,
     table_elements: usize,
+    table_limit: usize,
     /// The guest asked for more than it may have. It may have coped; if it traps later, this is why.
     refused: bool,
 }
 
 impl MemoryLimiter {
-    pub(crate) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            limit: usize::try_from(limits.memory).unwrap_or(usize::MAX),
             used: 0,
             peak: 0,
             table_elements: 0,
+            table_limit: usize::try_from(limits.table_elements)
+                .unwrap_or(TABLE_ELEMENTS)
+                .min(TABLE_ELEMENTS),
             refused: false,
         }
+    }
+
+    /// Another call begins with what there is.
+    pub(crate) fn begin(&mut self) {
+        self.peak = self.used;
+        self.refused = false;
+    }
+
+    /// Bytes of linear memory that there are.
+    pub(crate) fn used(&self) -> u64 {
+        self.used as u64
     }
 
     pub(crate) fn peak(&self) -> u64 {
@@ -136,7 +155,7 @@ impl ResourceLimiter for MemoryLimiter {
         let total = self
             .table_elements
             .saturating_add(desired.saturating_sub(current));
-        if total > TABLE_ELEMENTS {
+        if total > self.table_limit {
             self.refused = true;
             return Ok(false);
         }
@@ -149,9 +168,16 @@ impl ResourceLimiter for MemoryLimiter {
 mod tests {
     use super::*;
 
+    fn limiter(memory: u64) -> MemoryLimiter {
+        MemoryLimiter::new(&Limits {
+            memory,
+            ..Limits::default()
+        })
+    }
+
     #[test]
     fn memories_share_one_limit_and_the_peak_is_kept() {
-        let mut limiter = MemoryLimiter::new(3 << 16);
+        let mut limiter = limiter(3 << 16);
         assert!(limiter.memory_growing(0, 1 << 16, None).unwrap());
         assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
         assert!(!limiter.refused());
@@ -162,15 +188,33 @@ mod tests {
 
     #[test]
     fn growth_past_a_memorys_own_maximum_is_refused() {
-        let mut limiter = MemoryLimiter::new(u64::MAX);
+        let mut limiter = limiter(u64::MAX);
         assert!(!limiter.memory_growing(0, 2 << 16, Some(1 << 16)).unwrap());
         assert!(limiter.refused());
     }
 
     #[test]
     fn tables_share_one_limit() {
-        let mut limiter = MemoryLimiter::new(0);
-        assert!(limiter.table_growing(0, TABLE_ELEMENTS, None).unwrap());
-        assert!(!limiter.table_growing(0, 1, None).unwrap());
+        for (limit, most) in [(7, 7), (u32::MAX, TABLE_ELEMENTS)] {
+            let mut limiter = MemoryLimiter::new(&Limits {
+                table_elements: limit,
+                ..Limits::default()
+            });
+            assert!(limiter.table_growing(0, most, None).unwrap());
+            assert!(!limiter.table_growing(0, 1, None).unwrap());
+            assert!(limiter.refused());
+        }
+    }
+
+    #[test]
+    fn another_call_has_what_is_left_and_no_old_refusal() {
+        let mut limiter = limiter(3 << 16);
+        assert!(limiter.memory_growing(0, 2 << 16, None).unwrap());
+        assert!(!limiter.memory_growing(2 << 16, 4 << 16, None).unwrap());
+        limiter.begin();
+        assert!(!limiter.refused());
+        assert_eq!(limiter.peak(), 2 << 16);
+        assert!(limiter.memory_growing(2 << 16, 3 << 16, None).unwrap());
+        assert!(!limiter.memory_growing(3 << 16, 4 << 16, None).unwrap());
     }
 }

@@ -248,6 +248,12 @@ impl<T> Slots<T> {
         self.0.insert(0, Some(value));
     }
 
+    /// Whether nothing is there but under numbers that may be taken.
+    pub(crate) fn are_free_but(&self, may_be_taken: impl Fn(u32) -> bool) -> bool {
+        let taken = (0_u32..).zip(&self.0).filter(|(_, place)| place.is_some());
+        taken.into_iter().all(|(number, _)| may_be_taken(number))
+    }
+
     pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         self.0.get_mut(number as usize)?.as_mut()
     }

@@ -14,7 +14,9 @@ use verge_base::Clock;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamResult,
+};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -25,6 +27,8 @@ use crate::wasi_http::Hooks;
 
 /// Resources that a guest may hold at once.
 const RESOURCES: usize = 1024;
+/// Resources that a guest's standard library may keep from call to call.
+const STANDARD_HANDLES: usize = 16;
 /// Random bytes in one call; more is had by asking again, which is counted.
 const RANDOM_BYTES: u64 = 64 << 10;
 /// The longest line of output; a longer one is split.
@@ -48,13 +52,8 @@ impl Wasi {
         let lines = |level| {
             Arc::new(Lines {
                 level,
-                id: CallId {
-                    function: Arc::clone(&state.function.name),
-                    request: Arc::clone(&state.request_id),
-                },
                 capabilities: Arc::clone(&state.function.capabilities),
-                shared: Arc::clone(&state.shared),
-                line: Mutex::default(),
+                open: Mutex::new(Open::of(state)),
             })
         };
         let output = [lines(LogLevel::Info), lines(LogLevel::Warn)];
@@ -84,6 +83,27 @@ impl Wasi {
             table,
             output,
         }
+    }
+
+    /// Makes `next` the call that this is the WASI side of.
+    pub(crate) fn serve(&mut self, next: &CallState) {
+        self.hooks = Hooks(FetchSender::of(next));
+        for lines in &self.output {
+            *lines.open.lock() = Open::of(next);
+        }
+    }
+
+    /// Whether the guest holds nothing but standard streams and what waits for them, as its standard
+    /// library keeps it: nothing of a request. Streams and waits of other things stand beside those.
+    pub(crate) fn holds_output_only(&mut self) -> bool {
+        let mut left = STANDARD_HANDLES;
+        self.table.iter_mut().all(|entry| {
+            left = left.saturating_sub(1);
+            left > 0
+                && (entry.is::<DynInputStream>()
+                    || entry.is::<DynOutputStream>()
+                    || entry.is::<DynPollable>())
+        })
     }
 
     /// Logs what was written without a line end.
@@ -163,28 +183,47 @@ impl HostMonotonicClock for MonotonicClock {
 /// Cuts output into lines and logs them.
 struct Lines {
     level: LogLevel,
-    id: CallId,
     capabilities: Arc<dyn Capabilities>,
+    open: Mutex<Open>,
+}
+
+/// A line that has no end yet, and whose it is.
+struct Open {
+    id: CallId,
     shared: Arc<Shared>,
-    line: Mutex<Vec<u8>>,
+    line: Vec<u8>,
+}
+
+impl Open {
+    fn of(state: &CallState) -> Self {
+        Self {
+            id: CallId {
+                function: Arc::clone(&state.function.name),
+                request: Arc::clone(&state.request_id),
+            },
+            shared: Arc::clone(&state.shared),
+            line: Vec::new(),
+        }
+    }
 }
 
 impl Lines {
     fn write(&self, mut bytes: &[u8]) {
-        let mut line = self.line.lock();
+        let mut open = self.open.lock();
+        let open = &mut *open;
         while !bytes.is_empty() {
-            let room = LINE_BYTES.saturating_sub(line.len()).min(bytes.len());
+            let room = LINE_BYTES.saturating_sub(open.line.len()).min(bytes.len());
             let (piece, rest) = bytes.split_at(room);
             match piece.iter().position(|byte| *byte == b'\n') {
                 Some(end) => {
-                    line.extend(piece.get(..end).unwrap_or_default());
-                    self.emit(&mut line);
+                    open.line.extend(piece.get(..end).unwrap_or_default());
+                    self.emit(open);
                     bytes = bytes.get(end + 1..).unwrap_or_default();
                 }
                 None => {
-                    line.extend(piece);
-                    if line.len() >= LINE_BYTES {
-                        self.emit(&mut line);
+                    open.line.extend(piece);
+                    if open.line.len() >= LINE_BYTES {
+                        self.emit(open);
                     }
                     bytes = rest;
                 }
@@ -193,19 +232,19 @@ impl Lines {
     }
 
     fn flush(&self) {
-        let mut line = self.line.lock();
-        if !line.is_empty() {
-            self.emit(&mut line);
+        let mut open = self.open.lock();
+        if !open.line.is_empty() {
+            self.emit(&mut open);
         }
     }
 
-    fn emit(&self, line: &mut Vec<u8>) {
-        let text = String::from_utf8_lossy(line);
+    fn emit(&self, open: &mut Open) {
+        let text = String::from_utf8_lossy(&open.line);
         let text = text.strip_suffix('\r').unwrap_or(&text);
-        self.shared
+        open.shared
             .log
-            .write(&*self.capabilities, &self.id, self.level, text);
-        line.clear();
+            .write(&*self.capabilities, &open.id, self.level, text);
+        open.line.clear();
     }
 }
 

@@ -234,7 +234,7 @@ impl FillJob {
         let response = match response {
             Ok(response) => response,
             Err(failure) => {
-                let error = OriginError::Failed(failure);
+                let error = notes.error(failure);
                 let stale = self.stale_after(permit.key(), error, sent.requested);
                 let key = permit.key().clone();
                 permit.fail(failure);

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
-use verge_cache::policy::Reuse;
+use verge_cache::policy::{OriginError, Reuse};
 use verge_cache::{ResponseTimes, SentAt};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure, forwarded, via};
@@ -15,7 +15,7 @@ use verge_origin::OriginTiming;
 use super::super::head::TrustedHead;
 use super::super::routed::Routed;
 use super::super::shadow::Rehearsal;
-use super::super::triggers::{self, OriginBound, SeenInput, TriggerReceipts};
+use super::super::triggers::{self, OriginBound, SeenInput, Stopped, TriggerReceipts};
 use crate::key_rule::UnkeyedSource;
 use crate::route::{FunctionUse, OriginEntry, Target};
 use crate::telemetry::OriginReceipt;
@@ -42,9 +42,24 @@ pub(super) struct ForwardNotes {
     pub(super) has_authorization: bool,
     /// Why what a tier had was to be validated, if that is what was asked about.
     pub(super) restored: Option<Reuse>,
+    /// Whether there is no response because of a function whose policy is `stale`.
+    may_be_stale: bool,
 }
 
 impl ForwardNotes {
+    /// The failure of the exchange, as what is stored may stand in for it.
+    pub(super) fn error(&self, failure: Failure) -> OriginError {
+        match self.may_be_stale {
+            true => OriginError::Function(failure),
+            false => OriginError::Failed(failure),
+        }
+    }
+
+    fn stopped(&mut self, stopped: Stopped) -> Failure {
+        self.may_be_stale = stopped.may_be_stale;
+        stopped.failure
+    }
+
     /// Adds an exchange that went before, as a try that had to be repeated.
     pub(super) fn follow(&mut self, earlier: Self) {
         let mut triggers = earlier.triggers;
@@ -106,7 +121,9 @@ async fn exchange(
     };
     let functions = &routed.route.origin_request;
     let (mut bound, answered) =
-        triggers::origin_request(routed, functions, &mut notes.triggers, bound).await?;
+        triggers::origin_request(routed, functions, &mut notes.triggers, bound)
+            .await
+            .map_err(|stopped| notes.stopped(stopped))?;
     notes.has_authorization = bound.head.fields.contains_key(http::header::AUTHORIZATION);
     let functions = &routed.route.origin_response;
     // Response functions see the request as it was sent.
@@ -127,7 +144,8 @@ async fn exchange(
                 &mut bound.seen,
                 response,
             )
-            .await?
+            .await
+            .map_err(|stopped| notes.stopped(stopped))?
         }
     };
     notes.seen = bound.seen;
@@ -281,14 +299,11 @@ async fn call_handler(
     match call.response {
         Ok(response) => Ok(response),
         Err(failure) => {
-            triggers::settle_failure(
-                routed,
-                used,
-                &failure,
-                verge_runtime::ContentChange::Consumed,
-            )?;
+            let content = verge_runtime::ContentChange::Consumed;
+            let settled = triggers::settle_failure(routed, used, &failure, content);
             // A target cannot be skipped, whatever its policy.
-            Err(FunctionFault::NoResponse.into())
+            let skipped = || Failure::from(FunctionFault::NoResponse);
+            Err(settled.map_or_else(|stopped| notes.stopped(stopped), |()| skipped()))
         }
     }
 }

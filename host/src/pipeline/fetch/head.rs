@@ -99,7 +99,7 @@ async fn ask(
     }
     let error = match &forwarded.response {
         Ok(response) => OriginError::of_status(response.status()),
-        Err(failure) => Some(OriginError::Failed(*failure)),
+        Err(failure) => Some(forwarded.notes.error(*failure)),
     };
     if let (Some(error), Some(stored)) = (error, &search.stale)
         && let Some(grant) = stale::grant(routed, (&search.key, stored), &search.directives, error)

@@ -30,7 +30,7 @@ mod tiers;
 mod validate;
 
 use verge_cache::Key;
-use verge_cache::policy::{LookupDecision, LookupFacts, Onward, decide_lookup};
+use verge_cache::policy::{LookupDecision, LookupFacts, Onward, OriginError, decide_lookup};
 use verge_http::cache_control::RequestDirectives;
 use verge_http::cache_status::{Forward, Outcome};
 use verge_http::failure::ClientFault;
@@ -87,6 +87,53 @@ pub(super) async fn fetch(
         }
     }
     answer
+}
+
+/// What memory has for a request whose function in front of the cache failed, fresh or as stale as
+/// an origin's error would allow.
+///
+/// # Errors
+/// `failure`, where nothing may answer in its place.
+pub(super) fn instead_of_function(
+    routed: &Routed,
+    receipt: &mut Receipt,
+    viewed: &ViewedRequest,
+    failure: Failure,
+) -> Result<Answer, Failure> {
+    let head = &viewed.head;
+    let directives = RequestDirectives::parse(&head.fields);
+    let lookup = decide_lookup(&LookupFacts {
+        method: &head.method,
+        directives: &directives,
+        has_content: false,
+        fields: &head.fields,
+        route: &routed.route.policy,
+    });
+    if !routed.route.cached || matches!(lookup, LookupDecision::Bypass(_)) {
+        return Err(failure);
+    }
+    let keyed = key::keyed(routed, viewed).map_err(|_| failure)?;
+    let viewed = keyed.reduced.as_deref().unwrap_or(viewed);
+    let found = routed.node.cache.lookup(&keyed.key, &viewed.head.fields);
+    let now = routed.node.clock.now();
+    let (stored, facts) = match look_up::decide(routed, found, &directives, now) {
+        Ok((stored, reusing)) => {
+            let mut facts = CacheReceipt::new(Outcome::Hit);
+            facts.detail = reusing.detail();
+            (stored, facts)
+        }
+        Err(look_up::Lacking::Miss(_)) => return Err(failure),
+        Err(look_up::Lacking::Stale(stored, reason)) => {
+            let error = OriginError::Function(failure);
+            let held = (&keyed.key, &stored);
+            let grant = stale::grant(routed, held, &directives, error).ok_or(failure)?;
+            let mut facts = look_up::forwarded(reason);
+            facts.detail = Some(grant.label());
+            (stored, facts)
+        }
+    };
+    receipt.cache = Some(facts);
+    Ok(from_stored(routed, &stored, facts))
 }
 
 async fn cached(

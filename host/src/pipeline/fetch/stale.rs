@@ -113,6 +113,6 @@ pub(super) fn after_release(
             let stored = (&search.key, search.stale.as_ref());
             Some(Err(explained(routed, stored, &search.directives, failure)))
         }
-        OriginError::Status(_) => None,
+        OriginError::Status(_) | OriginError::Function(_) => None,
     }
 }

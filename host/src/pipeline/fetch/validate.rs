@@ -57,8 +57,11 @@ impl FillJob {
     ) -> Option<FillOutcome> {
         let stored = self.stale.as_ref()?;
         let grant = stale::grant(&self.routed, (key, stored), &self.directives, error)?;
-        let now = self.routed.node.clock.now();
-        stored.note_origin_failure(now, now.saturating_duration_since(requested));
+        // A function that fails again and again has a quarantine of its own.
+        if !matches!(error, OriginError::Function(_)) {
+            let now = self.routed.node.clock.now();
+            stored.note_origin_failure(now, now.saturating_duration_since(requested));
+        }
         Some(FillOutcome::Stale {
             stored: Arc::clone(stored),
             grant,

@@ -31,6 +31,8 @@ pub struct FunctionMetrics {
     starts: [OnceLock<Histogram>; StartClass::ALL.len()],
     pub(in crate::telemetry) cpu: Histogram,
     pub(in crate::telemetry) outcomes: LabelledCounters<24>,
+    /// Failed calls by the policy that answered.
+    pub(in crate::telemetry) failures: LabelledCounters<4>,
     /// By [`RatesBy`].
     rates: Counters<{ RatesBy::LABELS.len() }>,
     pub(in crate::telemetry) dropped_lines: Counters<1>,
@@ -53,6 +55,7 @@ impl FunctionMetrics {
             starts: std::array::from_fn(|_| OnceLock::new()),
             cpu: Histogram::new(FUNCTION_BOUNDS, shards),
             outcomes: LabelledCounters::new(shards),
+            failures: LabelledCounters::new(shards),
             rates: Counters::new(shards),
             dropped_lines: Counters::new(shards),
             deferred: LabelledCounters::new(shards),
@@ -106,6 +109,11 @@ impl FunctionMetrics {
     #[must_use]
     pub fn guest(&self) -> &GuestMetrics {
         &self.guest
+    }
+
+    /// Counts a failed call by the policy that said what becomes of its request.
+    pub fn record_failure(&self, policy: &'static str) {
+        self.failures.increment(policy);
     }
 
     /// Counts what became of work for after a response.

@@ -48,6 +48,7 @@ impl Collector for Collected {
         self.sites(&mut page)?;
         self.cache(&mut page)?;
         functions::encode(&self.inner.registry.functions.all(), &mut page)?;
+        functions::encode_idle(&self.sample.idle, &mut page)?;
         capabilities::encode(&self.inner.registry, &self.sample.kv, &mut page)?;
         self.origins(&mut page)?;
         match &self.sample.shared {

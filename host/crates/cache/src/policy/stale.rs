@@ -32,6 +32,8 @@ pub enum OriginError {
     Failed(Failure),
     /// The response says that the origin could not answer: 5xx.
     Status(StatusCode),
+    /// A function on the way failed, and its policy is that what is stored stands in for it.
+    Function(Failure),
 }
 
 /// Whether a stale response answers in the place of an error.
@@ -111,13 +113,15 @@ impl OriginError {
         match self {
             Self::Failed(failure) => failure.side() == Side::Origin,
             Self::Status(status) => status.is_server_error(),
+            // Behind this node's cache a function is a part of the origin.
+            Self::Function(_) => true,
         }
     }
 
     /// Whether RFC 5861 4 names it: no answer, or 500, 502, 503 or 504.
     fn is_named_by_rfc_5861(self) -> bool {
         match self {
-            Self::Failed(_) => true,
+            Self::Failed(_) | Self::Function(_) => true,
             Self::Status(status) => matches!(status.as_u16(), 500 | 502 | 503 | 504),
         }
     }

@@ -163,12 +163,12 @@ fn problems_of_sections_have_place_path_and_remedy() {
             "config/x.toml:1:1: function.f.component: missing; expected a path, relative to this file's folder",
         ),
         (
-            "[function.f]\ncomponent = \"f.wasm\"\nisolation = \"prepared\"",
-            "config/x.toml:3:13: function.f.isolation: \"prepared\" is not available in this version; expected \"fresh\"",
+            "[function.f]\ncomponent = \"f.wasm\"\nisolation = \"warm\"",
+            "config/x.toml:3:13: function.f.isolation: unknown value \"warm\"; expected \"fresh\", \"prepared\" or \"reused\"",
         ),
         (
-            "[function.f]\ncomponent = \"f.wasm\"\nisolation = \"reused\"",
-            "config/x.toml:3:13: function.f.isolation: \"reused\" is not available in this version; expected \"fresh\"",
+            "[function.f]\ncomponent = \"f.wasm\"\nidle_max = 0",
+            "config/x.toml:3:12: function.f.idle_max: 0 is out of range; expected a whole number from 1 to 10000",
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\nmemory = \"65MiB\"",

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::kept::Place;
 use super::{Finished, Input};
 use crate::function::Function;
 use crate::message::{Call, DeferredCall};
@@ -21,9 +20,7 @@ impl Function {
         };
         let Finished {
             result, receipt, ..
-        } = self
-            .finish(Trigger::Deferred, input, &mut Place::Fresh)
-            .await;
+        } = self.finish(Trigger::Deferred, input).await;
         DeferredCall {
             result: result.map(|_| ()),
             receipt,

@@ -17,13 +17,14 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use super::Shared;
 use super::body::incoming;
-use super::kept::{Held, Seat};
+use super::held::{Held, Seat, Served};
 use super::output::Committed;
 use super::service;
 use crate::bindings::exports::verge::edge::{origin_request, viewer_request};
 use crate::function::Inner;
 use crate::outcome::{CallFailure, Trigger};
 use crate::state::{CallState, Data, GIVEN_RESPONSE, REQUEST};
+use crate::stock::Stock;
 
 /// Handles that a guest may hold at once, of all kinds.
 const HANDLES: usize = 4096;
@@ -49,8 +50,6 @@ pub(crate) struct Guest {
 pub(crate) struct GuestEnd {
     pub(crate) state: Data,
     pub(crate) result: Result<Returned, CallFailure>,
-    /// The instance, where it can be kept for another call.
-    pub(crate) held: Option<Box<Held>>,
 }
 
 /// What the guest returned.
@@ -65,10 +64,10 @@ pub(crate) enum Returned {
 }
 
 impl Guest {
-    /// `keep`: whether the instance is to be given back if it can serve another call.
-    pub(crate) fn start(state: Data, seat: Seat, keep: bool) -> Self {
+    /// `stock`: whose instances stay after a call, if they do.
+    pub(crate) fn start(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> Self {
         Self {
-            future: Box::pin(run(state, seat, keep)),
+            future: Box::pin(run(state, seat, stock)),
         }
     }
 
@@ -81,43 +80,50 @@ impl Guest {
     }
 }
 
-async fn run(state: Data, seat: Seat, keep: bool) -> GuestEnd {
+async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
     let function = Arc::clone(&state.function);
     let shared = Arc::clone(&state.shared);
-    let (mut store, mut instance, slot) = match seat {
-        Seat::Slot(slot) => (new_store(state), None, slot),
+    let (mut store, mut instance, slot, served) = match seat {
+        Seat::Slot(slot) => {
+            let served = Served::none(function.engine.clock.now());
+            (new_store(state), None, slot, served)
+        }
         Seat::Held(mut held) => {
             held.begin(state);
             let Held {
                 store,
                 instance,
                 slot,
-            } = *held;
-            (store, Some(instance), slot)
+                served,
+            } = held;
+            (store, Some(instance), slot, served)
         }
     };
-    // The first tick from now on interrupts; a deadline of zero would do so at once.
-    store.set_epoch_deadline(1);
-    let fuel = function.limits.body.saturating_add(HOSTCALL_BYTES);
-    store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
+    arm(&mut store, &function);
     let raced = {
         let work = pin!(work(&mut store, &function, &mut instance));
         race(work, &function, &shared).await
     };
-    let served = matches!(raced, Ok(Ok(Ok(_)))) && store.data().wasi.is_none();
-    let (mut state, held) = match instance {
-        Some(instance) if keep && served => {
-            let mut held = Box::new(Held {
+    let stock = match &raced {
+        Ok(Ok(Ok(returned))) => stock.filter(|_| store.data_mut().may_serve_again(*returned)),
+        _ => None,
+    };
+    let mut state = match (instance, stock) {
+        (Some(instance), Some(stock)) => {
+            let mut held = Held {
                 store,
                 instance,
                 slot,
-            });
-            (held.end(), Some(held))
+                served: served.one_more(),
+            };
+            let state = held.end();
+            stock.put(held);
+            state
         }
         _ => {
             let state = store.into_data();
             drop(slot);
-            (state, None)
+            state
         }
     };
     if let Some(wasi) = &state.wasi {
@@ -134,14 +140,18 @@ async fn run(state: Data, seat: Seat, keep: bool) -> GuestEnd {
     if result.is_err() {
         state.stop = None;
     }
-    GuestEnd {
-        state,
-        result,
-        held,
-    }
+    GuestEnd { state, result }
 }
 
-fn new_store(state: Data) -> Store<Data> {
+/// Gives a store what one call, or one start, may use of it.
+pub(super) fn arm(store: &mut Store<Data>, function: &Inner) {
+    // The first tick from now on interrupts; a deadline of zero would do so at once.
+    store.set_epoch_deadline(1);
+    let fuel = function.limits.body.saturating_add(HOSTCALL_BYTES);
+    store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
+}
+
+pub(super) fn new_store(state: Data) -> Store<Data> {
     let function = Arc::clone(&state.function);
     let mut store = Store::new(function.instance.engine(), state);
     store.limiter(|state| &mut **state);
@@ -285,7 +295,7 @@ async fn make_way(shared: Arc<Shared>) {
 }
 
 /// Polls the guest, counts the time it runs, and gives up when its deadline passes.
-async fn race<W: Future>(
+pub(super) async fn race<W: Future>(
     mut work: Pin<&mut W>,
     function: &Inner,
     shared: &Shared,
@@ -332,7 +342,7 @@ async fn race<W: Future>(
 }
 
 /// Why a guest ended in an error.
-fn classify(error: &wasmtime::Error, state: &CallState) -> CallFailure {
+pub(super) fn classify(error: &wasmtime::Error, state: &CallState) -> CallFailure {
     let fault = if let Some(fault) = state.stop {
         fault
     } else if error.is::<PoolConcurrencyLimitError>() {

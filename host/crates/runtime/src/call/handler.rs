@@ -9,7 +9,6 @@ use verge_http::failure::FunctionFault;
 
 use super::body::{Source, incomplete, written};
 use super::guest::GuestEnd;
-use super::kept::Place;
 use super::{Committed, Input, Shared, Step};
 use crate::function::Function;
 use crate::message::{Call, HandlerCall};
@@ -32,7 +31,7 @@ impl Function {
             incoming: Some(request),
             payload: Vec::new(),
         };
-        let (shared, step) = self.step(Trigger::Handler, input, &mut Place::Fresh).await;
+        let (shared, step) = self.step(Trigger::Handler, input).await;
         match step {
             Step::NotRun(_, failure, receipt) => handler_call(Err(failure), receipt, None),
             Step::Ended(end, committed, ending) => {

@@ -1,5 +1,5 @@
-//! Calls of a function: each trigger moves its message in, runs one fresh
-//! instance, and gives the message back with an account of the call.
+//! Calls of a function: each trigger moves its message in, runs one instance,
+//! and gives the message back with an account of the call.
 
 mod body;
 mod cpu;
@@ -8,7 +8,7 @@ mod ending;
 mod fetches;
 mod guest;
 mod handler;
-mod kept;
+mod held;
 mod log_budget;
 mod meter;
 mod output;
@@ -27,12 +27,12 @@ use self::ending::Ending;
 use self::fetches::Fetches;
 pub(crate) use self::fetches::{FetchSender, Fetched};
 use self::guest::{Guest, GuestEnd, Returned};
-pub use self::kept::KeptInstance;
-use self::kept::{Place, Seat};
+use self::held::Seat;
+pub(crate) use self::held::{Held, prepare};
 use self::log_budget::LogBudget;
 use self::meter::Meter;
 pub(crate) use self::output::{Committed, Output};
-use crate::function::Function;
+use crate::function::{Function, Inner};
 use crate::hostcalls::Exchanges;
 use crate::limits::MemoryLimiter;
 use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdict};
@@ -50,6 +50,17 @@ pub(crate) struct Shared {
     pub(crate) log: LogBudget,
     pub(crate) output: Mutex<Output>,
     pub(crate) fetches: Fetches,
+}
+
+impl Shared {
+    fn new(function: &Inner) -> Self {
+        Self {
+            meter: Meter::new(function.engine.clock.clone()),
+            log: LogBudget::new(function.limits.log_bytes),
+            output: Mutex::default(),
+            fetches: Fetches::default(),
+        }
+    }
 }
 
 /// What goes into a call.
@@ -85,13 +96,13 @@ struct Finished {
 impl Function {
     /// Runs the function's viewer-request trigger.
     pub async fn viewer_request(&self, call: Call, request: EdgeRequest) -> RequestCall {
-        self.request_trigger(Trigger::ViewerRequest, call, request, &mut Place::Fresh)
+        self.request_trigger(Trigger::ViewerRequest, call, request)
             .await
     }
 
     /// Runs the function's origin-request trigger.
     pub async fn origin_request(&self, call: Call, request: EdgeRequest) -> RequestCall {
-        self.request_trigger(Trigger::OriginRequest, call, request, &mut Place::Fresh)
+        self.request_trigger(Trigger::OriginRequest, call, request)
             .await
     }
 
@@ -102,8 +113,7 @@ impl Function {
         request: EdgeRequest,
         response: http::Response<Body>,
     ) -> ResponseCall {
-        let place = &mut Place::Fresh;
-        self.response_trigger(Trigger::OriginResponse, call, request, response, place)
+        self.response_trigger(Trigger::OriginResponse, call, request, response)
             .await
     }
 
@@ -114,8 +124,7 @@ impl Function {
         request: EdgeRequest,
         response: http::Response<Body>,
     ) -> ResponseCall {
-        let place = &mut Place::Fresh;
-        self.response_trigger(Trigger::ViewerResponse, call, request, response, place)
+        self.response_trigger(Trigger::ViewerResponse, call, request, response)
             .await
     }
 
@@ -124,7 +133,6 @@ impl Function {
         trigger: Trigger,
         call: Call,
         request: EdgeRequest,
-        place: &mut Place,
     ) -> RequestCall {
         let input = Input {
             scope: call.scope,
@@ -134,7 +142,7 @@ impl Function {
             incoming: None,
             payload: Vec::new(),
         };
-        let finished = self.finish(trigger, input, place).await;
+        let finished = self.finish(trigger, input).await;
         let (request, effects, seen) = finished
             .messages
             .request
@@ -160,7 +168,6 @@ impl Function {
         call: Call,
         request: EdgeRequest,
         response: http::Response<Body>,
-        place: &mut Place,
     ) -> ResponseCall {
         let input = Input {
             scope: call.scope,
@@ -170,7 +177,7 @@ impl Function {
             incoming: None,
             payload: Vec::new(),
         };
-        let finished = self.finish(trigger, input, place).await;
+        let finished = self.finish(trigger, input).await;
         let succeeded = finished.result.is_ok();
         let (request, _, seen) = finished
             .messages
@@ -194,9 +201,9 @@ impl Function {
     }
 
     /// Runs a trigger until its caller can go on.
-    async fn finish(&self, trigger: Trigger, input: Input, place: &mut Place) -> Finished {
+    async fn finish(&self, trigger: Trigger, input: Input) -> Finished {
         let given = input.response.is_some().then_some(GIVEN_RESPONSE);
-        let (shared, step) = self.step(trigger, input, place).await;
+        let (shared, step) = self.step(trigger, input).await;
         match step {
             Step::NotRun(messages, failure, receipt) => Finished {
                 messages: *messages,
@@ -268,20 +275,15 @@ impl Function {
     }
 
     /// Starts a guest and runs it until it ends or commits a response.
-    async fn step(&self, trigger: Trigger, input: Input, place: &mut Place) -> (Arc<Shared>, Step) {
+    async fn step(&self, trigger: Trigger, input: Input) -> (Arc<Shared>, Step) {
         let inner = &self.0;
-        let shared = Arc::new(Shared {
-            meter: Meter::new(inner.engine.clock.clone()),
-            log: LogBudget::new(inner.limits.log_bytes),
-            output: Mutex::default(),
-            fetches: Fetches::default(),
-        });
+        let shared = Arc::new(Shared::new(inner));
         let admission = inner.gate.admit(&inner.engine.clock);
-        let held = place.take();
-        let start = match &held {
-            Some(_) => StartClass::Reused,
-            None => StartClass::Fresh,
+        let seat = match admission {
+            Admission::Quarantined => Err(FunctionFault::Quarantined),
+            Admission::Open | Admission::Trial => self.seat(),
         };
+        let start = seat.as_ref().map_or(StartClass::Fresh, Seat::start_class);
         let ending = Ending::new(
             Arc::clone(inner),
             Arc::clone(&shared),
@@ -291,16 +293,6 @@ impl Function {
             start,
         );
         let mut state = self.state(trigger, input, Arc::clone(&shared));
-        let seat = match (admission, held) {
-            (Admission::Quarantined, _) => Err(FunctionFault::Quarantined),
-            (Admission::Open | Admission::Trial, Some(held)) => Ok(Seat::Held(held)),
-            (Admission::Open | Admission::Trial, None) => inner
-                .engine
-                .slots
-                .try_acquire()
-                .map(Seat::Slot)
-                .ok_or(FunctionFault::InstancesExhausted),
-        };
         let seat = match seat {
             Ok(seat) => seat,
             Err(fault) => {
@@ -313,16 +305,23 @@ impl Function {
                 return (shared, Step::NotRun(messages, failure, receipt));
             }
         };
-        let mut guest = Guest::start(state, seat, place.is_kept());
+        let keeper = self.1.as_ref().filter(|stock| stock.keeps());
+        let mut guest = Guest::start(state, seat, keeper.map(Arc::clone));
         let (end, committed) = run_until_commit(&mut guest, &shared).await;
         let step = match end {
-            Ok(mut end) => {
-                place.put(end.held.take());
-                Step::Ended(end, committed, ending)
-            }
+            Ok(end) => Step::Ended(end, committed, ending),
             Err(committed) => Step::Running(committed, guest, ending),
         };
         (shared, step)
+    }
+
+    /// An instance that waits, or a slot for a new one.
+    fn seat(&self) -> Result<Seat, FunctionFault> {
+        if let Some(held) = self.1.as_ref().and_then(|stock| stock.take()) {
+            return Ok(Seat::Held(held));
+        }
+        let slot = self.0.engine.slot().map(Seat::Slot);
+        slot.ok_or(FunctionFault::InstancesExhausted)
     }
 
     fn state(&self, trigger: Trigger, input: Input, shared: Arc<Shared>) -> Box<CallState> {
@@ -336,7 +335,7 @@ impl Function {
             shared,
             scope: input.scope,
             request_id: input.request_id,
-            memory: MemoryLimiter::new(self.0.limits.memory),
+            memory: MemoryLimiter::new(&self.0.limits),
             stop: None,
             request: input.request.map(RequestState::new),
             responses,

@@ -33,6 +33,13 @@ pub(crate) struct Exchanges {
     fetched: Vec<Option<Received>>,
 }
 
+impl Exchanges {
+    /// Whether the guest holds none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.iter().all(Option::is_none) && self.fetched.iter().all(Option::is_none)
+    }
+}
+
 struct Received {
     head: Response<()>,
     body: Option<Fetched>,

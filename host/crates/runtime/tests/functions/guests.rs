@@ -126,6 +126,19 @@ pub(crate) fn sleeps(nanoseconds: u64) -> Vec<u8> {
     )
 }
 
+/// Waits for `nanoseconds`, and holds nothing of it afterwards.
+pub(crate) fn naps(nanoseconds: u64) -> Vec<u8> {
+    guest(
+        VIEWER_REQUEST,
+        "",
+        &format!(
+            "(local.set $a (call $after (i64.const {nanoseconds})))
+             (call $block (local.get $a))
+             (call $drop-pollable (local.get $a))"
+        ),
+    )
+}
+
 /// Does nothing.
 pub(crate) fn idles() -> Vec<u8> {
     guest(VIEWER_REQUEST, "", "")

@@ -216,6 +216,12 @@ pub(crate) const IMPORTS: &[(&str, &str, &str, &str)] = &[
         "(param i64) (result i32)",
     ),
     (
+        "$drop-pollable",
+        "wasi:io/poll@0.2.0",
+        "[resource-drop]pollable",
+        "(param i32)",
+    ),
+    (
         "$block",
         "wasi:io/poll@0.2.0",
         "[method]pollable.block",

@@ -20,9 +20,9 @@ use verge_http::failure::FunctionFault;
 use verge_http::{Body, Failure};
 use verge_runtime::{
     Call, CallEnd, CallId, Capabilities, ClientFacts, ContentChange, Context, EdgeRequest, Engine,
-    EngineSettings, Function, FunctionSettings, Grants, KvStores, Limits, LoadError, LogLevel,
-    NoScope, Outcome, QuarantineSettings, RateAnswer, RateDecision, RatePolicy, Rates, RequestCall,
-    Scope,
+    EngineSettings, Function, FunctionSettings, Grants, Isolation, KvStores, Limits, LoadError,
+    LogLevel, NoScope, Outcome, QuarantineSettings, RateAnswer, RateDecision, RatePolicy, Rates,
+    RequestCall, Scope,
 };
 
 /// What the host offers in tests; it remembers what was logged, and calls that went on.
@@ -107,6 +107,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
     pub(crate) quarantine: QuarantineSettings,
+    pub(crate) isolation: Isolation,
 }
 
 impl Default for Setup {
@@ -124,6 +125,7 @@ impl Default for Setup {
                 failures: 0,
                 ..QuarantineSettings::default()
             },
+            isolation: Isolation::Fresh,
         }
     }
 }
@@ -156,6 +158,7 @@ impl Setup {
                 grants: self.grants,
                 capabilities: Arc::clone(&host) as Arc<dyn Capabilities>,
                 quarantine: self.quarantine,
+                isolation: self.isolation,
             },
         )?;
         Ok(Fixture {

@@ -3,6 +3,7 @@
 mod guests;
 mod handler;
 mod imports;
+mod isolation;
 mod kit;
 mod kv;
 mod limits;

@@ -37,7 +37,7 @@ pub(super) async fn run(routed: &Routed, viewed: ViewedRequest) -> (ExplainedRun
             let next = outcome_with(next, response.status());
             (told, Ran::Ended(Box::new(next)))
         }
-        Err(failure) => {
+        Err(failure) | Ok(Flow::Stored(_, failure)) => {
             let what = "A function in front of the cache fails, and its route is closed then.";
             let next = outcome("error", failure.label(), "", what);
             let told = ended("failed", failure.status());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::super::exposition::Page;
 use super::super::super::handles::FunctionMetrics;
+use super::super::super::sample::IdleSample;
 
 pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
     let help = "From the wish for an instance to its being ready, by start class.";
@@ -26,6 +27,14 @@ pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::
         for (outcome, number) in function.outcomes.all() {
             let labels = [("function", function.name()), ("outcome", outcome)];
             outcomes.put(labels, number)?;
+        }
+    }
+    let help = "Failed calls, by the policy that said what becomes of the request.";
+    let mut failures = page.counter("verge_function_failures", help)?;
+    for function in all {
+        for (policy, number) in function.failures.all() {
+            let labels = [("function", function.name()), ("on_failure", policy)];
+            failures.put(labels, number)?;
         }
     }
     let mut fetches = page.counter("verge_function_fetches", "Requests of functions.")?;
@@ -83,6 +92,16 @@ fn versions(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
         for (result, number) in function.shadows.all() {
             shadows.put([("function", function.name()), ("result", result)], number)?;
         }
+    }
+    Ok(())
+}
+
+/// Instances that wait.
+pub(super) fn encode_idle(all: &[IdleSample], page: &mut Page<'_>) -> fmt::Result {
+    let help = "Instances that wait for calls, made ahead or kept after a call.";
+    let mut idle = page.gauge("verge_function_idle_instances", help)?;
+    for sample in all {
+        idle.put([("function", &*sample.function)], sample.instances)?;
     }
     Ok(())
 }

@@ -1,0 +1,195 @@
+//! What a function answered, part by part, so that two answers can be compared.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt as _;
+use verge_http::Body;
+use verge_runtime::{
+    Call, CallReceipt, EdgeRequest, Function, NoScope, RequestEffects, StartClass, Trigger, Verdict,
+};
+
+use super::subject::{handled_request_of, request_of, response};
+
+/// Bytes of a value that are shown.
+const SHOWN_BYTES: usize = 80;
+
+/// An answer, as named parts in the order of their names.
+pub(super) struct Answer {
+    /// How its instance came to it.
+    pub(super) start: StartClass,
+    parts: Vec<(String, String)>,
+    failure: Option<String>,
+}
+
+/// A part that two answers do not have alike.
+pub(super) struct Difference {
+    /// What it is.
+    pub(super) part: String,
+    expected: Option<String>,
+    found: Option<String>,
+}
+
+impl Answer {
+    /// Calls a trigger.
+    pub(super) async fn to(
+        function: &Function,
+        trigger: Trigger,
+        target: &str,
+    ) -> Result<Self, String> {
+        let call = Call {
+            scope: Arc::new(NoScope),
+        };
+        let request = request_of(target)?;
+        let mut parts = Parts::default();
+        let (receipt, failure) = match trigger {
+            Trigger::ViewerRequest | Trigger::OriginRequest => {
+                let ended = match trigger {
+                    Trigger::OriginRequest => function.origin_request(call, request).await,
+                    _ => function.viewer_request(call, request).await,
+                };
+                let failure = match ended.verdict {
+                    Ok(Verdict::Continue) => {
+                        parts.request(&ended.request, &ended.effects);
+                        None
+                    }
+                    Ok(Verdict::Respond(response)) => parts.response(response).await.err(),
+                    Err(failure) => Some(failure.to_string()),
+                };
+                (ended.receipt, failure)
+            }
+            Trigger::OriginResponse | Trigger::ViewerResponse => {
+                let ended = match trigger {
+                    Trigger::OriginResponse => {
+                        function.origin_response(call, request, response()).await
+                    }
+                    _ => function.viewer_response(call, request, response()).await,
+                };
+                let failure = match ended.result {
+                    Ok(()) => parts.response(ended.response).await.err(),
+                    Err(failure) => Some(failure.to_string()),
+                };
+                (ended.receipt, failure)
+            }
+            Trigger::Handler => {
+                let request = handled_request_of(target)?;
+                let ended = function.handle(call, request, "reuse-check".into()).await;
+                let failure = match ended.response {
+                    Ok(response) => parts.response(response).await.err(),
+                    Err(failure) => Some(failure.to_string()),
+                };
+                (ended.receipt, failure)
+            }
+            Trigger::Deferred => return Err("work after the response has no answer".into()),
+        };
+        Ok(Self::of(&receipt, parts, failure))
+    }
+
+    fn of(receipt: &CallReceipt, parts: Parts, failure: Option<String>) -> Self {
+        let mut parts = parts.0;
+        parts.sort();
+        Self {
+            start: receipt.start,
+            parts,
+            failure,
+        }
+    }
+
+    /// Why there is none.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// What of `other` is not as it is here, but for the parts in `but`.
+    pub(super) fn differences(&self, other: &Self, but: &[String]) -> Vec<Difference> {
+        let value = |answer: &Self, name: &str| {
+            let mut values = answer.parts.iter().filter(|(part, _)| part == name);
+            values.next().map(|(_, value)| value.clone())
+        };
+        let mut names: Vec<&String> = self.parts.iter().map(|(name, _)| name).collect();
+        names.extend(other.parts.iter().map(|(name, _)| name));
+        names.sort();
+        names.dedup();
+        let names = names.into_iter().filter(|name| !but.contains(name));
+        let pairs = names.map(|name| Difference {
+            part: name.clone(),
+            expected: value(self, name),
+            found: value(other, name),
+        });
+        pairs.filter(|pair| pair.expected != pair.found).collect()
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: &Option<String>| match value {
+            None => "nothing".to_owned(),
+            Some(value) => {
+                let mut shown = value.escape_debug().to_string();
+                shown.truncate(shown.floor_char_boundary(SHOWN_BYTES));
+                format!("\"{shown}\"")
+            }
+        };
+        write!(
+            formatter,
+            "{} is {} in a reused instance, {} in a fresh one",
+            self.part,
+            show(&self.found),
+            show(&self.expected)
+        )
+    }
+}
+
+#[derive(Default)]
+struct Parts(Vec<(String, String)>);
+
+impl Parts {
+    fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    fn fields(&mut self, fields: &HeaderMap) {
+        for name in fields.keys() {
+            let lines = fields.get_all(name).iter();
+            let lines: Vec<_> = lines
+                .map(|line| String::from_utf8_lossy(line.as_bytes()))
+                .collect();
+            self.add(format!("field {name}"), lines.join(", "));
+        }
+    }
+
+    fn request(&mut self, request: &EdgeRequest, effects: &RequestEffects) {
+        self.add("method", request.method.as_str());
+        let target = &request.path_and_query;
+        self.add(
+            "target",
+            format!("{}://{}{target}", request.scheme, request.authority),
+        );
+        self.fields(&request.fields);
+        self.add("origin", effects.origin.clone().unwrap_or_default());
+        self.add("key parts", format!("{:?}", effects.key_parts));
+        let keys = effects.surrogate_keys.iter().map(|key| key.as_str());
+        self.add("surrogate keys", keys.collect::<Vec<_>>().join(" "));
+        self.add("unkeyed fields", format!("{:?}", effects.unkeyed));
+        self.add("context", format!("{:?}", request.context));
+        self.add("content", format!("{:?}", effects.content));
+    }
+
+    /// An error tells that the content broke off.
+    async fn response(&mut self, response: Response<Body>) -> Result<(), String> {
+        let (head, body) = response.into_parts();
+        self.add("status", head.status.as_str());
+        self.fields(&head.headers);
+        let content = body
+            .collect()
+            .await
+            .map_err(|failure| failure.to_string())?;
+        for (name, value) in content.trailers().into_iter().flat_map(HeaderMap::iter) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            self.add(format!("trailer {name}"), value);
+        }
+        self.add("content", String::from_utf8_lossy(&content.to_bytes()));
+        Ok(())
+    }
+}
