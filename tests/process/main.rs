@@ -18,6 +18,7 @@ mod kv;
 mod purge;
 mod restart;
 mod reuse_check;
+mod scripts;
 mod serve;
 mod soak;
 mod stop;
