@@ -17,6 +17,7 @@ pub mod machine;
 pub mod nginx;
 pub mod node;
 pub mod origin;
+pub mod peers;
 pub mod process;
 pub mod rounds;
 pub mod shop;

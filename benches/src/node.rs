@@ -58,6 +58,16 @@ impl Node {
     /// # Errors
     /// When the program or a component was not built, or the node does not start.
     pub fn start(config: NodeConfig, origin: &Origin) -> Result<Self> {
+        let sites = sites_text(origin.address)?;
+        Self::with_sites(config, &sites, &["/plain/x", "/function/x"])
+    }
+
+    /// Starts a node with functions, origins and sites of one's own, and waits until it answers
+    /// each of `paths`.
+    ///
+    /// # Errors
+    /// As of `start`.
+    pub fn with_sites(config: NodeConfig, sites: &str, paths: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let http = free_address()?;
         let (https, certificates) = if config.tls {
@@ -66,14 +76,14 @@ impl Node {
         } else {
             (None, None)
         };
-        let text = config_text(config, http, https, origin.address)?;
+        let text = format!("{}{sites}", config_text(config, http, https)?);
         let file = folder.path().join("verge.toml");
         std::fs::write(&file, text)?;
         let mut command = machine::on_cores(config.cores, &program()?);
         command.arg("serve").arg("--config").arg(&file);
         command.stdout(Stdio::null());
         let mut server = Server::start(&mut command)?;
-        for path in ["/plain/x", "/function/x"] {
+        for path in paths {
             server.wait_for(http, path)?;
         }
         Ok(Self {
@@ -92,12 +102,7 @@ impl Node {
     }
 }
 
-fn config_text(
-    config: NodeConfig,
-    http: SocketAddr,
-    https: Option<SocketAddr>,
-    origin: SocketAddr,
-) -> Result<String> {
+fn config_text(config: NodeConfig, http: SocketAddr, https: Option<SocketAddr>) -> Result<String> {
     let NodeConfig {
         workers, topology, ..
     } = config;
@@ -109,15 +114,20 @@ fn config_text(
         writeln!(text, "https = \"{https}\"")?;
         text.push_str("[[certificate]]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n");
     }
+    text.push_str(
+        "[log]\naccess = \"off\"\nfilter = \"warn\"\n\
+         [limits]\nrequests_per_connection = 1000000000\n\
+         [runtime]\ncache_dir = \"code\"\n",
+    );
+    Ok(text)
+}
+
+fn sites_text(origin: SocketAddr) -> Result<String> {
     // A deadline is wall time, and where servers and clients share cores a thread may be off its
     // core for longer than the default one. The CPU budget is not touched by that.
     let (touch, spins) = (component("touch_fields")?, component("spins")?);
-    write!(
-        text,
-        "[log]\naccess = \"off\"\nfilter = \"warn\"\n\
-         [limits]\nrequests_per_connection = 1000000000\n\
-         [runtime]\ncache_dir = \"code\"\n\
-         [function.touch]\ncomponent = \"{}\"\ndeadline = \"5s\"\n\
+    Ok(format!(
+        "[function.touch]\ncomponent = \"{}\"\ndeadline = \"5s\"\n\
          [function.spins]\ncomponent = \"{}\"\ncpu = \"1m\"\ndeadline = \"10m\"\n\
          [origin.app]\naddresses = [\"{origin}\"]\n\
          [[site]]\nnames = [\"*\"]\n\
@@ -128,8 +138,7 @@ fn config_text(
          viewer_request = [\"spins\"]\n",
         touch.display(),
         spins.display()
-    )?;
-    Ok(text)
+    ))
 }
 
 /// The optimised `verge`, beside the bench that runs.

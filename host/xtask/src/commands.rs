@@ -6,6 +6,7 @@ use std::process::Command;
 use verge_toolchain::steps::{Outcome, note, run, step};
 use verge_toolchain::{TARGET, Toolchain, packages};
 
+use crate::peers;
 use crate::workspace::{cargo, functions, functions_target, root, target};
 
 /// `setup [--toolchain rustup|debian]`
@@ -209,6 +210,9 @@ fn soak_load(arguments: &[String]) -> Outcome {
 /// `bench [ARGUMENTS]`
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
     prepare_benches()?;
+    if measures_hosts(arguments) {
+        step(OTHER_HOSTS, peers::ensure)?;
+    }
     step("running the benches", || {
         run(cargo(&root())
             .args(["bench", "--package", "verge-benches"])
@@ -216,15 +220,36 @@ pub(crate) fn bench(arguments: &[String]) -> Outcome {
     })
 }
 
+const OTHER_HOSTS: &str = "wasmtime and workerd, to compare functions with";
+
+/// Whether the bench runs that compares with them: when it is named, or none is.
+fn measures_hosts(arguments: &[String]) -> bool {
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    !own.clone().any(|argument| argument.starts_with("--bench"))
+        || own.any(|argument| argument.ends_with("hosts"))
+}
+
 /// `versus [ARGUMENTS]`
 pub(crate) fn versus(arguments: &[String]) -> Outcome {
     prepare_benches()?;
-    step("comparing with nginx", || {
-        run(cargo(&root())
-            .args(["bench", "--package", "verge-benches", "--bench", "versus"])
-            .arg("--")
-            .args(arguments))
-    })
+    step(OTHER_HOSTS, peers::ensure)?;
+    step(
+        "comparing with nginx, and with other hosts of functions",
+        || {
+            run(cargo(&root())
+                .args([
+                    "bench",
+                    "--package",
+                    "verge-benches",
+                    "--bench",
+                    "versus",
+                    "--bench",
+                    "hosts",
+                ])
+                .arg("--")
+                .args(arguments))
+        },
+    )
 }
 
 /// What benches measure: the optimised node, the functions, and other programs.
@@ -258,6 +283,18 @@ mod tests {
             ("--package=verge-config x", "--package=verge-config x"),
         ] {
             assert_eq!(test_arguments(&words(given)), words(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_are_installed_for_the_bench_that_needs_them() {
+        for (given, expected) in [
+            ("", true),
+            ("-- --rounds 3", true),
+            ("--bench hit", false),
+            ("--bench hosts -- --rounds 3", true),
+        ] {
+            assert_eq!(measures_hosts(&words(given)), expected, "{given}");
         }
     }
 

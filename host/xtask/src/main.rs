@@ -13,6 +13,7 @@
 
 mod commands;
 mod languages;
+mod peers;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,7 +37,8 @@ cargo xtask COMMAND [ARGUMENTS]
              chaos [--seconds N]         instead: ten hostile functions beside ten healthy ones,
                                          for ten minutes
              swaps [--count N]           instead: a function swapped 1,000 times under load
-  versus   the same for the comparison with nginx alone; arguments go to the bench
+  versus   compare with others: hits with nginx, functions with wasmtime and workerd (which are
+           installed into target/peers if missing); arguments go to the benches
 ";
 
 fn main() -> ExitCode {

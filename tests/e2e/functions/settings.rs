@@ -35,9 +35,9 @@ async fn files_and_sockets_are_denied_with_a_clear_error() {
         ("/file", "NotFound"),
         ("/folder", "NotFound"),
         ("/write", "NotFound"),
-        ("/connect", "PermissionDenied"),
-        ("/listen", "PermissionDenied"),
-        ("/resolve", ""),
+        ("/connect", "access-denied"),
+        ("/listen", "access-denied"),
+        ("/resolve", "permanent-resolver-failure"),
     ] {
         let answer = node.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
