@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -32,11 +33,11 @@ use crate::generation::Generation;
 use crate::node::{NodeState, purge_site_url};
 use crate::route::Site;
 
-/// The authority under which entries stand: no site can be named so (RFC 6761 6.4).
-const AUTHORITY: &str = "functions.invalid";
+/// The authority under which entries stand: no request for it is served (RFC 6761 6.4).
+pub(crate) const ENTRIES: &str = "functions.invalid";
 
 /// The part of the key that all entries of functions have, and no response to a request.
-const OWN_PART: &str = "entry of a function of site";
+const OWN_PART: &str = "entry of a function";
 
 /// How often a caller joins those that make an entry before it makes one by itself.
 const JOINS: usize = 3;
@@ -68,12 +69,11 @@ struct Duty {
 
 impl SiteCache {
     fn key(&self, owner: &CacheOwner, key: &CacheKey) -> Key {
-        let path = path(&owner.function, &key.name);
-        // No request has such a part, whatever authority it names; and what a function keeps for
-        // one site is not another's.
+        let path = path(&self.site.label, &owner.function, &key.name);
+        // No request has such a part, whatever authority it names.
         let own = KeyPart {
             name: OWN_PART,
-            value: self.site.label.as_bytes(),
+            value: &[],
         };
         let parts = key.parts.iter().map(|(name, value)| KeyPart {
             name,
@@ -130,7 +130,7 @@ impl FunctionCache for SiteCache {
         let hardness = if soft { Hardness::Soft } else { Hardness::Hard };
         let scope = match what {
             CachePurge::Name(name) => {
-                let path = path(&owner.function, name);
+                let path = path(&self.site.label, &owner.function, name);
                 let target = PurgeTarget::new(target(&path));
                 PurgeScope::Uri(target.map_err(|_| CacheError::KeyInvalid)?)
             }
@@ -154,6 +154,8 @@ impl Shelf {
     async fn transact(self, key: Key, wait: Duration) -> Result<CacheFound, CacheError> {
         let (fields, directives) = (HeaderMap::new(), anything());
         let mut hint = None;
+        // One patience for all waits.
+        let mut patience = std::pin::pin!(tokio::time::sleep(wait));
         for _ in 0..JOINS {
             let stale = match self.cache.lookup(&key, &fields) {
                 Lookup::Miss(_) => None,
@@ -179,19 +181,22 @@ impl Shelf {
                 Join::Arrived(stored) => return self.entry(&stored).map(CacheFound::Hit),
                 Join::Follower(waiter) => waiter,
             };
-            let followed = tokio::time::timeout(wait, waiter.wait(&fields, &directives)).await;
+            let followed = tokio::select! {
+                biased;
+                followed = waiter.wait(&fields, &directives) => followed,
+                () = &mut patience => return Err(CacheError::WaitedTooLong),
+            };
             match followed {
-                Err(_elapsed) => return Err(CacheError::WaitedTooLong),
-                Ok(Followed::Stored(stored)) => return self.entry(&stored).map(CacheFound::Hit),
-                Ok(Followed::VariantDiffers(other)) => hint = Some(other),
-                Ok(Followed::Filling { reader, .. }) => {
-                    // When its content has ended, it is stored.
-                    if tokio::time::timeout(wait, reader.collect()).await.is_err() {
-                        return Err(CacheError::WaitedTooLong);
-                    }
-                }
+                Followed::Stored(stored) => return self.entry(&stored).map(CacheFound::Hit),
+                Followed::VariantDiffers(other) => hint = Some(other),
+                // When its content has ended, it is stored.
+                Followed::Filling { reader, .. } => tokio::select! {
+                    biased;
+                    _ = reader.collect() => {}
+                    () = &mut patience => return Err(CacheError::WaitedTooLong),
+                },
                 // Who led and cancelled leaves its duty to the next.
-                Ok(Followed::Purged | Followed::Released(_)) => {}
+                Followed::Purged | Followed::Released(_) => {}
             }
         }
         let permit = self.cache.alone(&seeker(&key, &fields, &directives, None));
@@ -305,11 +310,14 @@ impl CacheObligation for Duty {
                 return Err(CacheError::Refused);
             };
             let mut writer = filling.writer;
-            // The reader is there while the content is written: without one it would stop.
+            // The reader is there while the content is written: without one it would stop. As nobody
+            // reads it, only what is kept as it comes will do: a writer that waits keeps nothing.
             let reader = filling.reader;
-            let pushed = writer.push(Bytes::from(content)).await;
+            let pushed = writer.push(Bytes::from(content)).now_or_never();
             drop(reader);
-            pushed.map_err(|_| CacheError::Refused)?;
+            if !matches!(pushed, Some(Ok(()))) || writer.has_given_up() {
+                return Err(CacheError::Refused);
+            }
             match writer.finish(None) {
                 Ok(Finished::Stored(_)) => Ok(()),
                 Ok(_) | Err(_) => Err(CacheError::Refused),
@@ -336,15 +344,19 @@ fn fields(options: &CacheOptions, length: usize) -> Option<HeaderMap> {
     Some(fields)
 }
 
-/// `/FUNCTION/NAME`, with what a path cannot have percent-encoded (RFC 3986 2.1).
-fn path(function: &str, name: &str) -> String {
-    let mut path = format!("/{function}/");
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(path, "%{byte:02X}");
+/// `/SITE/FUNCTION/NAME`, with what a path cannot have percent-encoded (RFC 3986 2.1). What a
+/// function keeps for one site is not another's, nor are its purges.
+fn path(site: &str, function: &str, name: &str) -> String {
+    let mut path = String::new();
+    for segment in [site, function, name] {
+        path.push('/');
+        for byte in segment.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                path.push(char::from(byte));
+            } else {
+                // Writing to a string does not fail.
+                let _ = write!(path, "%{byte:02X}");
+            }
         }
     }
     path
@@ -353,7 +365,7 @@ fn path(function: &str, name: &str) -> String {
 fn target(path: &str) -> Target<'_> {
     Target {
         scheme: Scheme::Https,
-        authority: AUTHORITY,
+        authority: ENTRIES,
         path,
         query: None,
     }
@@ -397,8 +409,57 @@ mod tests {
 
     #[test]
     fn names_are_one_segment_of_a_path() {
-        assert_eq!(path("rates", "eur"), "/rates/eur");
-        assert_eq!(path("rates", "a/b c?\u{e9}"), "/rates/a%2Fb%20c%3F%C3%A9");
+        assert_eq!(path("*", "rates", "eur"), "/%2A/rates/eur");
+        let encoded = path("a.example", "rates", "a/b c?\u{e9}");
+        assert_eq!(encoded, "/a.example/rates/a%2Fb%20c%3F%C3%A9");
+    }
+
+    fn shelf(cache: &Cache) -> Shelf {
+        Shelf {
+            cache: cache.clone(),
+            site: "s".into(),
+            made_by: "f@d".into(),
+            content_max: 1 << 20,
+        }
+    }
+
+    /// Stores 400 kB under `name`.
+    async fn insert(cache: &Cache, name: &str) -> Result<(), CacheError> {
+        let (path, fields) = (path("s", "f", name), HeaderMap::new());
+        let key = cache.key(target(&path), &[]);
+        let permit = cache.alone(&seeker(&key, &fields, &anything(), None));
+        let options = CacheOptions {
+            max_age: 60,
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            surrogate_keys: Vec::new(),
+        };
+        let shelf = shelf(cache);
+        let storing = Box::new(Duty { shelf, permit }).insert(vec![0; 400_000], options);
+        tokio::time::timeout(Duration::from_secs(20), storing)
+            .await
+            .expect("it does not wait for memory")
+    }
+
+    #[tokio::test]
+    async fn an_entry_for_which_there_is_no_memory_is_refused() {
+        let cache = Cache::new(
+            verge_cache::CacheSettings::with_memory(1 << 20),
+            verge_base::Clock::system(),
+        );
+        let mut held = Vec::new();
+        for name in ["a", "b"] {
+            assert_eq!(insert(&cache, name).await, Ok(()));
+            let key = cache.key(target(&path("s", "f", name)), &[]);
+            let Lookup::Selected(stored) = cache.lookup(&key, &HeaderMap::new()) else {
+                unreachable!("{name} was stored");
+            };
+            // Whoever still reads it keeps its memory, even when the entry goes.
+            held.push(stored.body().collect().await);
+        }
+        assert_eq!(insert(&cache, "c").await, Err(CacheError::Refused));
+        drop(held);
+        assert_eq!(insert(&cache, "c").await, Ok(()));
     }
 
     #[test]

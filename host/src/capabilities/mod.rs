@@ -20,7 +20,7 @@ use verge_runtime::capabilities::{
     LogLevel, MetricUpdate, Rates, UnknownAcl,
 };
 
-pub(crate) use self::cache::SiteCache;
+pub(crate) use self::cache::{ENTRIES, SiteCache};
 pub(crate) use self::ended::{LATE, log_failure, trigger_receipt};
 pub(crate) use self::granted::Granted;
 pub(crate) use self::log::FIELDS;

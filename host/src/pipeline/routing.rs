@@ -11,6 +11,7 @@ use verge_cache::policy::KeyPolicy;
 use verge_config::SiteName;
 use verge_http::failure::ClientFault;
 
+use crate::capabilities;
 use crate::route::{Route, Site};
 
 /// All sites of a generation.
@@ -77,8 +78,12 @@ impl Sites {
     /// longest wildcard, else the default.
     ///
     /// # Errors
-    /// [`ClientFault::SiteUnknown`] (421, RFC 9110 15.5.20) when there is none.
+    /// [`ClientFault::SiteUnknown`] (421, RFC 9110 15.5.20) when there is none, and for the name under
+    /// which entries of functions stand: no request may invalidate or purge them.
     pub fn select_site(&self, host: &str) -> Result<&SiteRoutes, ClientFault> {
+        if host == capabilities::ENTRIES {
+            return Err(ClientFault::SiteUnknown);
+        }
         if let Some(entry) = self.exact.get(host) {
             return Ok(entry);
         }

@@ -186,38 +186,12 @@ pub(super) fn origin_form(
     }
     match target.as_str() {
         "*" if *method == Method::OPTIONS => Ok(target.clone()),
-        text if text.starts_with('/') => normal_path(target),
+        text if text.starts_with('/') => path::normal(target).ok_or(ClientFault::TargetInvalid),
         text if text.starts_with('?') => {
             PathAndQuery::try_from(format!("/{text}")).map_err(|_| ClientFault::TargetInvalid)
         }
         _ => Err(ClientFault::TargetInvalid),
     }
-}
-
-/// The target with its path in normal form, so that one resource has one path for routes, for
-/// the cache and for the origin (RFC 3986 6.2.2).
-///
-/// Needlessly encoded characters are decoded; what cannot be one resource's one name, a dot
-/// segment in whatever spelling, is refused: an origin that resolves it would serve another path
-/// than the one whose route was taken.
-fn normal_path(target: &PathAndQuery) -> Result<PathAndQuery, ClientFault> {
-    let path = target.path();
-    let decoded = path.contains('%').then(|| path::decode_unreserved(path));
-    let normal = decoded.as_deref().unwrap_or(path);
-    if normal
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
-        return Err(ClientFault::TargetInvalid);
-    }
-    if normal == path {
-        return Ok(target.clone());
-    }
-    let text = match target.query() {
-        Some(query) => format!("{normal}?{query}"),
-        None => normal.to_owned(),
-    };
-    PathAndQuery::try_from(text).map_err(|_| ClientFault::TargetInvalid)
 }
 
 /// The client behind trusted proxies; a claim by anybody else is ignored.
@@ -328,7 +302,7 @@ mod tests {
         ];
         for (given, expected) in table {
             let target = PathAndQuery::from_static(given);
-            let normal = normal_path(&target).ok();
+            let normal = path::normal(&target);
             assert_eq!(
                 normal.as_ref().map(PathAndQuery::as_str),
                 expected,

@@ -167,10 +167,10 @@ async fn another_site_is_not_purged() {
     );
 }
 
-/// Entries are no responses to requests: who asks for the place at which they stand gets what the
-/// origin answers.
+/// Entries are no responses to requests: nobody can ask for the place at which they stand, nor change
+/// what stands there.
 #[tokio::test]
-async fn no_request_is_answered_with_an_entry() {
+async fn no_request_reaches_an_entry() {
     let origin = Origin::start(async |_| respond(200, &[], "from the origin")).await;
     let toml = format!(
         "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
@@ -179,12 +179,52 @@ async fn no_request_is_answered_with_an_entry() {
         function("f", "keeps-entries", KEYS),
         origin.address,
     );
-    let setup = Setup::new().with_tls(&[&["functions.invalid"]]);
+    let setup = Setup::new().with_tls(&[&["a.example", "functions.invalid"]]);
     let node = setup.start(&toml).await;
     let roots = node.authority.as_ref().unwrap().roots();
-    let mut client = Client::https1(node.https(), "functions.invalid", roots).await;
+    let mut client = Client::https1(node.https(), "a.example", roots.clone()).await;
     let made = client.get("/made/page?1").await.text();
     assert_eq!(made, "must 1 over nothing");
+    let mut other = Client::https1(node.https(), "functions.invalid", roots).await;
+    for method in ["GET", "POST", "DELETE"] {
+        for path in ["/%2A/f/page", "/f/page", "/look/page"] {
+            let reply = other.send(method, path, &[], "").await;
+            assert_eq!(reply.status, 421, "{method} {path}");
+        }
+    }
+    let url = "/purge-url/x?https://functions.invalid/%2A/f/page";
+    assert_eq!(
+        client.get(url).await.text(),
+        "the URL is none, or of another site"
+    );
     assert_eq!(client.get("/look/page").await.text(), "1 fresh");
-    assert_eq!(client.get("/f/page").await.text(), "from the origin");
+}
+
+#[tokio::test]
+async fn a_site_has_entries_of_its_own() {
+    let site = |name: &str| {
+        format!(
+            "[[site]]\nnames = [\"{name}\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
+             static = {{ body = \"static\" }}\nviewer_request = [\"f\"]\n"
+        )
+    };
+    let node = TestNode::start(&format!(
+        "{}{}{}{}",
+        runtime(),
+        function("f", "keeps-entries", KEYS),
+        site("a.example"),
+        site("b.example"),
+    ))
+    .await;
+    let mut client = node.client().await;
+    let mut ask = async |site: &str, path: &str| {
+        client.set_authority(site);
+        client.get(path).await.text()
+    };
+    assert_eq!(ask("a.example", "/made/x?1").await, "must 1 over nothing");
+    assert_eq!(ask("b.example", "/look/x").await, "none");
+    assert_eq!(ask("b.example", "/made/x?2").await, "must 2 over nothing");
+    assert_eq!(ask("b.example", "/purge/x").await, "purged");
+    assert_eq!(ask("b.example", "/look/x").await, "none");
+    assert_eq!(ask("a.example", "/look/x").await, "1 fresh");
 }

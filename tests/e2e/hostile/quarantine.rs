@@ -1,8 +1,8 @@
 //! A function that fails again and again is left out for a while, and let back in.
 
 use super::kit::scene;
-use verge_tests::eventually;
-use verge_tests::guests::WIDE_LIMITS;
+use verge_tests::guests::{WIDE_LIMITS, function, runtime};
+use verge_tests::{TestNode, Wire, eventually};
 
 #[tokio::test]
 async fn function_that_keeps_failing_is_left_out_until_a_trial_succeeds() {
@@ -28,4 +28,29 @@ async fn function_that_keeps_failing_is_left_out_until_a_trial_succeeds() {
     .await;
     let reply = client.get("/closed/a?name").await;
     assert!(reply.text().starts_with("refused: "), "it runs again");
+}
+
+#[tokio::test]
+async fn uploads_that_clients_break_off_put_no_function_out() {
+    let node = TestNode::start(&format!(
+        "{}{}[[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
+         static = {{ body = \"static\" }}\nviewer_request = [\"f\"]\n",
+        runtime(),
+        function("f", "echo-body", WIDE_LIMITS),
+    ))
+    .await;
+    let broken =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n";
+    for _ in 0..25 {
+        let mut wire = Wire::connect(node.http()).await;
+        assert!(wire.ask(broken).await.status() >= 400);
+    }
+    let refused = "verge_function_outcomes_total{function=\"f\",outcome=\"refused\"}";
+    node.settles(refused, 25.0).await;
+    let mut client = node.client().await;
+    let reply = client.send("POST", "/", &[], "hello").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.text().as_str()),
+        (200, "hello")
+    );
 }

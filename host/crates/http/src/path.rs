@@ -1,6 +1,33 @@
 //! The normal form of paths (RFC 3986 6.2.2): one for routes, for keys and for the URIs that
 //! responses name.
 
+use http::uri::PathAndQuery;
+
+/// The target with its path in normal form, so that one resource has one path for routes, for the
+/// cache and for the origin (RFC 3986 6.2.2). Needlessly encoded characters are decoded; what cannot
+/// be one resource's one name, a dot segment in whatever spelling, is `None`: an origin that resolves
+/// it would serve another path than the one whose route was taken.
+#[must_use]
+pub fn normal(target: &PathAndQuery) -> Option<PathAndQuery> {
+    let path = target.path();
+    let decoded = path.contains('%').then(|| decode_unreserved(path));
+    let normal = decoded.as_deref().unwrap_or(path);
+    if normal
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
+        return None;
+    }
+    if normal == path {
+        return Some(target.clone());
+    }
+    let text = match target.query() {
+        Some(query) => format!("{normal}?{query}"),
+        None => normal.to_owned(),
+    };
+    PathAndQuery::try_from(text).ok()
+}
+
 /// `path` with percent-encoded unreserved characters decoded (RFC 3986 2.3, 6.2.2.2) and the
 /// digits of other encodings in upper case (6.2.2.1).
 #[must_use]

@@ -75,8 +75,9 @@ enum State {
     },
     /// It is out.
     Out { until: Instant, backoff: Duration },
-    /// It is out, and a trial runs.
-    OnTrial { backoff: Duration },
+    /// It is out, and a trial runs; when it takes longer than `until`, because its client is slow,
+    /// say, another call is a trial, too.
+    OnTrial { until: Instant, backoff: Duration },
 }
 
 impl Quarantine {
@@ -107,8 +108,9 @@ impl Quarantine {
     pub fn admit(&mut self, now: Instant) -> Admission {
         match self.state {
             State::Clean | State::Counting { .. } => Admission::Open,
-            State::Out { until, backoff } if now >= until => {
-                self.state = State::OnTrial { backoff };
+            State::Out { until, backoff } | State::OnTrial { until, backoff } if now >= until => {
+                let until = now + backoff;
+                self.state = State::OnTrial { until, backoff };
                 Admission::Trial
             }
             State::Out { .. } | State::OnTrial { .. } => Admission::Quarantined,
@@ -118,7 +120,7 @@ impl Quarantine {
     /// Takes into account how an admitted call ended.
     pub fn conclude(&mut self, admission: Admission, conclusion: Conclusion, now: Instant) {
         match (admission, self.state) {
-            (Admission::Trial, State::OnTrial { backoff }) => {
+            (Admission::Trial, State::OnTrial { backoff, .. }) => {
                 self.state = match conclusion {
                     Conclusion::Success => State::Clean,
                     Conclusion::Failure => {
@@ -270,6 +272,23 @@ mod tests {
         assert_eq!(trial, Admission::Trial);
         assert_eq!(quarantine.admit(later), Admission::Quarantined);
         quarantine.conclude(trial, Conclusion::Success, later);
+        assert!(quarantine.is_clean());
+    }
+
+    #[test]
+    fn a_trial_that_takes_long_is_not_the_only_one() {
+        let now = start();
+        let mut quarantine = put_out(now);
+        let first = now + Duration::from_secs(1);
+        let slow = quarantine.admit(first);
+        assert_eq!(slow, Admission::Trial);
+        let second = first + Duration::from_secs(1);
+        assert_eq!(quarantine.admit(second), Admission::Trial);
+        assert_eq!(quarantine.admit(second), Admission::Quarantined);
+        quarantine.conclude(Admission::Trial, Conclusion::Success, second);
+        assert!(quarantine.is_clean());
+        // What the slow one comes to in the end says nothing new.
+        quarantine.conclude(slow, Conclusion::Failure, second);
         assert!(quarantine.is_clean());
     }
 

@@ -324,7 +324,11 @@ impl http_body::Body for Incoming {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
             Some(Err(_)) | None => 0,
         };
-        let Some(left) = this.left.checked_sub(length) else {
+        let left = this.left.checked_sub(length);
+        if left.is_none() || matches!(frame, Some(Err(_))) {
+            this.shared.note_given_less();
+        }
+        let Some(left) = left else {
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
         };
         this.left = left;

@@ -2,6 +2,7 @@
 //! learns from it. Dropped without an end, the call counts as abandoned.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::guest::Returned;
@@ -62,9 +63,10 @@ impl Ending {
     fn end(&mut self, outcome: Outcome, failure: Option<&CallFailure>) -> CallReceipt {
         self.concluded = true;
         let receipt = self.receipt(outcome);
+        let was_given_less = self.shared.was_given_less.load(Ordering::Relaxed);
         self.function.gate.conclude(
             self.admission,
-            conclusion(outcome),
+            conclusion(outcome, was_given_less),
             &self.function.engine.clock,
         );
         if let Some(pending) = self.pending.take() {
@@ -110,9 +112,15 @@ impl Drop for Ending {
     }
 }
 
-/// What quarantine learns: only what the function itself did.
-fn conclusion(outcome: Outcome) -> Conclusion {
+/// What quarantine learns: only what the function itself did. Who breaks off an upload must not put
+/// a function out for everybody, whatever the function makes of it.
+fn conclusion(outcome: Outcome, was_given_less: bool) -> Conclusion {
     match outcome {
+        Outcome::Trapped | Outcome::NoResponse | Outcome::ResponseInvalid | Outcome::Refused
+            if was_given_less =>
+        {
+            Conclusion::Unknown
+        }
         Outcome::Responded | Outcome::Continued => Conclusion::Success,
         Outcome::Trapped
         | Outcome::DeadlineExceeded

@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::capabilities::{CallId, Capabilities, LogField, LogLevel, LogValue};
 
-/// What a value that is no text counts against the limit.
+/// What a line and a field count against the limit beside their text: about what they take beside
+/// it in the log, so that empty ones are not free.
+const LINE_BYTES: usize = 64;
+const FIELD_BYTES: usize = 16;
+/// What a value that is no text counts.
 const NUMBER_BYTES: usize = 8;
 
 /// What one call may still log.
@@ -26,7 +30,7 @@ impl LogBudget {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Logs a line, or counts it as dropped. An empty line counts one byte.
+    /// Logs a line, or counts it as dropped.
     pub(crate) fn write(
         &self,
         capabilities: &dyn Capabilities,
@@ -56,7 +60,11 @@ impl LogBudget {
                 LogValue::Text(text) => text.len(),
                 _ => NUMBER_BYTES,
             };
-            field.name.len().saturating_add(value)
+            field
+                .name
+                .len()
+                .saturating_add(value)
+                .saturating_add(FIELD_BYTES)
         });
         let cost = costs.fold(message.len(), usize::saturating_add);
         if !self.take(cost) {
@@ -71,9 +79,9 @@ impl LogBudget {
         capabilities.log_with(id, level, &escape_controls(message), &fields);
     }
 
-    /// Takes `bytes` of the limit, or counts a dropped line.
+    /// Takes a line with `bytes` of text of the limit, or counts it as dropped.
     fn take(&self, bytes: usize) -> bool {
-        let cost = bytes.max(1) as u64;
+        let cost = bytes.saturating_add(LINE_BYTES) as u64;
         match self.left.load(Ordering::Relaxed).checked_sub(cost) {
             None => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -168,9 +168,13 @@ impl Meter {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Until the next poll the guest waits for a peer: its deadline stands still.
+    /// Until the next poll the guest waits for a peer: its deadline stands still. A wait that has
+    /// begun goes on: several pieces can be taken from what the guest wrote at once.
     pub(crate) fn begin_wait(&self) {
-        self.waiting.store(self.now(), Ordering::Relaxed);
+        let order = Ordering::Relaxed;
+        let _ = self
+            .waiting
+            .compare_exchange(NONE, self.now(), order, order);
     }
 
     fn end_wait(&self) {
@@ -330,6 +334,23 @@ mod tests {
         reader.end_poll();
         assert_eq!(reader.cpu(), millis(2));
         assert_eq!(writer.cpu(), millis(5));
+    }
+
+    #[test]
+    fn a_wait_that_has_begun_does_not_begin_again() {
+        let limits = Limits {
+            deadline: millis(10),
+            ..Limits::default()
+        };
+        let thread = Thread::new();
+        let meter = thread.meter();
+        for _ in 0..3 {
+            meter.begin_wait();
+            thread.waits(60_000);
+        }
+        meter.begin_poll();
+        meter.end_poll();
+        assert_eq!(meter.time_left(&limits), millis(10));
     }
 
     #[test]

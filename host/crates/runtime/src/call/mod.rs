@@ -15,6 +15,7 @@ mod output;
 mod service;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -50,15 +51,23 @@ pub(crate) struct Shared {
     pub(crate) log: LogBudget,
     pub(crate) output: Mutex<Output>,
     pub(crate) fetches: Fetches,
+    /// Whether content that the function was given broke off or was more than it takes.
+    pub(crate) was_given_less: AtomicBool,
 }
 
 impl Shared {
+    /// Content that the function was given ended early, or was more than it takes.
+    pub(crate) fn note_given_less(&self) {
+        self.was_given_less.store(true, Ordering::Relaxed);
+    }
+
     fn new(function: &Inner) -> Self {
         Self {
             meter: Meter::new(function.engine.clock.clone()),
             log: LogBudget::new(function.limits.log_bytes),
             output: Mutex::default(),
             fetches: Fetches::default(),
+            was_given_less: AtomicBool::new(false),
         }
     }
 }

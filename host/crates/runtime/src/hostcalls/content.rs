@@ -54,6 +54,9 @@ impl HostBodyReader for CallState {
         let length = reader.rest.len().min(max.clamp(1, PIECE_BYTES));
         reader.read = reader.read.saturating_add(length as u64);
         if reader.read > limit {
+            if reader.of != MessageRef::Fetched {
+                self.shared.note_given_less();
+            }
             return Ok(Err(BodyError::TooLarge));
         }
         Ok(Ok(Some(reader.rest.split_to(length).to_vec())))
@@ -83,6 +86,9 @@ async fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Option<Bytes
                 Some(Err(_)) => {
                     // Something of it may have been read by the sender's side: it is not whole.
                     reader.read = reader.read.max(1);
+                    if reader.of != MessageRef::Fetched {
+                        shared.note_given_less();
+                    }
                     return Poll::Ready(Err(BodyError::Incomplete));
                 }
                 Some(Ok(frame)) => {

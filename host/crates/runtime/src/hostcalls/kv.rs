@@ -77,6 +77,10 @@ impl CallState {
         mut take: impl FnMut(KvReply) -> Result<(), KvError>,
     ) -> wasmtime::Result<Result<(), KvError>> {
         let mut ops = ops.peekable();
+        if ops.peek().is_none() {
+            // A batch of nothing is a call, too.
+            self.hostcall()?;
+        }
         while ops.peek().is_some() {
             let mut under_way = Vec::with_capacity(BATCH_WIDTH);
             for op in ops.by_ref().take(BATCH_WIDTH) {

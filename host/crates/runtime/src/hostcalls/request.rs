@@ -282,12 +282,23 @@ struct CheckedTarget {
     path_and_query: PathAndQuery,
 }
 
+/// Whether a client could have sent it: `http` takes more than that.
+fn is_strict(authority: &Authority, scheme: &Scheme) -> bool {
+    let scheme = if *scheme == Scheme::HTTPS {
+        verge_http::Scheme::Https
+    } else {
+        verge_http::Scheme::Http
+    };
+    verge_http::Authority::parse(authority.as_str().as_bytes(), scheme).is_ok()
+}
+
 impl CheckedTarget {
     fn new(target: &Target) -> Result<Self, TargetError> {
         let method = Method::from_bytes(target.method.as_bytes())
             .ok()
-            // A tunnel is not a request for a resource (RFC 9110 9.3.6).
-            .filter(|method| *method != Method::CONNECT)
+            // A tunnel is not a request for a resource, and a trace tells whoever asks what it
+            // should not see (RFC 9110 9.3.6, 9.3.8): neither comes from clients.
+            .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
             .ok_or(TargetError::MethodInvalid)?;
         let scheme = match target.scheme.as_str() {
             "http" => Scheme::HTTP,
@@ -297,7 +308,8 @@ impl CheckedTarget {
         let authority = Authority::from_str(&target.authority.to_ascii_lowercase())
             .ok()
             // RFC 9110 4.2.4: userinfo is not accepted.
-            .filter(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
+            .filter(|authority| !authority.as_str().contains('@'))
+            .filter(|authority| is_strict(authority, &scheme))
             .ok_or(TargetError::AuthorityInvalid)?;
         let path = &target.path_and_query;
         // Everything visible but a fragment: what `http` accepts beyond RFC 3986 is not let in.
@@ -309,7 +321,10 @@ impl CheckedTarget {
         if !well_formed {
             return Err(TargetError::PathInvalid);
         }
-        let path_and_query = PathAndQuery::from_str(path).map_err(|_| TargetError::PathInvalid)?;
+        let path_and_query = PathAndQuery::from_str(path).ok();
+        let path_and_query = path_and_query
+            .and_then(|target| verge_http::path::normal(&target))
+            .ok_or(TargetError::PathInvalid)?;
         Ok(Self {
             method,
             scheme,

@@ -188,7 +188,7 @@ async fn the_log_is_bounded_and_cannot_forge_lines() {
            (local.set $n (i32.add (local.get $n) (i32.const 1)))
            (br_if $more (i32.lt_u (local.get $n) (i32.const 5))))",
     );
-    let fixture = limited(|limits| limits.log_bytes = 20).start(&logs);
+    let fixture = limited(|limits| limits.log_bytes = 2 * (64 + 7)).start(&logs);
     let call = run(&fixture).await;
     assert_eq!(call.receipt.log_dropped, 3);
     let line = (
