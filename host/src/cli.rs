@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod dev;
 mod explain;
+mod folder;
 mod new;
 mod problem;
 mod purge;

@@ -2,12 +2,13 @@
 //! once, and a node that stops waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use verge_base::{Permit, Permits};
-use verge_runtime::Call;
 use verge_runtime::capabilities::{DEFER_PAYLOAD_BYTES, DEFER_PAYLOADS, DeferError};
+use verge_runtime::{Call, Outcome};
 
 use crate::capabilities::{LATE, log_failure, trigger_receipt};
 use crate::generation::Generation;
@@ -20,6 +21,15 @@ use crate::route::{FunctionEntry, Site};
 const STOPPED: &str = "stopped";
 /// The word for what was run to its end, whatever came of it.
 const RUN: &str = "run";
+
+/// The word for what was given up: its function was in quarantine, or no instance came free in time.
+const NOT_RUN: &str = "not-run";
+
+/// Between two tries to get an instance: first, and at most.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Tries to get an instance; with the pauses between them ten seconds.
+const TRIES: u32 = 16;
 
 /// The node's room for such work.
 pub struct DeferredRoom {
@@ -134,15 +144,31 @@ impl Job {
         let Some(function) = &entry.deferred else {
             return;
         };
-        let call = Call { scope };
-        let call = function
-            .deferred(call, Arc::clone(&self.request), self.payload)
-            .await;
+        let mut pause = PAUSE;
+        let mut tries = 1;
+        let call = loop {
+            let call = Call {
+                scope: Arc::clone(&scope) as _,
+            };
+            let payload = self.payload.clone();
+            let call = function.deferred(call, Arc::clone(&self.request), payload);
+            let call = call.await;
+            if call.receipt.outcome != Outcome::InstancesExhausted || tries == TRIES {
+                break call;
+            }
+            tries += 1;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        };
         let receipt = trigger_receipt(&entry.metrics, &call.receipt);
         entry.metrics.record(&receipt);
-        let (outcome, wall) = (call.receipt.outcome, call.receipt.wall);
-        entry.capabilities.health.record(outcome, wall);
-        entry.metrics.record_deferred(RUN);
+        let outcome = call.receipt.outcome;
+        // Nobody waits for it: how long it takes is no sign of a bad version.
+        entry.capabilities.health.record(outcome, Duration::ZERO);
+        entry.metrics.record_deferred(match outcome {
+            Outcome::InstancesExhausted | Outcome::Quarantined => NOT_RUN,
+            _ => RUN,
+        });
         if let Err(failure) = &call.result {
             log_failure(&entry.name, &self.request, LATE, failure);
         }

@@ -18,9 +18,10 @@ use std::time::Duration;
 use clap::Args;
 use parking_lot::Mutex;
 use verge_base::{Clock, ClockJumps};
-use verge_config::{Config, Origin, parse_duration};
+use verge_config::{Config, Origin, RateScope, parse_duration};
 
 use super::build::{Artifact, Built, Children, Profile, build_folder, put_artifacts};
+use super::folder::Folder;
 use super::report;
 use crate::node::{Overlay, RunningNode, StartError, StartOptions, start_with};
 use crate::telemetry::AccessLogOutput;
@@ -30,6 +31,7 @@ use origins::{LocalOrigin, Which};
 use session::{Session, Signals};
 
 pub(in crate::cli) use lines::{Colour, Paint, log_to, receipt_line};
+pub(in crate::cli) use origins::put_date;
 
 /// How long idle connections linger, and requests in flight last, when it is told to stop.
 const LINGER: Duration = Duration::from_millis(200);
@@ -52,6 +54,9 @@ pub(super) struct DevArguments {
     /// Begin so far in the future, as `+1h`.
     #[arg(long, value_name = "TIME", value_parser = read_step)]
     clock: Option<Duration>,
+    /// Use the configuration's Redis and disk cache, which other nodes may share.
+    #[arg(long)]
+    shared: bool,
     /// What origins do wrong: `503 for 10s`, `app: delay 2s`, `refuse`. Can be given again.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
@@ -80,8 +85,8 @@ pub(super) fn dev(arguments: &DevArguments) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    let config = match Config::read(&file) {
-        Ok(config) => config,
+    let outputs = match Config::read(&file) {
+        Ok(config) => outputs(&config),
         Err(errors) => {
             report(&file, errors.problems());
             return ExitCode::FAILURE;
@@ -97,21 +102,20 @@ pub(super) fn dev(arguments: &DevArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run(arguments, &file, config));
+    let code = runtime.block_on(run(arguments, &file, outputs));
     // Somebody may still read from a standard input that never ends.
     runtime.shutdown_background();
     code
 }
 
 #[expect(clippy::print_stderr, reason = "a command's own output")]
-async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode {
+async fn run(arguments: &DevArguments, file: &Path, outputs: Vec<PathBuf>) -> ExitCode {
     let Ok(signals) = Signals::new() else {
         eprintln!("signals cannot be heard");
         return ExitCode::FAILURE;
     };
     let children = Children::apart();
-    let mut sources = watch::Sources::new(&arguments.folder, outputs(&config));
-    let paint = Paint::of_output();
+    let mut sources = watch::Sources::new(&arguments.folder, outputs);
     let Some(built) = first_build(arguments, &children, &mut sources, &signals).await else {
         return ExitCode::SUCCESS;
     };
@@ -119,20 +123,52 @@ async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode 
         Ok(built) => built,
         Err(code) => return code,
     };
+    tokio::select! {
+        biased;
+        () = signals.stop() => ExitCode::SUCCESS,
+        begun = begin(arguments, file, built, children, sources) => match begun {
+            Ok(session) => session.serve(signals).await,
+            Err(code) => code,
+        },
+    }
+}
+
+/// Starts origins and node for what was built, and says so.
+#[expect(clippy::print_stderr, reason = "a command's own output")]
+async fn begin(
+    arguments: &DevArguments,
+    file: &Path,
+    built: Built,
+    children: Children,
+    sources: watch::Sources,
+) -> Result<Session, ExitCode> {
+    let paint = Paint::of_output();
+    // It may have been saved while the build ran.
+    let config = Config::read(file).map_err(|errors| {
+        report(file, errors.problems());
+        ExitCode::FAILURE
+    })?;
     let (clock, jumps) = Clock::ahead();
     jumps.jump(arguments.clock.unwrap_or_default());
-    let local = match start_origins(arguments, &config, &clock, &jumps).await {
-        Ok(local) => local,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let local = start_origins(arguments, &config, &clock, &jumps).await;
+    let local = local.map_err(|problem| {
+        eprintln!("{problem}");
+        ExitCode::FAILURE
+    })?;
     let artifacts = Arc::new(Mutex::new(built.artifacts.clone()));
     let places = local
         .iter()
         .map(|origin| (Arc::clone(&origin.name), origin.address));
-    let overlay = overlay(arguments.listen, places.collect(), Arc::clone(&artifacts));
+    let folder = Folder::new("verge-dev").map_err(|error| {
+        eprintln!("no folder for the node: {error}");
+        ExitCode::FAILURE
+    })?;
+    let overlay = overlay(
+        arguments,
+        folder.path(),
+        places.collect(),
+        Arc::clone(&artifacts),
+    );
     let live = Arc::new(Live::new());
     lines::start_log(paint);
     let options = StartOptions {
@@ -143,15 +179,13 @@ async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode 
         )))),
         front: Some(Arc::clone(&live) as _),
     };
-    let node = match start_node(file, config, options).await {
-        Ok(node) => node,
-        Err(code) => return code,
-    };
+    let node = start_node(file, config, options).await?;
     let mut session = Session {
         folder: arguments.folder.clone(),
         node,
         origins: local,
         artifacts,
+        served: built.artifacts.clone(),
         live,
         jumps,
         children,
@@ -159,9 +193,18 @@ async fn run(arguments: &DevArguments, file: &Path, config: Config) -> ExitCode 
         paint,
         building: None,
         generation: 0,
+        _stores: folder,
     };
     session.welcome(&built);
-    session.serve(signals).await
+    // Their times begin when somebody can ask.
+    for fault in &arguments.fault {
+        let told = origins::tell(&session.origins, fault);
+        told.map_err(|problem| {
+            eprintln!("--fault: {problem}");
+            ExitCode::FAILURE
+        })?;
+    }
+    Ok(session)
 }
 
 /// Where the node writes, should that be below the function's folder.
@@ -172,7 +215,7 @@ fn outputs(config: &Config) -> Vec<PathBuf> {
     disk.into_iter().chain(stores).chain(code).collect()
 }
 
-/// A server in the place of each origin, with the faults that were asked for.
+/// A server in the place of each origin.
 async fn start_origins(
     arguments: &DevArguments,
     config: &Config,
@@ -183,9 +226,6 @@ async fn start_origins(
     for settings in config.origins.values() {
         let origin = LocalOrigin::start(settings, arguments.origin, clock, jumps).await;
         local.push(origin.map_err(|problem| format!("origin `{}`: {problem}", settings.name))?);
-    }
-    for fault in &arguments.fault {
-        origins::tell(&local, fault).map_err(|problem| format!("--fault: {problem}"))?;
     }
     Ok(local)
 }
@@ -227,9 +267,7 @@ async fn first_build(
         let built = tokio::select! {
             built = &mut building => built,
             () = signals.stop() => {
-                children.end();
-                // What it came to does not matter any more.
-                let _ = building.await;
+                session::end_build(children, building, signals).await;
                 return None;
             }
         };
@@ -257,14 +295,19 @@ async fn first_build(
     }
 }
 
-/// What differs from production: the component that was just built, origins in this process, and
-/// a stop that does not let a person wait. Limits and everything else stay.
+/// What differs from production: the component that was just built, origins in this process, nothing
+/// that other nodes share, and a stop that does not let a person wait. Limits and everything else stay.
 fn overlay(
-    listen: Option<SocketAddr>,
+    arguments: &DevArguments,
+    folder: &Path,
     origins: Vec<(Arc<str>, SocketAddr)>,
     artifacts: Arc<Mutex<Vec<Artifact>>>,
 ) -> Overlay {
+    let (listen, is_shared, folder) = (arguments.listen, arguments.shared, folder.to_owned());
     Arc::new(move |config: &mut Config| {
+        if !is_shared {
+            keep_apart(config, &folder);
+        }
         if let Some(address) = listen {
             config.listen.http = vec![address];
             config.listen.https.clear();
@@ -281,6 +324,22 @@ fn overlay(
         config.stop.linger = config.stop.linger.min(LINGER);
         config.stop.deadline = config.stop.deadline.min(STOP_TIME);
     })
+}
+
+/// A developer's node is none of a region: what an embedded origin answers, under a clock that is
+/// ahead, must reach no other node, nor the disk of one. Stores in Redis are files in `folder` then.
+fn keep_apart(config: &mut Config, folder: &Path) {
+    config.redis = None;
+    config.disk = None;
+    for (name, store) in &mut config.kv {
+        store
+            .path
+            .get_or_insert_with(|| folder.join(format!("{name}.kv")));
+    }
+    for function in config.functions.values_mut() {
+        let rates = &mut function.grants.rate_limit;
+        *rates = rates.map(|_| RateScope::Node);
+    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(super) fn test(arguments: &TestArguments) -> ExitCode {
         }
     };
     let artifacts = if arguments.no_build {
-        Vec::new()
+        BTreeMap::new()
     } else {
         match build_all(&ready) {
             Ok(artifacts) => artifacts,
@@ -81,7 +81,14 @@ pub(super) fn test(arguments: &TestArguments) -> ExitCode {
     for each in &ready {
         log.lock().clear();
         let outcome = match Config::read(&each.config) {
-            Ok(config) => run::run(&each.scenario, config, &artifacts, &log),
+            Ok(config) => {
+                let made = artifacts.get(function_folder(&each.config));
+                let made = made.map_or(&[][..], Vec::as_slice);
+                match unused(&config, made) {
+                    Some(problem) => Outcome::not_begun(&each.scenario, problem),
+                    None => run::run(&each.scenario, config, made, &log),
+                }
+            }
             Err(errors) => Outcome::not_begun(&each.scenario, errors.to_string()),
         };
         if !arguments.json {
@@ -137,7 +144,10 @@ fn read_all(arguments: &TestArguments) -> Result<Vec<Ready>, String> {
     }
     match (is_good, ready.is_empty()) {
         (false, _) => Err(String::new()),
-        (true, true) => Err("no scenario; they are the *.toml files in `scenarios/`".to_owned()),
+        (true, true) => Err(match &arguments.filter {
+            Some(filter) => format!("no scenario has `{filter}` in its file or name"),
+            None => "no scenario; they are the *.toml files in `scenarios/`".to_owned(),
+        }),
         (true, false) => Ok(ready),
     }
 }
@@ -149,15 +159,22 @@ fn is_wanted(scenario: &Scenario, filter: Option<&str>) -> bool {
     file.contains(text) || name.contains(text)
 }
 
+/// What was built, by folder: two functions may have components of one name.
+type Artifacts = BTreeMap<PathBuf, Vec<Artifact>>;
+
+/// The folder of a configuration.
+fn function_folder(config: &Path) -> &Path {
+    match config.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Builds each function's folder once: that of the configuration, if there is code in it.
-fn build_all(ready: &[Ready]) -> Result<Vec<Artifact>, BuildError> {
-    let mut built: BTreeMap<PathBuf, Vec<Artifact>> = BTreeMap::new();
+fn build_all(ready: &[Ready]) -> Result<Artifacts, BuildError> {
+    let mut built = Artifacts::new();
     for each in ready {
-        let folder = each.config.parent().unwrap_or(Path::new(""));
-        let folder = match folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => folder,
-        };
+        let folder = function_folder(&each.config);
         if built.contains_key(folder) || !is_function(folder) {
             continue;
         }
@@ -165,5 +182,22 @@ fn build_all(ready: &[Ready]) -> Result<Vec<Artifact>, BuildError> {
         let made = build_folder(folder, Profile::Release, true, &children)?;
         built.insert(folder.to_owned(), made.artifacts);
     }
-    Ok(built.into_values().flatten().collect())
+    Ok(built)
+}
+
+/// Says so when nothing of what was built would run: something else, or something older, would be tested.
+fn unused(config: &Config, made: &[Artifact]) -> Option<String> {
+    let is_used = |artifact: &Artifact| {
+        let mut functions = config.functions.values();
+        functions.any(|function| artifact.is_named_by(&function.component))
+    };
+    if made.is_empty() || made.iter().any(is_used) {
+        return None;
+    }
+    let names: Vec<&str> = made.iter().map(|artifact| &*artifact.name).collect();
+    Some(format!(
+        "no function of the configuration has what was built ({}) as its `component`; a release build is \
+         `target/wasm32-wasip2/release/NAME.wasm`, and `--no-build` takes components as they are",
+        names.join(", ")
+    ))
 }

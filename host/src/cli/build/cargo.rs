@@ -33,8 +33,16 @@ const CUT: u8 = 130;
 /// The programs that run now, so that none outlives this one.
 #[derive(Clone)]
 pub(in crate::cli) struct Children {
-    groups: Arc<Mutex<Vec<Pid>>>,
+    groups: Arc<Mutex<Groups>>,
     is_apart: bool,
+}
+
+/// The process groups of programs that run apart.
+#[derive(Default)]
+struct Groups {
+    running: Vec<Pid>,
+    /// Whether they were ended: then none begins any more.
+    have_ended: bool,
 }
 
 impl Children {
@@ -54,11 +62,22 @@ impl Children {
         }
     }
 
-    /// Ends what runs apart, with all that it started.
+    /// Ends what runs apart, with all that it started, and whatever would begin later.
     pub(in crate::cli) fn end(&self) {
-        for group in self.groups.lock().iter() {
+        self.signal(Signal::TERM);
+    }
+
+    /// Like `end`, for what has not obeyed it.
+    pub(in crate::cli) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let mut groups = self.groups.lock();
+        groups.have_ended = true;
+        for group in &groups.running {
             // Gone by itself in between is as good.
-            let _ = kill_process_group(*group, Signal::TERM);
+            let _ = kill_process_group(*group, signal);
         }
     }
 
@@ -72,12 +91,7 @@ impl Children {
         if self.is_apart {
             command.process_group(0);
         }
-        let spawned = command.spawn();
-        let mut child = spawned.map_err(|error| {
-            let program = command_name(command);
-            BuildError::NotBegun(format!("`{program}` cannot be started: {error}"))
-        })?;
-        let _running = self.note(&child);
+        let (mut child, _running) = self.start(command)?;
         if let Some(output) = child.stdout.take() {
             BufReader::new(output)
                 .lines()
@@ -91,20 +105,29 @@ impl Children {
         Ok(code.unwrap_or(if status.signal().is_some() { CUT } else { 1 }))
     }
 
-    fn note(&self, child: &Child) -> Running {
+    /// Starts and notes it in one step: whoever ends all of them meanwhile finds it, or it does not begin.
+    fn start(&self, command: &mut Command) -> Result<(Child, Running), BuildError> {
+        let mut groups = self.groups.lock();
+        if groups.have_ended {
+            return Err(BuildError::Failed { code: CUT });
+        }
+        let child = command.spawn().map_err(|error| {
+            let program = command_name(command);
+            BuildError::NotBegun(format!("`{program}` cannot be started: {error}"))
+        })?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let group = pid.filter(|_| self.is_apart);
-        self.groups.lock().extend(group);
-        Running(Arc::clone(&self.groups), group)
+        groups.running.extend(group);
+        Ok((child, Running(Arc::clone(&self.groups), group)))
     }
 }
 
 /// One program that runs.
-struct Running(Arc<Mutex<Vec<Pid>>>, Option<Pid>);
+struct Running(Arc<Mutex<Groups>>, Option<Pid>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.lock().retain(|pid| Some(*pid) != self.1);
+        self.0.lock().running.retain(|pid| Some(*pid) != self.1);
     }
 }
 
@@ -259,7 +282,7 @@ mod tests {
         let children = Children::apart();
         let other = children.clone();
         let ended = std::thread::spawn(move || {
-            while other.groups.lock().is_empty() {
+            while other.groups.lock().running.is_empty() {
                 std::thread::yield_now();
             }
             other.end();
@@ -269,6 +292,14 @@ mod tests {
         let code = children.run(&mut command, |_| {}).unwrap();
         ended.join().unwrap();
         assert_ne!(code, 0);
-        assert!(children.groups.lock().is_empty());
+        assert!(children.groups.lock().running.is_empty());
+    }
+
+    #[test]
+    fn nothing_begins_after_the_end() {
+        let children = Children::apart();
+        children.end();
+        let begun = children.run(&mut Command::new("true"), |_| {});
+        assert!(matches!(begun, Err(BuildError::Failed { code: CUT })));
     }
 }

@@ -63,7 +63,14 @@ pub(super) struct LocalOrigin {
     pub(super) address: SocketAddr,
     /// Where its answers come from, in words.
     pub(super) source: String,
-    fault: watch::Sender<FaultKind>,
+    fault: watch::Sender<Told>,
+}
+
+/// What an origin was told last; the number tells it apart from the same fault told again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    kind: FaultKind,
+    number: u64,
 }
 
 impl LocalOrigin {
@@ -100,7 +107,7 @@ impl LocalOrigin {
             .await
             .map_err(|error| format!("no port for the origin: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let (fault, told) = watch::channel(FaultKind::None);
+        let (fault, told) = watch::channel(Told::default());
         tokio::spawn(serve(
             listener,
             address,
@@ -158,16 +165,18 @@ pub(super) fn tell(origins: &[LocalOrigin], fault: &Fault) -> Result<Vec<Arc<str
         });
     }
     for origin in &concerned {
-        origin.fault.send_replace(fault.kind);
+        let number = origin.fault.borrow().number + 1;
+        let kind = fault.kind;
+        origin.fault.send_replace(Told { kind, number });
         if let Some(time) = fault.lasts {
-            let (told, kind) = (origin.fault.clone(), fault.kind);
+            let told = origin.fault.clone();
             tokio::spawn(async move {
                 sleep(time).await;
                 // Another one that took its place stays.
                 told.send_if_modified(|now| {
-                    let is_it = *now == kind;
+                    let is_it = now.number == number;
                     if is_it {
-                        *now = FaultKind::None;
+                        now.kind = FaultKind::None;
                     }
                     is_it
                 });
@@ -184,11 +193,11 @@ async fn serve(
     listener: TcpListener,
     address: SocketAddr,
     server: Arc<Server>,
-    mut told: watch::Receiver<FaultKind>,
+    mut told: watch::Receiver<Told>,
 ) {
     let mut listener = Some(listener);
     loop {
-        let fault = *told.borrow_and_update();
+        let fault = told.borrow_and_update().kind;
         match (&listener, fault) {
             (Some(_), FaultKind::Refuse) => listener = None,
             (None, FaultKind::Refuse) => {
@@ -215,12 +224,12 @@ async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, server: Arc<Server>, mut told: watch::Receiver<FaultKind>) {
+async fn connection(stream: TcpStream, server: Arc<Server>, mut told: watch::Receiver<Told>) {
     // Without it a small answer waits for more of it.
     let _ = stream.set_nodelay(true);
     let fault = told.clone();
     let service = service_fn(move |request| {
-        let (server, fault) = (Arc::clone(&server), *fault.borrow());
+        let (server, fault) = (Arc::clone(&server), fault.borrow().kind);
         async move {
             let mut response = answer(&server.answers, fault, request).await?;
             server.shift_dates(response.headers_mut());
@@ -232,7 +241,7 @@ async fn connection(stream: TcpStream, server: Arc<Server>, mut told: watch::Rec
         .serve_connection(TokioIo::new(stream), service);
     let refused = async {
         // The sender going away ends the process.
-        let _ = told.wait_for(|fault| *fault == FaultKind::Refuse).await;
+        let _ = told.wait_for(|told| told.kind == FaultKind::Refuse).await;
     };
     tokio::select! {
         _ = serving => {}
@@ -248,7 +257,7 @@ impl Server {
         for name in [header::DATE, header::EXPIRES] {
             let date = fields.get(&name).and_then(|value| value.to_str().ok());
             if let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) {
-                put_date(fields, name, date + ahead);
+                put_date(fields, name, date.checked_add(ahead).unwrap_or(date));
             }
         }
         if !fields.contains_key(header::DATE) {
@@ -257,7 +266,13 @@ impl Server {
     }
 }
 
-fn put_date(fields: &mut HeaderMap, name: header::HeaderName, date: SystemTime) {
+/// The first moment that has no such date: five digits for its year.
+const DATES_END: Duration = Duration::from_secs(253_402_300_800);
+
+/// Puts a date there (RFC 9110 5.6.7), the last one that there is in place of a later one.
+pub(in crate::cli) fn put_date(fields: &mut HeaderMap, name: header::HeaderName, date: SystemTime) {
+    let last = SystemTime::UNIX_EPOCH + DATES_END - Duration::from_secs(1);
+    let date = date.clamp(SystemTime::UNIX_EPOCH, last);
     if let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(date)) {
         fields.insert(name, value);
     }
@@ -342,4 +357,29 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_have_four_digits_for_their_year() {
+        let mut fields = HeaderMap::new();
+        let end = SystemTime::UNIX_EPOCH + DATES_END;
+        for (date, expected) in [
+            (
+                end - Duration::from_secs(1),
+                "Fri, 31 Dec 9999 23:59:59 GMT",
+            ),
+            (
+                end + Duration::from_secs(3600),
+                "Fri, 31 Dec 9999 23:59:59 GMT",
+            ),
+            (SystemTime::UNIX_EPOCH, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ] {
+            put_date(&mut fields, header::EXPIRES, date);
+            assert_eq!(fields[header::EXPIRES], expected);
+        }
+    }
 }

@@ -12,10 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 use verge_base::ClockJumps;
+use verge_cache::{Hardness, PurgeScope};
 use verge_config::show_duration;
 
 use super::super::build::{Artifact, BuildError, Built, Children, Profile, build_folder};
 use super::super::build::{short_path, show_size};
+use super::super::folder::Folder;
 use super::fault::Fault;
 use super::lines::{Colour, Paint};
 use super::live::Live;
@@ -49,12 +51,15 @@ impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        // The terminal was closed: compilers stand in groups of their own and would go on.
+        let mut hang_up = signal(SignalKind::hangup())?;
         let (count, counted) = watch::channel(0);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hang_up.recv() => {}
                 }
                 count.send_modify(|count| *count += 1);
             }
@@ -67,6 +72,11 @@ impl Signals {
         self.at_least(1).await;
     }
 
+    /// Waits for the second.
+    pub(super) async fn stop_at_once(&self) {
+        self.at_least(2).await;
+    }
+
     async fn at_least(&self, wanted: u32) {
         // The task that counts lasts as long as the runtime.
         let _ = self.0.clone().wait_for(|count| *count >= wanted).await;
@@ -75,12 +85,28 @@ impl Signals {
 
 type Building = JoinHandle<Result<Built, BuildError>>;
 
+/// Ends a build whose outcome does not matter any more: it is asked to, and then made to.
+pub(super) async fn end_build(children: &Children, building: Building, signals: &Signals) {
+    children.end();
+    let obeyed = tokio::select! {
+        _ = timeout(BUILD_END_TIME, building) => true,
+        () = signals.stop_at_once() => false,
+    };
+    // Also when it obeyed: what it started may not have.
+    children.kill();
+    if !obeyed {
+        tracing::debug!("the build was cut");
+    }
+}
+
 /// A node, and the function that is written for it.
 pub(super) struct Session {
     pub(super) folder: PathBuf,
     pub(super) node: RunningNode,
     pub(super) origins: Vec<LocalOrigin>,
     pub(super) artifacts: Arc<Mutex<Vec<Artifact>>>,
+    /// Those that serve.
+    pub(super) served: Vec<Artifact>,
     pub(super) live: Arc<Live>,
     pub(super) jumps: ClockJumps,
     pub(super) children: Children,
@@ -89,6 +115,8 @@ pub(super) struct Session {
     pub(super) building: Option<Building>,
     /// The generation that browsers were told of last.
     pub(super) generation: u64,
+    /// Where stores are that would be in Redis; it goes with the session.
+    pub(super) _stores: Folder,
 }
 
 /// What a typed line, or a signal, asks for.
@@ -152,8 +180,11 @@ impl Session {
                 }
                 built = finished(&mut self.building) => {
                     self.building = None;
-                    self.swap(built).await;
-                    Next::GoOn
+                    // Compiling a large component takes seconds, in which it can be told to stop.
+                    tokio::select! {
+                        () = signals.stop() => Next::Stop,
+                        () = self.swap(built) => Next::GoOn,
+                    }
                 }
                 line = typed.recv(), if is_typed => match line {
                     Some(line) => self.obey(&line),
@@ -192,11 +223,12 @@ impl Session {
             }
         };
         self.sources.add(built.folders);
-        let before = std::mem::replace(&mut *self.artifacts.lock(), built.artifacts.clone());
+        self.artifacts.lock().clone_from(&built.artifacts);
         let digests = |artifacts: &[Artifact]| -> Vec<_> {
             artifacts.iter().map(|artifact| artifact.digest).collect()
         };
-        if digests(&before) == digests(&built.artifacts) {
+        // What serves, which is not what was built last when that was refused.
+        if digests(&self.served) == digests(&built.artifacts) {
             println!(
                 "{}",
                 self.paint.paint(Colour::Dim, "built: the same component")
@@ -211,14 +243,29 @@ impl Session {
         };
         // Problems are in the log.
         if report.is_success() {
+            let before = std::mem::replace(&mut self.served, built.artifacts.clone());
             let changed = built
                 .artifacts
                 .iter()
                 .filter(|made| before.iter().all(|before| before.digest != made.digest));
             for artifact in changed {
+                self.forget_made_by(artifact);
                 self.say_live(artifact, built.took, Some(report.took));
             }
             self.tell_browsers();
+        }
+    }
+
+    /// What the version before had a part in is stored, and would answer in place of the new one.
+    fn forget_made_by(&self, artifact: &Artifact) {
+        let state = self.node.state();
+        let generation = state.generation.load();
+        for (name, function) in &generation.config.functions {
+            if function.component == artifact.component
+                && let Ok(scope) = PurgeScope::function(name)
+            {
+                state.cache.purge(scope, Hardness::Hard);
+            }
         }
     }
 
@@ -284,17 +331,15 @@ impl Session {
     }
 
     async fn stop(mut self, signals: &Signals) -> ExitCode {
-        self.children.end();
         if let Some(building) = self.building.take() {
-            // What it came to does not matter any more.
-            let _ = timeout(BUILD_END_TIME, building).await;
+            end_build(&self.children, building, signals).await;
         }
         self.live.end();
         let node = self.node;
         let stopped = tokio::task::spawn_blocking(move || node.stop());
         tokio::select! {
             _ = stopped => ExitCode::SUCCESS,
-            () = signals.at_least(2) => ExitCode::from(STOPPED_AT_ONCE),
+            () = signals.stop_at_once() => ExitCode::from(STOPPED_AT_ONCE),
         }
     }
 }

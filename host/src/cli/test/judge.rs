@@ -99,6 +99,21 @@ impl Difference {
     }
 }
 
+/// What fields are to be, each name once: lines of one field are a list (RFC 9110 5.2).
+pub(super) fn wanted_fields(fields: &[(String, At<String>)]) -> Vec<(usize, &str, String)> {
+    let mut wanted: Vec<(usize, &str, String)> = Vec::new();
+    for (name, At { line, value }) in fields {
+        match wanted.iter_mut().find(|(_, known, _)| known == name) {
+            Some((.., values)) => {
+                values.push_str(", ");
+                values.push_str(value);
+            }
+            None => wanted.push((*line, name, value.clone())),
+        }
+    }
+    wanted
+}
+
 /// Every difference between what was expected and what came.
 pub(super) fn judge(expect: &Expect, observed: &Observed) -> Vec<Difference> {
     let mut differences = Vec::new();
@@ -115,15 +130,10 @@ pub(super) fn judge(expect: &Expect, observed: &Observed) -> Vec<Difference> {
             observed.status.to_string(),
         );
     }
-    for (name, At { line, value }) in &expect.fields {
+    for (line, name, value) in wanted_fields(&expect.fields) {
         let found = field(&observed.fields, name);
-        if found.as_ref() != Some(value) {
-            differ(
-                *line,
-                format!("field {name}"),
-                value.clone(),
-                or_absent(found),
-            );
+        if found.as_ref() != Some(&value) {
+            differ(line, format!("field {name}"), value, or_absent(found));
         }
     }
     for (name, At { line, value }) in &expect.contains {
@@ -224,7 +234,7 @@ fn functions(receipt: &Value) -> Vec<String> {
 }
 
 /// The field's lines, joined.
-fn field(fields: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn field(fields: &HeaderMap, name: &str) -> Option<String> {
     let lines: Vec<_> = fields.get_all(name).iter().collect();
     let lines: Vec<_> = lines
         .iter()

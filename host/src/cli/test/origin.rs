@@ -19,7 +19,8 @@ use verge_config::{Answer, Failing};
 use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
 
-use super::judge::Difference;
+use super::super::dev::put_date;
+use super::judge::{Difference, field, wanted_fields};
 
 /// Ends a connection without an answer, or in the middle of one.
 const CUT: Failure = Failure::Client(ClientFault::Aborted);
@@ -114,10 +115,8 @@ impl Script {
         }
         let mut response = response(answer);
         // An origin in the node's own time (RFC 9110 6.6.1).
-        if !response.headers().contains_key(header::DATE)
-            && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(self.clock.wall()))
-        {
-            response.headers_mut().insert(header::DATE, date);
+        if !response.headers().contains_key(header::DATE) {
+            put_date(response.headers_mut(), header::DATE, self.clock.wall());
         }
         Ok(response)
     }
@@ -144,14 +143,12 @@ impl Script {
         if let Some(given) = told.given.get_mut(index) {
             *given += 1;
         }
-        for (field, expected) in &answer.expect {
-            let found = head.headers.get(field).map_or("absent".into(), |value| {
-                String::from_utf8_lossy(value.as_bytes()).into_owned()
-            });
-            if found != expected.value {
-                let what = format!("field {field} of the request to the origin");
+        for (line, name, value) in wanted_fields(&answer.expect) {
+            let found = field(&head.headers, name).unwrap_or_else(|| "absent".to_owned());
+            if found != value {
+                let what = format!("field {name} of the request to the origin");
                 told.differences
-                    .push(Difference::new(expected.line, what, &expected.value, found));
+                    .push(Difference::new(line, what, value, found));
             }
         }
         Some(answer)

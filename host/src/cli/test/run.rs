@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,12 +16,13 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use verge_base::{Clock, ManualClock, Random};
-use verge_config::{Config, Origin, Scenario, SecretSource, Step, StepRequest};
+use verge_base::{Clock, ManualClock};
+use verge_config::{Config, Origin, RateScope, Scenario, SecretSource, Step, StepRequest};
 use verge_toolchain::TARGET;
 
 use super::super::build::{Artifact, put_artifacts};
 use super::super::dev::{Paint, receipt_line};
+use super::super::folder::Folder;
 use super::Log;
 use super::judge::{Observed, judge};
 use super::origin::Script;
@@ -71,10 +72,11 @@ async fn run_steps(
     let wall = scenario.clock.unwrap_or(SystemTime::UNIX_EPOCH + BEGINNING);
     let (clock, hands) = Clock::manual(wall);
     let script = Script::new(&scenario.answers, clock.clone());
-    let folder = Folder::new().map_err(|error| format!("no folder for the node: {error}"))?;
-    prepare(&mut config, artifacts, &folder.0);
+    let folder =
+        Folder::new("verge-test").map_err(|error| format!("no folder for the node: {error}"))?;
+    prepare(&mut config, artifacts, folder.path());
     put_settings(scenario, &mut config)?;
-    put_secrets(scenario, &mut config, &folder.0)?;
+    put_secrets(scenario, &mut config, folder.path())?;
     put_origins(&script, &mut config).await?;
     let receipts = Receipts::default();
     let options = StartOptions {
@@ -123,6 +125,11 @@ fn prepare(config: &mut Config, artifacts: &[Artifact], folder: &Path) {
     config.disk = None;
     for (name, store) in &mut config.kv {
         store.path = Some(folder.join(format!("{name}.kv")));
+    }
+    for function in config.functions.values_mut() {
+        // There is no region: its counters are the node's, as its stores are files.
+        let rates = &mut function.grants.rate_limit;
+        *rates = rates.map(|_| RateScope::Node);
     }
     config.node.workers = 1;
     config.runtime.instances = config.runtime.instances.min(INSTANCES);
@@ -173,27 +180,6 @@ async fn put_origins(script: &Arc<Script>, config: &mut Config) -> Result<(), St
     Ok(())
 }
 
-/// A folder for secrets and stores, which goes when the scenario has ended.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let number = Random::system().below(u64::MAX);
-        let name = format!("verge-test-{}-{number:016x}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is in a folder that nobody else can read.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The access log's lines.
 #[derive(Clone, Default)]
 struct Receipts(Arc<Mutex<Vec<u8>>>);
@@ -237,13 +223,10 @@ impl Scene {
             return Ok(());
         };
         let address = *self.node.addresses().http.first().ok_or("no listener")?;
-        let response = ask(address, request).await;
-        let receipt = self.settle().await.unwrap_or_default();
+        let at_line = |problem| format!("line {}: {problem}", step.line);
+        let (head, body) = ask(address, request).await.map_err(at_line)?;
+        let receipt = self.settle().await.map_err(at_line)?;
         let (origin_requests, wrong) = self.script.take(step.line);
-        let (head, body) = match response {
-            Ok(response) => response,
-            Err(problem) => return Err(format!("line {}: {problem}", step.line)),
-        };
         let observed = Observed {
             status: head.status.as_u16(),
             fields: head.headers,
@@ -262,7 +245,7 @@ impl Scene {
     }
 
     /// Waits until everything that the request began has ended; its receipt.
-    async fn settle(&mut self) -> Option<Value> {
+    async fn settle(&mut self) -> Result<Value, String> {
         let number = self.asked;
         self.asked += 1;
         let state = Arc::clone(self.node.state());
@@ -272,13 +255,20 @@ impl Scene {
                     log.flush(SETTLE_TIME);
                 }
                 let receipt = self.receipts.get(number);
-                if receipt.is_some() && is_quiet(&state) {
+                if let Some(receipt) = receipt.filter(|_| is_quiet(&state)) {
                     return receipt;
                 }
                 sleep(LOOK_EVERY).await;
             }
         };
-        timeout(SETTLE_TIME, settled).await.ok().flatten()
+        let settled = timeout(SETTLE_TIME, settled).await;
+        settled.map_err(|_| match self.receipts.get(number) {
+            Some(_) => format!(
+                "what the request began (a fill, a validation, deferred work) goes on after {} s",
+                SETTLE_TIME.as_secs()
+            ),
+            None => format!("there is no receipt after {} s", SETTLE_TIME.as_secs()),
+        })
     }
 }
 
@@ -287,6 +277,7 @@ fn is_quiet(state: &NodeState) -> bool {
         && state.background_validations.in_use() == 0
         && state.detached_fetches.in_use() == 0
         && state.requests.in_use() == 0
+        && state.deferred.places.in_use() == 0
 }
 
 /// Sends one request on a connection of its own.
