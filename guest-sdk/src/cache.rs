@@ -130,7 +130,8 @@ pub enum CacheError {
     /// The content is larger than the function's body limit.
     #[error("the content is over the function's body limit")]
     TooLarge,
-    /// The cache does not take it: no memory, or it was purged meanwhile.
+    /// The cache does not take it: no memory, it was purged meanwhile, or the function purges more than 100 times a
+    /// second, a thousand at once.
     #[error("the cache does not take it")]
     Refused,
     /// Another caller makes the entry, and did not end in time.

@@ -24,6 +24,7 @@ use verge_base::{Clock, Permits, Random};
 use verge_cache::Cache;
 use verge_cache::disk::DiskTier;
 use verge_cache::tier::Tiers;
+use verge_runtime::capabilities::RateCounters;
 use verge_shared::Shared;
 
 pub use options::{Front, Overlay, StartOptions};
@@ -73,6 +74,8 @@ pub struct NodeState {
     pub deferred: DeferredRoom,
     /// Where versions run in the shadow of live ones.
     pub shadows: ShadowRoom,
+    /// How often functions purge, each by its name.
+    pub purge_rates: RateCounters,
     /// Validations in the background, as a limit.
     pub background_validations: Permits,
     /// What compresses responses.

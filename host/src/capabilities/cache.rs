@@ -26,7 +26,7 @@ use verge_http::cache_control::RequestDirectives;
 use verge_http::surrogate::{SURROGATE_KEY, SurrogateKey};
 use verge_runtime::capabilities::{
     CacheEntry, CacheError, CacheFound, CacheFuture, CacheKey, CacheLead, CacheObligation,
-    CacheOptions, CacheOwner, CachePurge, FunctionCache,
+    CacheOptions, CacheOwner, CachePurge, FunctionCache, RatePolicy,
 };
 
 use crate::generation::Generation;
@@ -38,6 +38,14 @@ pub(crate) const ENTRIES: &str = "functions.invalid";
 
 /// The part of the key that all entries of functions have, and no response to a request.
 const OWN_PART: &str = "entry of a function";
+
+/// How often a function may purge. The node remembers a bounded number of purges one by one: more of
+/// them would purge what others have.
+const PURGES: RatePolicy = RatePolicy {
+    limit: 100,
+    window: Duration::from_secs(1),
+    burst: 1_000,
+};
 
 /// How often a caller joins those that make an entry before it makes one by itself.
 const JOINS: usize = 3;
@@ -127,6 +135,10 @@ impl FunctionCache for SiteCache {
     }
 
     fn purge(&self, owner: &CacheOwner, what: &CachePurge, soft: bool) -> Result<(), CacheError> {
+        let (rates, now) = (&self.node.purge_rates, self.node.clock.now());
+        if !rates.check(&owner.function, "", PURGES, 1, now).allowed {
+            return Err(CacheError::Refused);
+        }
         let hardness = if soft { Hardness::Soft } else { Hardness::Hard };
         let scope = match what {
             CachePurge::Name(name) => {

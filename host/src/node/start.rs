@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use verge_base::{Clock, Permits, Random};
 use verge_cache::{Cache, CacheSettings};
 use verge_config::{Config, LogTarget, Problem, SecretSource};
+use verge_runtime::capabilities::RateCounters;
 use verge_runtime::{Engine, EngineSettings};
 
 use super::listener_settings::listener_settings;
@@ -64,6 +65,9 @@ fn list(problems: &[Problem]) -> String {
 pub fn start(config: Config) -> Result<RunningNode, StartError> {
     start_at(config, Clock::system())
 }
+
+/// Functions whose rate of purges is remembered at once.
+const PURGING_FUNCTIONS_MAX: usize = 4_096;
 
 /// Starts a node that lives by `clock`. Blocks until it serves. Timers of the
 /// async runtime go by the system's clock all the same.
@@ -178,6 +182,7 @@ fn build_state(
         connections: Permits::new("connections", config.limits.connections),
         requests: Permits::new("requests", config.limits.requests),
         deferred: DeferredRoom::new(config.limits.deferred, config.limits.deferred_running),
+        purge_rates: RateCounters::new(PURGING_FUNCTIONS_MAX, clock.now()),
         detached_fetches: Permits::new("detached-fetches", config.limits.detached_fetches),
         background_validations: Permits::new(
             "background-validations",

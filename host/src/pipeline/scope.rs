@@ -12,6 +12,7 @@ use crate::capabilities::SiteCache;
 use crate::deferred::Left;
 use crate::deploy::Picks;
 use crate::generation::Generation;
+use crate::listener::DrainGuard;
 use crate::node::NodeState;
 use crate::route::Site;
 use crate::telemetry::{RequestId, TraceContext};
@@ -28,6 +29,8 @@ pub struct SiteScope {
     pub asked: Asked,
     /// What functions left for after the response.
     left: Left,
+    /// A node that stops waits for functions that go on after their response.
+    _guard: DrainGuard,
 }
 
 impl SiteScope {
@@ -45,6 +48,7 @@ impl SiteScope {
             node: Arc::clone(node),
             asked,
             left: Left::default(),
+            _guard: node.drain.guard(),
         }
     }
 }

@@ -200,6 +200,24 @@ async fn no_request_reaches_an_entry() {
     assert_eq!(client.get("/look/page").await.text(), "1 fresh");
 }
 
+/// What a node remembers of purges one by one is bounded: a function must not use it up.
+#[tokio::test]
+async fn a_function_purges_so_often_and_no_more() {
+    let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let setup = Setup::new().at(clock);
+    let node = setup.start(&toml("keeps-entries", KEYS, "")).await;
+    let mut client = node.client().await;
+    let mut refused = 0;
+    for number in 0..1_500 {
+        let said = client.get(&format!("/purge-key/k-{number}")).await.text();
+        refused += u32::from(said == "the cache does not take it");
+    }
+    assert_eq!(refused, 500);
+    time.advance(Duration::from_secs(1));
+    let said = client.get("/purge-key/k").await.text();
+    assert_eq!(said, "purged");
+}
+
 #[tokio::test]
 async fn a_site_has_entries_of_its_own() {
     let site = |name: &str| {

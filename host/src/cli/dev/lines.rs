@@ -30,9 +30,11 @@ pub(in crate::cli) enum Colour {
 }
 
 impl Paint {
-    /// Colours if standard output is a terminal, and `NO_COLOR` is not set.
+    /// Colours if standard output is a terminal that has them, and `NO_COLOR` is not set.
     pub(in crate::cli) fn of_output() -> Self {
-        Self(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+        let unwanted = is_dumb || std::env::var_os("NO_COLOR").is_some();
+        Self(io::stdout().is_terminal() && !unwanted)
     }
 
     /// No colours.
@@ -309,7 +311,8 @@ impl Visit for Said {
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         match field.name() {
-            "message" => self.message = shown(&format!("{value:?}")),
+            // A backtrace is several lines, which the node writes as one.
+            "message" => self.message = shown(&format!("{value:?}")).replace("\\n", "\n      "),
             name => {
                 let _ = write!(self.others, "  {name}={value:?}");
             }

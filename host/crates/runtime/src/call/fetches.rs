@@ -222,6 +222,10 @@ impl http_body::Body for Sent {
                 return Poll::Ready(Some(Err(FunctionFault::ResponseInvalid.into())));
             }
         }
+        if frame.is_none() && self.sender.shared.is_over.load(Ordering::Relaxed) {
+            // The guest ended first, which looks like the end of its content.
+            return Poll::Ready(Some(Err(FunctionFault::ResponseInvalid.into())));
+        }
         Poll::Ready(frame)
     }
 

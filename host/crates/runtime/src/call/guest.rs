@@ -5,6 +5,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
         let work = pin!(work(&mut store, &function, &mut instance));
         race(work, &function, &shared).await
     };
+    // Before its resources go: what it was sending would look complete.
+    shared.is_over.store(true, Ordering::Relaxed);
     let stock = match &raced {
         Ok(Ok(Ok(returned))) => stock.filter(|_| store.data_mut().may_serve_again(*returned)),
         _ => None,

@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) fetches: Fetches,
     /// Whether content that the function was given broke off or was more than it takes.
     pub(crate) was_given_less: AtomicBool,
+    /// Whether the guest has ended: content that it still sends does not come to its end.
+    pub(crate) is_over: AtomicBool,
 }
 
 impl Shared {
@@ -68,6 +70,7 @@ impl Shared {
             output: Mutex::default(),
             fetches: Fetches::default(),
             was_given_less: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
         }
     }
 }
