@@ -195,7 +195,7 @@ async fn no_request_reaches_an_entry() {
     let url = "/purge-url/x?https://functions.invalid/%2A/f/page";
     assert_eq!(
         client.get(url).await.text(),
-        "the URL is none, or of another site"
+        "the URL is not valid, or not of this site"
     );
     assert_eq!(client.get("/look/page").await.text(), "1 fresh");
 }

@@ -36,7 +36,7 @@ async fn uploads_that_clients_break_off_put_no_function_out() {
         "{}{}[[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
          static = {{ body = \"static\" }}\nviewer_request = [\"f\"]\n",
         runtime(),
-        function("f", "echo-body", WIDE_LIMITS),
+        function("f", "echo-body", ""),
     ))
     .await;
     let broken =

@@ -25,8 +25,10 @@ use crate::capabilities::{CallId, Capabilities, LogLevel};
 use crate::state::{CallState, Data};
 use crate::wasi_http::Hooks;
 
-/// Resources that a guest may hold at once.
-const RESOURCES: usize = 1024;
+/// Resources that a guest may hold at once, by its memory limit: what they hold in the host, fields or two
+/// chunks of content each, comes to no more than that once again.
+const RESOURCES: std::ops::RangeInclusive<u64> = 64..=1024;
+const RESOURCE_BYTES: u64 = 128 << 10;
 /// Resources that a guest's standard library may keep from call to call.
 const STANDARD_HANDLES: usize = 16;
 /// Random bytes in one call; more is had by asking again, which is counted.
@@ -72,9 +74,9 @@ impl Wasi {
             .allow_udp(false)
             .build();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES);
-        let mut http = WasiHttpCtx::new();
         let limits = state.limits();
+        table.set_max_capacity(resources(limits.memory));
+        let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.field_bytes + limits.fields * FIELD_OVERHEAD);
         Self {
             context,
@@ -112,6 +114,11 @@ impl Wasi {
             lines.flush();
         }
     }
+}
+
+fn resources(memory: u64) -> usize {
+    let most = (memory / RESOURCE_BYTES).clamp(*RESOURCES.start(), *RESOURCES.end());
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 impl CallState {
@@ -309,5 +316,17 @@ impl AsyncWrite for Output {
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_resources_hold_is_no_more_than_the_memory_limit() {
+        for (memory, expected) in [(1 << 20, 64), (32 << 20, 256), (1 << 30, 1024)] {
+            assert_eq!(resources(memory), expected);
+        }
     }
 }

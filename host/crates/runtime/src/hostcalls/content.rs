@@ -10,7 +10,8 @@ use wasmtime::component::Resource;
 use crate::bindings::verge::edge::types::{BodyError, HostBodyReader, HostBodyWriter};
 use crate::call::{Committed, Shared};
 use crate::handles::{ReaderHandle, WriterHandle};
-use crate::state::{CallState, MessageRef, Reader};
+use crate::outcome::Trigger;
+use crate::state::{CallState, GIVEN_RESPONSE, MessageRef, Reader};
 
 /// The longest piece that a guest is given at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -172,7 +173,15 @@ impl CallState {
         if self.responses.at(response)?.sealed {
             return Ok(true);
         }
-        if self.shared.output.lock().is_started() {
+        // In a response trigger there is one response to write: the given one, whose fields stay as
+        // they are where the function may not change them.
+        let is_response_trigger = matches!(
+            self.trigger,
+            Trigger::OriginResponse | Trigger::ViewerResponse
+        );
+        if self.shared.output.lock().is_started()
+            || (is_response_trigger && response != GIVEN_RESPONSE)
+        {
             return Ok(false);
         }
         let messages = self.hand_over(response);

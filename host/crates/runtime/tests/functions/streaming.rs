@@ -229,6 +229,20 @@ async fn after_the_end_of_its_content_a_guest_may_go_on_within_its_limits() {
 }
 
 #[tokio::test]
+async fn a_response_trigger_writes_no_response_but_the_given_one() {
+    let body = format!(
+        "(local.set $a (call $new-response (i32.const 200))) {}",
+        writes(1, 100, FINISH)
+    );
+    let fixture = fixture(&guest(VIEWER_RESPONSE, "", &body));
+    let call = viewer_response(&fixture).await;
+    // The guest gives up when it is told that it cannot write there.
+    assert_eq!(call.result.unwrap_err().fault, FunctionFault::Trapped);
+    assert_eq!(call.effects.content, ContentChange::Untouched);
+    assert_eq!(call.response.headers(), response().headers());
+}
+
+#[tokio::test]
 async fn a_slow_reader_does_not_use_up_the_deadline() {
     // In the second case several pieces wait at once, and are taken without the guest being asked.
     for (count, bytes) in [(8, 40_000), (32, 10_000)] {
