@@ -107,7 +107,7 @@ fn problems_of_routes_have_place_path_and_remedy() {
         ),
         (
             "origin = \"app\"\nviewer_request = [{ function = \"auth\", on_failure = \"opn\" }]",
-            "config/x.toml:13:53: site[0].route[0].viewer_request[0].on_failure: \"opn\" is not known; expected \"closed\" or \"open\"",
+            "config/x.toml:13:53: site[0].route[0].viewer_request[0].on_failure: \"opn\" is not known; expected \"closed\" or \"open\" or \"stale\"",
         ),
         (
             "redirect = { status = 200 }",

@@ -164,7 +164,7 @@ fn problems_of_sections_have_place_path_and_remedy() {
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\nisolation = \"warm\"",
-            "config/x.toml:3:13: function.f.isolation: unknown value \"warm\"; expected \"fresh\", \"prepared\" or \"reused\"",
+            "config/x.toml:3:13: function.f.isolation: \"warm\" is not known; expected \"fresh\" or \"prepared\" or \"reused\"",
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\nidle_max = 0",
