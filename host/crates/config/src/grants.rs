@@ -120,12 +120,6 @@ impl Grants {
         };
         let is_given = |key| table.item(key).is_some();
         let grants = Self {
-            given: GivenLists {
-                acls: is_given("acl"),
-                fetch: is_given("fetch"),
-                kv: is_given("kv"),
-                secrets: is_given("secret"),
-            },
             acls: named("acl", "names of address lists", there.acls),
             cache: table.or("cache", &Flag, false),
             config,
@@ -139,6 +133,13 @@ impl Grants {
             metrics: table.or("metrics", &Flag, false),
             rate_limit: table.or("rate_limit", &Rates, None),
             secrets: named("secret", "names of secrets", there.secrets),
+            // Last: keys are known in the order in which they are read.
+            given: GivenLists {
+                acls: is_given("acl"),
+                fetch: is_given("fetch"),
+                kv: is_given("kv"),
+                secrets: is_given("secret"),
+            },
         };
         if grants.geo && !there.geo {
             let expected = "expected `city` or `asn` in [geo]";
