@@ -19,7 +19,9 @@ pub(crate) fn binary() -> &'static Path {
         let mut build = Command::new(env!("CARGO"));
         build
             // The whole workspace, so that what crates are built with is what the tests use.
+            // With a test beside it, dependencies have the features that they were built with.
             .args(["build", "--quiet", "--workspace", "--bin", "verge"])
+            .args(["--test", "process"])
             .arg("--target-dir")
             .arg(folder.parent().unwrap())
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));

@@ -87,7 +87,7 @@ impl Capabilities for FunctionCapabilities {
     fn call_ended(&self, call: &CallId, end: &CallEnd) {
         let receipt = trigger_receipt(&self.metrics, &end.receipt);
         self.metrics.record(&receipt);
-        self.health.record(end.receipt.outcome, end.receipt.wall);
+        self.health.note_call(&end.receipt);
         if let Some(failure) = &end.failure {
             log_failure(&call.function, &call.request, LATE, failure);
         }

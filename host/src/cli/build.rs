@@ -77,6 +77,15 @@ pub(super) fn put_artifacts(config: &mut Config, artifacts: &[Artifact]) {
     }
 }
 
+/// Components run as they were built: none that was deployed to a node, and signed by nobody yet.
+pub(super) fn take_as_built(config: &mut Config) {
+    config.deploy.folder = None;
+    config.deploy.keys.clear();
+    for function in config.functions.values_mut() {
+        function.keys.clear();
+    }
+}
+
 /// What a build made, and how long it took.
 #[derive(Clone, Debug)]
 pub(super) struct Built {

@@ -20,7 +20,9 @@ use parking_lot::Mutex;
 use verge_base::{Clock, ClockJumps};
 use verge_config::{Config, Origin, RateScope, parse_duration};
 
-use super::build::{Artifact, Built, Children, Profile, build_folder, put_artifacts};
+use super::build::{
+    Artifact, Built, Children, Profile, build_folder, put_artifacts, take_as_built,
+};
 use super::folder::Folder;
 use super::report;
 use crate::node::{Overlay, RunningNode, StartError, StartOptions, start_with};
@@ -320,6 +322,7 @@ fn overlay(
             }
         }
         put_artifacts(config, &artifacts.lock());
+        take_as_built(config);
         config.stop.ready_delay = Duration::ZERO;
         config.stop.linger = config.stop.linger.min(LINGER);
         config.stop.deadline = config.stop.deadline.min(STOP_TIME);

@@ -159,11 +159,24 @@ pub(crate) fn take_back(
     let _one_at_a_time = node.reloads.running.lock();
     let subject = Subject::of(node, name)?;
     let beside = subject.state.beside.as_ref();
-    let running = beside.map_or(subject.state.live, |beside| beside.digest);
-    if running == digest {
-        subject.take_back(reason, "rolled-back-by-itself")?;
+    let is_beside = beside.is_some_and(|beside| beside.digest == digest);
+    if !is_beside && subject.state.live != digest {
+        // It was taken away meanwhile.
+        return Ok(());
     }
-    Ok(())
+    if !is_beside && beside.is_some() {
+        // What is on trial beside a bad version ends with it: its trial tells nothing any more.
+        subject.take_back("the version beside which it ran does badly", "rolled-back")?;
+    }
+    let subject = Subject::of(node, name)?;
+    let taken = subject.take_back(reason, "rolled-back-by-itself");
+    if taken.is_err()
+        && let Ok(function) = find(&subject.generation, name)
+    {
+        // Told again, should it go on so.
+        function.capabilities.health.watch(true);
+    }
+    taken.map(drop)
 }
 
 /// Compiles the versions that the node could go back to. Blocks for as long as that takes.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use verge_base::Clock;
 use verge_config::Rollback;
-use verge_runtime::{Digest, Outcome};
+use verge_runtime::{CallReceipt, Digest, Outcome};
 
 use crate::telemetry::VersionMetrics;
 
@@ -106,7 +106,15 @@ impl VersionHealth {
         self.is_watched.store(false, Ordering::Relaxed);
     }
 
-    /// Notes a call that has ended.
+    /// Notes a call that has ended. Its time is its own: not what clients and origins took to send
+    /// and to read content; nor is it at fault for an upload that was broken off.
+    pub(crate) fn note_call(&self, call: &CallReceipt) {
+        if !call.was_given_less {
+            self.record(call.outcome, call.wall.saturating_sub(call.waited));
+        }
+    }
+
+    /// Notes a call that has ended and took so long.
     pub(crate) fn record(&self, outcome: Outcome, wall: Duration) {
         let is_failure = match outcome {
             Outcome::Responded | Outcome::Continued => false,

@@ -378,7 +378,7 @@ pub(super) fn note(
     let receipt = trigger_receipt(&version.metrics, call);
     if pending.is_none() {
         version.metrics.record(&receipt);
-        version.capabilities.health.record(call.outcome, call.wall);
+        version.capabilities.health.note_call(call);
     }
     receipts.push(receipt);
 }

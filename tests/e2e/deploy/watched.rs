@@ -52,6 +52,20 @@ async fn live_version_that_fails_gives_way_to_the_one_before() {
 }
 
 #[tokio::test]
+async fn live_version_that_fails_goes_with_what_runs_in_its_shadow() {
+    let origin = origin().await;
+    let node = start_with(&origin, RULES, FOLDER).await;
+    deploy(&node, "two traps", "").await;
+    deploy(&node, "three", "?shadow").await;
+    let mut client = node.client().await;
+    eventually("the live version is taken back", async || {
+        client.get("/?bad").await.status == 200
+    })
+    .await;
+    assert_eq!(made_by(&client.get("/").await), "one");
+}
+
+#[tokio::test]
 async fn share_that_is_slow_is_taken_away() {
     let origin = origin().await;
     let node = start_with(&origin, &format!("{RULES}latency = \"10ms\"\n"), FOLDER).await;

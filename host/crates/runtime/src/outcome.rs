@@ -210,6 +210,11 @@ pub struct CallReceipt {
     pub cpu: Duration,
     /// Time from the start to the end of the call.
     pub wall: Duration,
+    /// Of that, waits for content to arrive and to be read: the time of peers.
+    pub waited: Duration,
+    /// Whether content that it was given broke off or was more than it takes: what became of the
+    /// call then is not only its doing.
+    pub was_given_less: bool,
     /// Calls into the host.
     pub hostcalls: u32,
     /// Requests that it sent, refused ones included.

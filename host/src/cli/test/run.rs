@@ -20,7 +20,7 @@ use verge_base::{Clock, ManualClock};
 use verge_config::{Config, Origin, RateScope, Scenario, SecretSource, Step, StepRequest};
 use verge_toolchain::TARGET;
 
-use super::super::build::{Artifact, put_artifacts};
+use super::super::build::{Artifact, put_artifacts, take_as_built};
 use super::super::dev::{Paint, receipt_line};
 use super::super::folder::Folder;
 use super::Log;
@@ -123,6 +123,7 @@ fn prepare(config: &mut Config, artifacts: &[Artifact], folder: &Path) {
     config.admin.token = None;
     config.redis = None;
     config.disk = None;
+    take_as_built(config);
     for (name, store) in &mut config.kv {
         store.path = Some(folder.join(format!("{name}.kv")));
     }

@@ -142,6 +142,15 @@ impl Cache {
     }
 }
 
+/// A piece, with the stored ones that it belongs to.
+struct Combined {
+    head: StoredHead,
+    pieces: Pieces,
+    content: Arc<[Bytes]>,
+    /// Whether stored ones are in it.
+    is_more: bool,
+}
+
 impl Inner {
     pub(crate) fn incomplete_key(&self, key: &Key) -> Key {
         key.with_part(&self.hasher, INCOMPLETE, b"")
@@ -161,7 +170,8 @@ impl Inner {
     }
 
     /// Stores a piece, with those that it combines with; as a complete
-    /// response, if nothing is missing any more. `None` if it was purged meanwhile.
+    /// response, if nothing is missing any more. `None` if it was purged meanwhile, or something that
+    /// was asked for later is stored.
     pub(crate) fn keep_piece(
         &self,
         place: &PiecePlace<'_>,
@@ -170,7 +180,12 @@ impl Inner {
     ) -> Option<Arc<StoredResponse>> {
         // Pieces that arrive at once do not lose each other.
         let _one_at_a_time = self.combining.lock();
-        let (head, pieces, content) = self.combined(place, head, content);
+        let Combined {
+            head,
+            pieces,
+            content,
+            is_more,
+        } = self.combined(place, head, content);
         let mut fields = head.fields().clone();
         fields.remove(CONTENT_RANGE);
         fields.remove(CONTENT_LENGTH);
@@ -190,9 +205,12 @@ impl Inner {
             (self.incomplete_key(place.whole), response)
         };
         let response = Arc::new(response);
-        let is_stored = self
-            .store
-            .insert(&key, &response, &|| self.admits(&key, &response));
+        // What was asked for later stays (RFC 9111 4), but for pieces that are in this, too.
+        let is_admitted = || match is_more && !is_complete {
+            true => self.admits(&key, &response),
+            false => self.refusal_of(&key, &response).is_none(),
+        };
+        let is_stored = self.store.insert(&key, &response, &is_admitted);
         if is_complete {
             self.whole_stored(place.whole);
         }
@@ -205,7 +223,7 @@ impl Inner {
         place: &PiecePlace<'_>,
         head: &StoredHead,
         content: Arc<[Bytes]>,
-    ) -> (StoredHead, Pieces, Arc<[Bytes]>) {
+    ) -> Combined {
         let Part { range, total } = place.part;
         let stored = place
             .request
@@ -220,11 +238,21 @@ impl Inner {
                 && content_length(&combined) <= self.settings.max_object
                 && let Some(head) = self.with_keys_of(head, stored.head())
             {
-                return (head, pieces, combined.into());
+                return Combined {
+                    head,
+                    pieces,
+                    content: combined.into(),
+                    is_more: true,
+                };
             }
             self.stats.dropped_pieces();
         }
-        (head.clone(), Pieces::of(range, total), content)
+        Combined {
+            head: head.clone(),
+            pieces: Pieces::of(range, total),
+            content,
+            is_more: false,
+        }
     }
 
     /// `head` with the surrogate keys of `stored`, too: a purge by a key of any piece is about all

@@ -87,6 +87,7 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
         return Err(RecordError::Malformed);
     }
     let resident = at.resident(received_wall)?;
+    let asked_ago = at.resident(sent_wall)?;
     let is_set = |flag: Flag| flags & flag as u8 != 0;
     let head = StoredHead {
         status,
@@ -94,7 +95,9 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
         fields,
         date,
         last_modified,
-        requested: at.now,
+        // When its origin was asked, not when it was read: by that it is judged, also when it is
+        // written down again.
+        requested: at.now.checked_sub(asked_ago).unwrap_or(at.now),
         received: at.now,
         initial_age: initial_age.saturating_add(resident),
         lifetime,

@@ -70,6 +70,20 @@ fn what_is_read_is_what_was_written_and_its_age_goes_on() {
 }
 
 #[test]
+fn what_is_written_again_was_asked_for_as_long_ago() {
+    let kit = kit();
+    let walls = walls(&kit);
+    let asked = kit.clock.wall();
+    let mut bytes = encode(&head(&kit, RESPONSE), 5, &walls).expect("short");
+    for _ in 0..3 {
+        kit.time.advance(10 * SECOND);
+        let read = decode(&bytes, ReadAt::now(&walls)).expect("a record");
+        assert_eq!(read.sent_wall, Some(asked));
+        bytes = encode(&read.head, 5, &walls).expect("short");
+    }
+}
+
+#[test]
 fn another_process_goes_by_the_wall_clock() {
     let kit = kit();
     let bytes = encode(&head(&kit, RESPONSE), 5, &walls(&kit)).expect("short");

@@ -94,6 +94,8 @@ impl Ending {
             instantiate: meter.instantiated(),
             cpu: meter.cpu(),
             wall: meter.wall(),
+            waited: meter.waited(),
+            was_given_less: self.shared.was_given_less.load(Ordering::Relaxed),
             hostcalls: meter.hostcalls(),
             fetches: self.shared.fetches.sent(),
             fetch_time: self.shared.fetches.waited(),

@@ -185,23 +185,25 @@ impl Meter {
         }
     }
 
+    /// How long it has waited for peers.
+    pub(crate) fn waited(&self) -> Duration {
+        let current = match self.waiting.load(Ordering::Relaxed) {
+            NONE => 0,
+            began => self.now().saturating_sub(began),
+        };
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed) + current)
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) != NONE
     }
 
     /// Time until the deadline; zero when it has passed.
     pub(crate) fn time_left(&self, limits: &Limits) -> Duration {
-        let now = self.now();
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let current = if waiting == NONE {
-            0
-        } else {
-            now.saturating_sub(waiting)
-        };
-        let waited = self.waited.load(Ordering::Relaxed) + current;
+        let now = Duration::from_nanos(self.now());
         limits
             .deadline
-            .saturating_sub(Duration::from_nanos(now.saturating_sub(waited)))
+            .saturating_sub(now.saturating_sub(self.waited()))
     }
 
     /// Which limit of time is passed, if one is, by a guest that has used `cpu`.
