@@ -55,6 +55,8 @@ pub(super) struct RequestMarks {
     /// The site whose function sent the request to an origin of its own choice, past all routes:
     /// what is stored then is not for clients, whatever their functions choose.
     pub sent_by: Option<Arc<str>>,
+    /// Whether a function failed and was left out.
+    pub is_function_skipped: bool,
 }
 
 impl RequestMarks {
@@ -167,6 +169,7 @@ pub(super) async fn viewer_request(
             Err(failure) => {
                 let settled = settle_failure(routed, used, &failure, call.effects.content);
                 let Err(stopped) = settled else {
+                    viewed.marks.is_function_skipped = true;
                     continue;
                 };
                 // What is stored answers no request with content.
@@ -205,6 +208,8 @@ pub(super) struct SeenInput {
     pub fields: SmallVec<[HeaderName; 4]>,
     /// Everything was read: all fields, or who the client is.
     pub everything: bool,
+    /// Whether a function failed and was left out.
+    pub is_function_skipped: bool,
 }
 
 impl SeenInput {
@@ -258,7 +263,10 @@ pub(super) async fn origin_request(
                 }
             }
             Ok(Verdict::Respond(response)) => return Ok((bound, Some(response))),
-            Err(failure) => settle_failure(routed, used, &failure, call.effects.content)?,
+            Err(failure) => {
+                settle_failure(routed, used, &failure, call.effects.content)?;
+                bound.seen.is_function_skipped = true;
+            }
         }
     }
     update_head(&mut bound.head, &mut edge)?;
@@ -307,7 +315,10 @@ pub(super) async fn origin_response(
                 conditions::detach_content(response.headers_mut());
             }
             Ok(()) => {}
-            Err(failure) => settle_failure(routed, used, &failure, call.effects.content)?,
+            Err(failure) => {
+                settle_failure(routed, used, &failure, call.effects.content)?;
+                seen.is_function_skipped = true;
+            }
         }
     }
     Ok(response)

@@ -80,6 +80,7 @@ async fn ask(
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
         request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);
+        request.is_function_skipped = viewed.marks.is_function_skipped || seen.is_function_skipped;
         let times = arrived.after(&sent);
         let newer = Newer {
             response: &ResponseHead::new(response.status(), fields, times),

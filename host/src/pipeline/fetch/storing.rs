@@ -40,6 +40,8 @@ impl FillJob {
         facts.roll = jitter_roll(&self.routed);
         facts.has_unkeyed_input =
             depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
+        facts.is_function_skipped =
+            self.marks.is_function_skipped || notes.seen.is_function_skipped;
         facts.declared_keys = &self.marks.surrogate_keys;
         facts
     }

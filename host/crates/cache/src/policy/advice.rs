@@ -20,6 +20,10 @@ impl RefuseReason {
                 "The response depends on input that is no part of the key: name it in Vary, or \
                  make it a part of the key."
             }
+            Self::FunctionSkipped => {
+                "A function of the route failed and was left out (`on_failure`): what it did not touch \
+                 answers this request alone."
+            }
             Self::StatusInterim => "Interim responses are never stored.",
             Self::StatusPartial => {
                 "The part has no strong validator or no valid Content-Range: a strong ETag would \

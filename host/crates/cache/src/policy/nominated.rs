@@ -48,6 +48,7 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::Authorization
         | RefuseReason::SetCookie
         | RefuseReason::UnkeyedInput
+        | RefuseReason::FunctionSkipped
         | RefuseReason::RequestNoStore
         // Whatever purged it has purged what was stored.
         | RefuseReason::Purged

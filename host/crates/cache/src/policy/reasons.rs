@@ -31,6 +31,8 @@ pub enum RefuseReason {
     RequestNoStore,
     /// The origin saw input that is no part of the key.
     UnkeyedInput,
+    /// A function that should have had a part in it failed, and was left out.
+    FunctionSkipped,
     /// An interim response (RFC 9111 3).
     StatusInterim,
     /// A part of a representation (RFC 9111 3.3).
@@ -117,11 +119,12 @@ impl LifetimeSource {
 
 impl RefuseReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Method,
         Self::Post,
         Self::RequestNoStore,
         Self::UnkeyedInput,
+        Self::FunctionSkipped,
         Self::StatusInterim,
         Self::StatusPartial,
         Self::StatusNotModified,
@@ -149,6 +152,7 @@ impl RefuseReason {
             Self::Post => "post",
             Self::RequestNoStore => "request-no-store",
             Self::UnkeyedInput => "unkeyed-input",
+            Self::FunctionSkipped => "function-skipped",
             Self::StatusInterim => "status-interim",
             Self::StatusPartial => "status-partial",
             Self::StatusNotModified => "status-not-modified",
@@ -176,7 +180,7 @@ impl RefuseReason {
             Self::Method | Self::StatusInterim | Self::NotCacheable => "RFC 9111 3",
             Self::Post => "RFC 9110 9.3.3",
             Self::RequestNoStore => "RFC 9111 5.2.1.5",
-            Self::UnkeyedInput => "RFC 9111 2",
+            Self::UnkeyedInput | Self::FunctionSkipped => "RFC 9111 2",
             Self::StatusPartial => "RFC 9111 3.3",
             Self::StatusNotModified => "RFC 9111 4.3.3",
             Self::StatusForbidden => "RFC 6585 3-6",

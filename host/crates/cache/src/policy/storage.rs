@@ -28,6 +28,9 @@ pub struct RequestFacts<'a> {
     /// The origin saw input that is no part of the key: what it answered is
     /// for this request alone.
     pub has_unkeyed_input: bool,
+    /// A function that should have had a part in the response was left out: what it would have
+    /// changed is not for others.
+    pub is_function_skipped: bool,
     /// A random number of the whole range, for the route's jitter.
     pub roll: u32,
     /// The surrogate keys that functions declared for what answers the request.
@@ -99,7 +102,7 @@ pub struct StoragePlan {
 
 impl RequestFacts<'_> {
     /// The facts of a request; a POST's response is of another resource,
-    /// `has_unkeyed_input` is false, `roll` is 0, and no key is declared.
+    /// `has_unkeyed_input` and `is_function_skipped` are false, `roll` is 0, and no key is declared.
     #[must_use]
     pub fn of(method: &Method, fields: &HeaderMap, no_store: bool) -> Self {
         Self {
@@ -107,6 +110,7 @@ impl RequestFacts<'_> {
             has_authorization: fields.contains_key(header::AUTHORIZATION),
             no_store,
             has_unkeyed_input: false,
+            is_function_skipped: false,
             roll: 0,
             declared_keys: &[],
         }
@@ -250,6 +254,9 @@ fn check_request(request: RequestFacts<'_>) -> Result<(), RefuseReason> {
     }
     if request.has_unkeyed_input {
         return Err(RefuseReason::UnkeyedInput);
+    }
+    if request.is_function_skipped {
+        return Err(RefuseReason::FunctionSkipped);
     }
     Ok(())
 }
