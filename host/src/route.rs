@@ -51,6 +51,10 @@ pub struct Route {
     pub origin_response: Vec<FunctionUse>,
     /// Functions behind the cache.
     pub viewer_response: Vec<FunctionUse>,
+    /// Middleware around the cache, the outermost first.
+    pub viewer_middleware: Vec<FunctionUse>,
+    /// Middleware around the exchange with the origin, the outermost first.
+    pub origin_middleware: Vec<FunctionUse>,
     /// Whether the cache is asked and fed.
     pub cached: bool,
     /// What may be stored, and for how long.
@@ -203,8 +207,8 @@ impl Route {
         (!self.fields.is_empty()).then(|| format!("{:?}", self.fields))
     }
 
-    /// The functions that can have a part in a response before it is stored; those of
-    /// viewer-request by what they made of the request.
+    /// The functions that can have a part in a response before it is stored; those in front of
+    /// the cache by what they made of the request.
     pub fn fill_functions(&self) -> impl Iterator<Item = &FunctionUse> {
         let handler = match &self.target {
             Target::Function(used) => Some(used),
@@ -212,7 +216,9 @@ impl Route {
         };
         self.viewer_request
             .iter()
+            .chain(&self.viewer_middleware)
             .chain(&self.origin_request)
+            .chain(&self.origin_middleware)
             .chain(&self.origin_response)
             .chain(handler)
     }
@@ -220,17 +226,18 @@ impl Route {
     /// Whether functions change responses on their way to the client.
     #[must_use]
     pub fn changes_responses(&self) -> bool {
-        !(self.origin_response.is_empty() && self.viewer_response.is_empty())
+        !(self.origin_response.is_empty()
+            && self.viewer_response.is_empty()
+            && self.viewer_middleware.is_empty()
+            && self.origin_middleware.is_empty())
     }
 
     /// Whether any function runs for requests of this route.
     #[must_use]
     pub fn has_functions(&self) -> bool {
         matches!(self.target, Target::Function(_))
-            || !(self.viewer_request.is_empty()
-                && self.origin_request.is_empty()
-                && self.origin_response.is_empty()
-                && self.viewer_response.is_empty())
+            || self.changes_responses()
+            || !(self.viewer_request.is_empty() && self.origin_request.is_empty())
     }
 }
 

@@ -27,6 +27,7 @@ mod functions {
     mod loading;
     mod logging;
     mod metrics;
+    mod middleware;
     mod rate_limit;
     mod rates;
     mod router;

@@ -52,6 +52,10 @@ pub struct Explanation {
     pub answered_by: String,
     /// Functions in front of the cache.
     pub functions: Vec<String>,
+    /// `wasi:http` middleware between them and the cache, the outermost first. It is never run for
+    /// this: it may answer, or send on another request than this.
+    #[serde(default)]
+    pub middleware: Vec<String>,
     /// What they did, if they were run: all that follows is about the request behind them.
     pub run: Option<ExplainedRun>,
     /// Requests that the route sends past the cache, as `field x-preview` or `cookie session`.

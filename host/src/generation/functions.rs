@@ -398,6 +398,7 @@ fn limits(config: &Config, settings: &verge_config::Function) -> Limits {
         table_elements: settings.table_elements,
         cpu: settings.cpu,
         deadline: settings.deadline,
+        peer_wait: settings.peer_wait,
         hostcalls: settings.hostcalls,
         body: settings.body,
         fields: config.limits.fields,

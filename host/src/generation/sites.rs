@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
 use verge_config::{Config, OnFailure, Problem, Ranges};
+use verge_runtime::Trigger;
 
 use super::policy;
 use super::route_key;
@@ -105,7 +106,10 @@ fn build_route(
         fields.push((name, field.condition.clone()));
     }
     let triggers = &settings.triggers;
-    use verge_runtime::Trigger::{OriginRequest, OriginResponse, ViewerRequest, ViewerResponse};
+    use verge_runtime::Trigger::{
+        OriginMiddleware, OriginRequest, OriginResponse, ViewerMiddleware, ViewerRequest,
+        ViewerResponse,
+    };
     Ok(Route {
         path: settings.path.clone(),
         patterns: settings.patterns().map(str::to_owned).collect(),
@@ -117,6 +121,16 @@ fn build_route(
         origin_request: uses("origin_request", OriginRequest, &triggers.origin_request)?,
         origin_response: uses("origin_response", OriginResponse, &triggers.origin_response)?,
         viewer_response: uses("viewer_response", ViewerResponse, &triggers.viewer_response)?,
+        viewer_middleware: uses(
+            "viewer_middleware",
+            ViewerMiddleware,
+            &triggers.viewer_middleware,
+        )?,
+        origin_middleware: uses(
+            "origin_middleware",
+            OriginMiddleware,
+            &triggers.origin_middleware,
+        )?,
         cached: settings.cache,
         policy: policy::build(&settings.policy, config, site)?,
         ranges: match settings.ranges {
@@ -157,10 +171,17 @@ impl Parts<'_> {
                 .ok_or_else(|| ("origin", format!("no origin is named `{name}`"))),
             verge_config::Target::Function(name) => {
                 let function = self.function("function", name)?;
-                if !function.all_have(verge_runtime::Trigger::Handler) {
-                    let what = format!(
-                        "function `{name}` exports no handler of `wasi:http`, so it cannot answer"
-                    );
+                if !function.all_have(Trigger::Handler) {
+                    let what = match function.all_have(Trigger::ViewerMiddleware) {
+                        true => format!(
+                            "function `{name}` is middleware: it belongs into \
+                             `viewer_middleware` or `origin_middleware`"
+                        ),
+                        false => format!(
+                            "function `{name}` exports no handler of `wasi:http`, so it cannot \
+                             answer"
+                        ),
+                    };
                     return Err(("function", what));
                 }
                 // A target cannot be gone without.
@@ -200,15 +221,24 @@ impl Parts<'_> {
         &self,
         key: &'static str,
         used: &verge_config::FunctionUse,
-        trigger: verge_runtime::Trigger,
+        trigger: Trigger,
     ) -> Result<FunctionUse, RouteError> {
         let function = self.function(key, &used.function)?;
         if !function.all_have(trigger) {
-            let what = format!(
-                "function `{}` exports no `verge:edge/{}`",
-                used.function,
-                trigger.label()
-            );
+            let exports = match trigger {
+                Trigger::ViewerMiddleware | Trigger::OriginMiddleware => {
+                    "is no middleware: it does not both import and export \
+                     `wasi:http/handler@0.3`"
+                        .to_owned()
+                }
+                Trigger::ViewerRequest
+                | Trigger::OriginRequest
+                | Trigger::OriginResponse
+                | Trigger::ViewerResponse
+                | Trigger::Handler
+                | Trigger::Deferred => format!("exports no `verge:edge/{}`", trigger.label()),
+            };
+            let what = format!("function `{}` {exports}", used.function);
             return Err((key, what));
         }
         let own = function.settings.on_failure;

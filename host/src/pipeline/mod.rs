@@ -10,6 +10,7 @@ pub(crate) mod fetch;
 mod finish;
 mod guest_fetch;
 pub mod head;
+mod middleware;
 mod parts_body;
 mod ranges;
 mod routed;
@@ -74,7 +75,8 @@ async fn answer(
     let viewed = triggers::viewer_request(&routed, &route.viewer_request, receipts, head, body);
     let (viewed, mut answer) = match viewed.await? {
         Flow::Next((viewed, body)) => {
-            let answer = fetch::fetch(&routed, &mut exchange.receipt, &viewed, body).await?;
+            let answer = middleware::fetch(&routed, &mut exchange.receipt, &viewed, body);
+            let answer = answer.await?;
             (viewed, answer)
         }
         Flow::Answer(response) => return Ok(Answer::from_function(response)),

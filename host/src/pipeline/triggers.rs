@@ -38,6 +38,20 @@ pub(super) struct ViewedRequest {
     pub context: Context,
 }
 
+/// Fields that are about one exchange alone, and no key parts whoever wrote them.
+pub(super) const OF_EXCHANGE: [HeaderName; 10] = [
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::TE,
+    header::CONTENT_LENGTH,
+];
+
 /// What functions did to a request that matters for the cache key and the origin.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestMarks {
@@ -64,18 +78,6 @@ impl RequestMarks {
     /// function
     /// wrote all of its fields; those that are about this exchange alone are no key parts.
     pub(super) fn of_function(site: &Arc<str>, fields: &HeaderMap, origin: Option<String>) -> Self {
-        const OF_EXCHANGE: [HeaderName; 10] = [
-            header::CACHE_CONTROL,
-            header::PRAGMA,
-            header::RANGE,
-            header::IF_RANGE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_UNMODIFIED_SINCE,
-            header::TE,
-            header::CONTENT_LENGTH,
-        ];
         let keyed = fields.keys().filter(|name| !OF_EXCHANGE.contains(*name));
         Self {
             keyed: keyed.cloned().collect(),
@@ -85,7 +87,8 @@ impl RequestMarks {
         }
     }
 
-    fn add(&mut self, effects: RequestEffects) {
+    /// Adds what one more function did.
+    pub(super) fn add(&mut self, effects: RequestEffects) {
         for name in effects.fields {
             if !effects.unkeyed.contains(&name) && !self.keyed.contains(&name) {
                 self.keyed.push(name);

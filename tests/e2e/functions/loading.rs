@@ -173,3 +173,27 @@ fn all_functions_that_do_not_load_are_named_at_once() {
     assert!(said.contains("function.a.component"), "{said}");
     assert!(said.contains("function.b.component"), "{said}");
 }
+
+#[test]
+fn middleware_and_handlers_are_told_apart() {
+    let route = |guest: &str, keys: &str| {
+        format!(
+            "{}{}[[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/\"\n{keys}\n",
+            runtime(),
+            function("f", guest, ""),
+        )
+    };
+    let setup = Setup::new();
+    let said = refused(&setup, &route("middleware", "function = \"f\""));
+    assert!(said.contains("site[0].route[0].function"), "{said}");
+    assert!(
+        said.contains("it belongs into `viewer_middleware`"),
+        "{said}"
+    );
+    for key in ["viewer_middleware", "origin_middleware"] {
+        let keys = format!("static = {{ body = \"\" }}\n{key} = [\"f\"]");
+        let said = refused(&setup, &route("service", &keys));
+        assert!(said.contains(&format!("site[0].route[0].{key}")), "{said}");
+        assert!(said.contains("function `f` is no middleware"), "{said}");
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::deploy::{Rollback, SigningKey};
 use crate::fetch::Fetch;
 use crate::grants::{Grantable, Grants};
-use crate::kinds::{Choice, Count, FilePath, Size, time};
+use crate::kinds::{Choice, Count, FIELD_NAME, FilePath, Size, time};
 use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
 use crate::registry::OciComponent;
@@ -146,6 +146,9 @@ pub struct Function {
     pub cpu: Duration,
     /// Time that one call may last; 1ms to 10m, default 100ms.
     pub deadline: Duration,
+    /// Time, in all, that one call may wait for content of its request and for what is behind a
+    /// middleware, without that counting to the deadline; 0ms to 1h, default 1m.
+    pub peer_wait: Duration,
     /// Time that one call after the response may compute; 1ms to 1m, default 50ms.
     pub deferred_cpu: Duration,
     /// Time that one call after the response may last; 1ms to 10m, default 10s.
@@ -162,6 +165,9 @@ pub struct Function {
     /// Counters and histograms that it may have, each set of labels one; 1 to 10000, default
     /// 100. What is over it is counted as `other`.
     pub metric_series: u32,
+    /// Fields that it writes, as a middleware, into requests for what is behind it without
+    /// deriving them from the client; default none.
+    pub unkeyed: Vec<String>,
     /// What becomes of a request whose call failed; default `closed`. A use of the function
     /// can say otherwise. `open` is `closed` for a route's target, `stale` is for viewer-response.
     pub on_failure: OnFailure,
@@ -194,6 +200,7 @@ impl Function {
             table_elements: 20_000,
             cpu: Duration::from_millis(10),
             deadline: Duration::from_millis(100),
+            peer_wait: Duration::from_secs(60),
             deferred_cpu: Duration::from_millis(50),
             deferred_deadline: Duration::from_secs(10),
             hostcalls: 10_000,
@@ -201,6 +208,7 @@ impl Function {
             log_bytes: 16 << 10,
             log_level: LogLevel::Trace,
             metric_series: 100,
+            unkeyed: Vec::new(),
             on_failure: OnFailure::Closed,
             quarantine: Quarantine::default(),
             grants: Grants::default(),
@@ -244,6 +252,7 @@ impl Function {
             table_elements: table.or("table_elements", &Count(1..=20_000), default.table_elements),
             cpu: table.or("cpu", &time("1ms", "1m"), default.cpu),
             deadline: table.or("deadline", &time("1ms", "10m"), default.deadline),
+            peer_wait: table.or("peer_wait", &time("0ms", "1h"), default.peer_wait),
             deferred_cpu: table.or("deferred_cpu", &time("1ms", "1m"), default.deferred_cpu),
             deferred_deadline: table.or(
                 "deferred_deadline",
@@ -255,6 +264,7 @@ impl Function {
             log_bytes: table.or("log_bytes", &Size(0..=16 << 20), default.log_bytes),
             log_level: table.or("log_level", &LOG_LEVEL, default.log_level),
             metric_series: table.or("metric_series", &Count(1..=10_000), default.metric_series),
+            unkeyed: table.list("unkeyed", "names of fields", true, &FIELD_NAME),
             on_failure: table.or("on_failure", &ON_FAILURE, default.on_failure),
             quarantine: Quarantine::read(&table.table("quarantine")),
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),

@@ -61,6 +61,10 @@ pub struct Triggers {
     pub origin_response: Vec<FunctionUse>,
     /// Before a response goes to the client, stored or not.
     pub viewer_response: Vec<FunctionUse>,
+    /// `wasi:http` middleware around the cache, the outermost first.
+    pub viewer_middleware: Vec<FunctionUse>,
+    /// `wasi:http` middleware around the exchange with the origin, the outermost first.
+    pub origin_middleware: Vec<FunctionUse>,
 }
 
 /// `redirect` of a route.

@@ -118,6 +118,8 @@ fn read_route(
         origin_request: read_uses(table, "origin_request", targets.functions),
         origin_response: read_uses(table, "origin_response", targets.functions),
         viewer_response: read_uses(table, "viewer_response", targets.functions),
+        viewer_middleware: read_uses(table, "viewer_middleware", targets.functions),
+        origin_middleware: read_uses(table, "origin_middleware", targets.functions),
     };
     let ranges = table.or("ranges", &RANGES, Ranges::default());
     let slice = table.or("slice", &SLICE, 1024 * 1024);

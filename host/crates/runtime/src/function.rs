@@ -106,6 +106,8 @@ pub(crate) struct Exports {
     pub(crate) handler: Option<ProxyIndices>,
     /// The handler of WASI 0.3.
     pub(crate) service: Option<ServiceIndices>,
+    /// It imports a handler, too: it is a middleware.
+    pub(crate) has_next: bool,
 }
 
 /// A function's quarantine; calls of a function without recent failures take no lock.
@@ -244,6 +246,10 @@ impl Exports {
                 .exports(component.engine())
                 .any(|(name, _)| name.starts_with(prefix))
         };
+        let has_next = component
+            .component_type()
+            .imports(component.engine())
+            .any(|(name, _)| name.starts_with("wasi:http/handler@0.3."));
         macro_rules! trigger {
             ($interface:literal, $module:ident) => {
                 if exported(concat!("verge:edge/", $interface, "@")) {
@@ -269,6 +275,7 @@ impl Exports {
             } else {
                 None
             },
+            has_next,
         })
     }
 
@@ -278,7 +285,12 @@ impl Exports {
             Trigger::OriginRequest => self.origin_request.is_some(),
             Trigger::OriginResponse => self.origin_response.is_some(),
             Trigger::ViewerResponse => self.viewer_response.is_some(),
-            Trigger::Handler => self.handler.is_some() || self.service.is_some(),
+            Trigger::Handler => {
+                self.handler.is_some() || (self.service.is_some() && !self.has_next)
+            }
+            Trigger::ViewerMiddleware | Trigger::OriginMiddleware => {
+                self.service.is_some() && self.has_next
+            }
             Trigger::Deferred => self.deferred.is_some(),
         }
     }

@@ -44,9 +44,11 @@ pub use grants::Grants;
 pub use limits::{FetchLimits, Limits};
 pub use linker::MissingImport;
 pub use message::{
-    Call, ClientFacts, ContentChange, Context, DeferredCall, EdgeRequest, HandlerCall, NoScope,
-    RequestCall, RequestEffects, ResponseCall, ResponseEffects, Scope, SeenInput, Verdict,
+    Call, ClientFacts, ContentChange, Context, DeferredCall, EdgeRequest, HandlerCall,
+    MiddlewareCall, Next, NoScope, RequestCall, RequestEffects, ResponseCall, ResponseEffects,
+    Scope, SeenInput, Unanswered, Verdict,
 };
 pub use outcome::{CallEnd, CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 pub use quarantine::QuarantineSettings;
 pub use stock::Isolation;
+pub use wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS as HIDDEN_FIELDS;

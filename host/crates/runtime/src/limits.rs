@@ -23,9 +23,11 @@ pub struct Limits {
     /// gets at most a millisecond more.
     pub cpu: Duration,
     /// Time from the start of the call until the function must have answered. While the function
-    /// waits for content to arrive or for room to write, this clock stands still: those waits are
-    /// bounded by the peers' own timeouts.
+    /// waits for its reader, or within `peer_wait` for a peer, this clock stands still.
     pub deadline: Duration,
+    /// Time, in all, that it may wait for content to arrive and for what is behind a middleware
+    /// without that counting to the deadline.
+    pub peer_wait: Duration,
     /// Calls into the host.
     pub hostcalls: u32,
     /// Bytes of content that may be read, and that may be written.
@@ -68,6 +70,7 @@ impl Default for Limits {
             table_elements: 20_000,
             cpu: Duration::from_millis(10),
             deadline: Duration::from_millis(100),
+            peer_wait: Duration::from_secs(60),
             hostcalls: 10_000,
             body: 1 << 20,
             fields: 100,

@@ -5,6 +5,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings::verge::edge;
+use crate::call::next;
 use crate::grants::Grants;
 use crate::state::{CallState, Data};
 
@@ -46,6 +47,7 @@ pub(crate) fn concurrent(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<D
     let mut linker = common(engine)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    next::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, Method, Version};
 use verge_http::Body;
 use verge_http::surrogate::SurrogateKey;
 
-use crate::capabilities::{CallId, DeferError, Fetch, FunctionCache};
+use crate::capabilities::{CallId, DeferError, Fetch, FetchError, FetchFuture, FunctionCache};
 use crate::outcome::{CallFailure, CallReceipt, PendingEnd};
 
 /// Values that a request may carry from viewer-request to viewer-response.
@@ -263,6 +263,42 @@ pub struct DeferredCall {
 pub struct HandlerCall {
     /// The response, or why there is none.
     pub response: Result<http::Response<Body>, CallFailure>,
+    /// What it cost so far.
+    pub receipt: CallReceipt,
+    /// Set when the function goes on running while its response is sent.
+    pub pending: Option<PendingEnd>,
+}
+
+/// What is behind a middleware: the rest of the request path.
+pub trait Next: Send + Sync {
+    /// Answers a request, whose URI has scheme and authority; the response is there when its head
+    /// has arrived. Dropping the future ends the exchange.
+    fn handle(&self, request: http::Request<Body>) -> FetchFuture;
+}
+
+/// Why a middleware did not answer.
+#[derive(Clone, Debug)]
+pub enum Unanswered {
+    /// It failed.
+    Failed(CallFailure),
+    /// What is behind it failed, and it handed that on.
+    Behind(FetchError),
+}
+
+/// A finished call of a `wasi:http` middleware.
+#[derive(Debug)]
+pub struct MiddlewareCall {
+    /// The response, or why there is none.
+    pub response: Result<http::Response<Body>, Unanswered>,
+    /// The response's content is what the middleware was given from behind, or the request's, and
+    /// it read nothing of it.
+    pub is_whole: bool,
+    /// Whether it sent any request on.
+    pub was_next_asked: bool,
+    /// After a failure, the request's content if nothing of it is gone.
+    pub content: Option<Body>,
+    /// After a failure, the last response from behind if nothing of it is gone.
+    pub given: Option<http::Response<Body>>,
     /// What it cost so far.
     pub receipt: CallReceipt,
     /// Set when the function goes on running while its response is sent.

@@ -22,18 +22,24 @@ pub enum Trigger {
     ViewerResponse,
     /// As the target of a route: a `wasi:http` component answers instead of an origin.
     Handler,
+    /// In front of the cache: a `wasi:http` middleware around everything behind viewer-request.
+    ViewerMiddleware,
+    /// Behind the cache: a `wasi:http` middleware around the exchange with an origin.
+    OriginMiddleware,
     /// After the response, for what a function left.
     Deferred,
 }
 
 impl Trigger {
     /// Every trigger, for tables and tests.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ViewerRequest,
         Self::OriginRequest,
         Self::OriginResponse,
         Self::ViewerResponse,
         Self::Handler,
+        Self::ViewerMiddleware,
+        Self::OriginMiddleware,
         Self::Deferred,
     ];
 
@@ -42,7 +48,14 @@ impl Trigger {
     pub const fn is_of_origin(self) -> bool {
         match self {
             Self::OriginRequest | Self::OriginResponse => true,
-            Self::ViewerRequest | Self::ViewerResponse | Self::Handler | Self::Deferred => false,
+            // A middleware is as the origin that it stands in front of: what it looks at is not
+            // seen, and what its answer depends on is for its Vary to say.
+            Self::ViewerRequest
+            | Self::ViewerResponse
+            | Self::Handler
+            | Self::ViewerMiddleware
+            | Self::OriginMiddleware
+            | Self::Deferred => false,
         }
     }
 
@@ -55,6 +68,8 @@ impl Trigger {
             Self::OriginResponse => "origin-response",
             Self::ViewerResponse => "viewer-response",
             Self::Handler => "handler",
+            Self::ViewerMiddleware => "viewer-middleware",
+            Self::OriginMiddleware => "origin-middleware",
             Self::Deferred => "deferred",
         }
     }

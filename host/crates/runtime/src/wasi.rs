@@ -20,6 +20,7 @@ use wasmtime_wasi::p2::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::call::next::Behind;
 use crate::call::{FetchSender, Shared};
 use crate::capabilities::{CallId, Capabilities, LogLevel};
 use crate::state::{CallState, Data};
@@ -47,6 +48,8 @@ pub(crate) struct Wasi {
     hooks: Hooks,
     table: ResourceTable,
     output: [Arc<Lines>; 2],
+    /// What is behind a middleware.
+    behind: Option<Arc<Behind>>,
 }
 
 impl Wasi {
@@ -84,6 +87,7 @@ impl Wasi {
             hooks: Hooks(FetchSender::of(state)),
             table,
             output,
+            behind: None,
         }
     }
 
@@ -130,6 +134,16 @@ impl CallState {
             self.wasi = Some(Box::new(Wasi::new(self)));
         }
         self.wasi.as_mut().expect("it was just made")
+    }
+
+    /// Makes this what the call's middleware stands in front of.
+    pub(crate) fn put_behind(&mut self, behind: Option<Arc<Behind>>) {
+        self.wasi().behind = behind;
+    }
+
+    /// What the call's middleware stands in front of; `None` when it is none.
+    pub(crate) fn behind(&self) -> Option<Arc<Behind>> {
+        self.wasi.as_ref()?.behind.clone()
     }
 }
 

@@ -10,6 +10,9 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use verge_http::failure::{ClientFault, FunctionFault, NodeFault, OriginFault};
 use verge_http::{Body, Failure};
+use wasmtime_wasi_http::p3::bindings::http::types::{
+    DnsErrorPayload, ErrorCode, TlsAlertReceivedPayload,
+};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::call::FetchSender;
@@ -63,7 +66,7 @@ impl WasiHttpHooks for Hooks {
 }
 
 /// Content that a guest writes, on its way out.
-struct Outgoing(WasiBody);
+pub(crate) struct Outgoing(pub(crate) WasiBody);
 
 impl http_body::Body for Outgoing {
     type Data = Bytes;
@@ -97,6 +100,47 @@ fn error_of(error: FetchError) -> Error {
         FetchError::TimedOut => Error::HttpResponseTimeout,
         FetchError::Invalid => Error::HttpRequestUriInvalid,
         FetchError::Failed(failure) => error_of_failure(failure),
+    }
+}
+
+/// The same for WASI 0.3, where nothing public turns one into the other.
+pub(crate) fn code_of(error: FetchError) -> ErrorCode {
+    match error_of(error) {
+        Error::DnsTimeout => ErrorCode::DnsTimeout,
+        Error::DnsError { rcode, info_code } => {
+            ErrorCode::DnsError(DnsErrorPayload { rcode, info_code })
+        }
+        Error::DestinationUnavailable => ErrorCode::DestinationUnavailable,
+        Error::DestinationIpUnroutable => ErrorCode::DestinationIpUnroutable,
+        Error::ConnectionRefused => ErrorCode::ConnectionRefused,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::ConnectionTimeout => ErrorCode::ConnectionTimeout,
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionWriteTimeout => ErrorCode::ConnectionWriteTimeout,
+        Error::ConnectionLimitReached => ErrorCode::ConnectionLimitReached,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::TlsCertificateError => ErrorCode::TlsCertificateError,
+        Error::TlsAlertReceived {
+            alert_id,
+            alert_message,
+        } => ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
+            alert_id,
+            alert_message,
+        }),
+        Error::HttpRequestDenied => ErrorCode::HttpRequestDenied,
+        Error::HttpRequestUriInvalid => ErrorCode::HttpRequestUriInvalid,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpResponseHeaderSectionSize(size) => {
+            ErrorCode::HttpResponseHeaderSectionSize(size)
+        }
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(size),
+        Error::HttpResponseTransferCoding(coding) => ErrorCode::HttpResponseTransferCoding(coding),
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::HttpUpgradeFailed => ErrorCode::HttpUpgradeFailed,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::LoopDetected => ErrorCode::LoopDetected,
+        Error::ConfigurationError => ErrorCode::ConfigurationError,
+        other => ErrorCode::InternalError(Some(other.to_string())),
     }
 }
 

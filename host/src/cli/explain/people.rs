@@ -94,6 +94,11 @@ fn request(lines: &mut Lines, told: &Explanation) {
             lines.list("functions", &told.functions, note);
         }
     }
+    lines.list(
+        "middleware",
+        &told.middleware,
+        " (never run here: may answer, or send on another request than this one)",
+    );
     if let Some(key) = &told.key {
         lines.put("key", &key.text);
         lines.put("", &format!("sha-256 {}", key.digest));

@@ -13,6 +13,7 @@ use verge_http::{Body, Failure, forwarded, via};
 use verge_origin::OriginTiming;
 
 use super::super::head::TrustedHead;
+use super::super::middleware;
 use super::super::routed::Routed;
 use super::super::shadow::Rehearsal;
 use super::super::triggers::{self, OriginBound, SeenInput, Stopped, TriggerReceipts};
@@ -31,15 +32,15 @@ pub(super) struct Forwarded {
 
 /// What is known of an exchange apart from its response.
 #[derive(Default)]
-pub(super) struct ForwardNotes {
+pub(in crate::pipeline) struct ForwardNotes {
     /// Functions that ran.
-    pub(super) triggers: TriggerReceipts,
+    pub(in crate::pipeline) triggers: TriggerReceipts,
     /// The exchange itself; `None` when a function answered in the origin's place.
-    pub(super) origin: Option<OriginReceipt>,
+    pub(in crate::pipeline) origin: Option<OriginReceipt>,
     /// What of the request functions looked at.
-    pub(super) seen: SeenInput,
+    pub(in crate::pipeline) seen: SeenInput,
     /// Whether the request was sent with Authorization.
-    pub(super) has_authorization: bool,
+    pub(in crate::pipeline) has_authorization: bool,
     /// Why what a tier had was to be validated, if that is what was asked about.
     pub(super) restored: Option<Reuse>,
     /// Whether there is no response because of a function whose policy is `stale`.
@@ -130,7 +131,7 @@ async fn exchange(
     let shown = (!functions.is_empty()).then(|| bound.head.clone());
     let response = match answered {
         Some(response) => response,
-        None => send(routed, notes, &mut bound).await?,
+        None => middleware::exchange(routed, notes, &mut bound).await?,
     };
     let response = match shown {
         None => response,
@@ -152,7 +153,11 @@ async fn exchange(
     Ok(response)
 }
 
-async fn send(
+/// Sends a request to the origin, or to the function that is the route's target.
+///
+/// # Errors
+/// Why there is no response.
+pub(in crate::pipeline) async fn send(
     routed: &Routed,
     notes: &mut ForwardNotes,
     bound: &mut OriginBound,
@@ -215,7 +220,11 @@ fn request(routed: &Routed, bound: &mut OriginBound) -> Result<Request<Body>, Fa
     Ok(request)
 }
 
-fn uri(head: &TrustedHead) -> Result<Uri, Failure> {
+/// The target URI in absolute form.
+///
+/// # Errors
+/// It is none, which `sanitize` does not let through.
+pub(in crate::pipeline) fn uri(head: &TrustedHead) -> Result<Uri, Failure> {
     let path = if head.path_and_query.as_str() == "*" {
         // Asterisk-form has no absolute counterpart (RFC 9112 3.2.4).
         PathAndQuery::from_static("*")

@@ -37,7 +37,7 @@ use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
 
 pub(crate) use explain::explain;
-pub(super) use forward::exchange_with;
+pub(super) use forward::{ForwardNotes, exchange_with, send, uri};
 pub(crate) use key::each_stored_target;
 
 use super::answer::{Answer, Source};

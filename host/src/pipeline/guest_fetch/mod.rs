@@ -203,6 +203,8 @@ async fn through_cache(
         origin_request: Vec::new(),
         origin_response: Vec::new(),
         viewer_response: Vec::new(),
+        viewer_middleware: Vec::new(),
+        origin_middleware: Vec::new(),
         cached: true,
         policy: Arc::clone(&scope.site.fetch_policy),
         ranges: RangePolicy::Whole,

@@ -1,6 +1,5 @@
 //! Content that a running guest writes, as a [`Body`]: whoever reads it drives
-//! the guest, and dropping it ends the guest. Also content that goes into a
-//! `wasi:http` handler.
+//! the guest, and dropping it ends the guest.
 //!
 //! A response is complete only when its guest said so. A guest that ended
 //! before that, in whatever way, makes the body end in a [`Failure`].
@@ -15,7 +14,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::runtime::Handle;
 use verge_http::failure::FunctionFault;
 use verge_http::{Body, Failure};
-use wasmtime_wasi_http::{Error, WasiBody};
+use wasmtime_wasi_http::WasiBody;
 
 use super::Shared;
 use super::ending::Ending;
@@ -134,13 +133,8 @@ impl GuestBody {
         if let (Some(end), Some(ending)) = (self.ended.take(), self.unconcluded.take()) {
             ending.conclude(&end.result);
         }
-        if let Some((guest, ending)) = self.running.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(async move {
-                let end = guest.ended().await;
-                ending.conclude(&end.result);
-            });
+        if let Some((guest, ending)) = self.running.take() {
+            run_on(guest, ending);
         }
     }
 
@@ -152,6 +146,16 @@ impl GuestBody {
             ending.conclude(&Err(incomplete()));
         }
         Failure::Function(self.fault.unwrap_or(FunctionFault::ResponseInvalid))
+    }
+}
+
+/// Lets a guest do what it still does, by itself and within its limits.
+pub(crate) fn run_on(guest: Guest, ending: Ending) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            let end = guest.ended().await;
+            ending.conclude(&end.result);
+        });
     }
 }
 
@@ -284,62 +288,5 @@ impl http_body::Body for WithTrailers {
         let mut hint = SizeHint::new();
         hint.set_lower(self.content.as_ref().map_or(0, |c| c.len() as u64));
         hint
-    }
-}
-
-/// A request for a handler, with its content bounded.
-pub(crate) fn incoming(
-    request: http::Request<Body>,
-    shared: &Arc<Shared>,
-    limit: u64,
-) -> http::Request<Incoming> {
-    request.map(|body| Incoming {
-        body,
-        shared: Arc::clone(shared),
-        left: limit,
-    })
-}
-
-/// See [`incoming`].
-pub(crate) struct Incoming {
-    body: Body,
-    shared: Arc<Shared>,
-    left: u64,
-}
-
-impl http_body::Body for Incoming {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            this.shared.meter.begin_wait();
-            return Poll::Pending;
-        };
-        let length = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
-            Some(Err(_)) | None => 0,
-        };
-        let left = this.left.checked_sub(length);
-        if left.is_none() || matches!(frame, Some(Err(_))) {
-            this.shared.note_given_less();
-        }
-        let Some(left) = left else {
-            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
-        };
-        this.left = left;
-        Poll::Ready(frame.map(|frame| frame.map_err(|_| Error::ConnectionTerminated)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -84,6 +84,20 @@ impl FetchSender {
         }
     }
 
+    /// Counts a request to what is behind a middleware. Its content is not the function's own, and
+    /// whom it is for is not the function's choice.
+    ///
+    /// # Errors
+    /// The call has sent as many requests as it may.
+    pub(crate) fn pass(&self) -> Result<(), FetchError> {
+        let sent = &self.shared.fetches.sent;
+        if sent.fetch_add(1, Ordering::Relaxed) >= self.function.limits.fetch.requests {
+            self.count(FetchOutcome::TooMany);
+            return Err(FetchError::TooMany);
+        }
+        Ok(())
+    }
+
     fn count(&self, outcome: FetchOutcome) {
         self.function.capabilities.fetched(&self.call, outcome);
     }

@@ -17,9 +17,9 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use super::Shared;
-use super::body::incoming;
 use super::held::{Held, Seat, Served};
 use super::output::Committed;
+use super::passing::incoming;
 use super::service;
 use crate::bindings::exports::verge::edge::{origin_request, viewer_request};
 use crate::function::Inner;
@@ -225,7 +225,7 @@ async fn work(
             let returned = guest.call_handle(&mut *store, &payload).await?;
             returned.map(|()| Returned::Next)
         }
-        Trigger::Handler => {
+        Trigger::Handler | Trigger::ViewerMiddleware | Trigger::OriginMiddleware => {
             if let Some(service) = &exports.service {
                 let service = service.load(&mut *store, &instance)?;
                 service::handle(store, &service).await?;
@@ -320,15 +320,17 @@ pub(super) async fn race<W: Future>(
         }
         loop {
             // The CPU budget is checked while it runs, where there is a backtrace.
-            let left = meter.time_left(limits);
-            if left.is_zero() {
+            if meter.time_left(limits).is_zero() {
                 return Poll::Ready(Err(FunctionFault::DeadlineExceeded));
             }
-            if meter.is_waiting() || meter.is_interrupted() {
-                // What it waits for wakes it; until then the deadline stands still. Or it goes on
-                // as soon as others had their turn.
+            if meter.is_interrupted() {
+                // It goes on as soon as others had their turn.
                 return Poll::Pending;
             }
+            let Some(left) = meter.wait_left(limits) else {
+                // What it waits for wakes it; until then the deadline stands still.
+                return Poll::Pending;
+            };
             let due = TimerInstant::now() + left;
             let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
             // A wait for a peer has moved the deadline, or the timer was early.

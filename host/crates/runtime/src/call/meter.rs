@@ -45,8 +45,13 @@ pub(crate) struct Meter {
     interrupted: AtomicBool,
     /// Nanoseconds of finished waits for content or room.
     waited: AtomicU64,
+    /// The same for content of a peer and for what is behind a middleware: a guest may wait for
+    /// something else besides, so only [`Limits::peer_wait`] of it is not counted.
+    waited_for_peers: AtomicU64,
     /// When the wait in progress began, or [`NONE`].
     waiting: AtomicU64,
+    /// The wait in progress is for a peer.
+    is_for_peer: AtomicBool,
     /// How long instantiation took.
     instantiated: AtomicU64,
     hostcalls: AtomicU32,
@@ -71,7 +76,9 @@ impl Meter {
             polling_billed: AtomicU64::new(0),
             interrupted: AtomicBool::new(false),
             waited: AtomicU64::new(0),
+            waited_for_peers: AtomicU64::new(0),
             waiting: AtomicU64::new(NONE),
+            is_for_peer: AtomicBool::new(false),
             instantiated: AtomicU64::new(0),
             hostcalls: AtomicU32::new(0),
             memory_peak: AtomicU64::new(0),
@@ -168,42 +175,83 @@ impl Meter {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Until the next poll the guest waits for a peer: its deadline stands still. A wait that has
-    /// begun goes on: several pieces can be taken from what the guest wrote at once.
+    /// Until the next poll the guest waits for its reader: its deadline stands still. A wait that
+    /// has begun goes on: several pieces can be taken from what the guest wrote at once.
     pub(crate) fn begin_wait(&self) {
-        let order = Ordering::Relaxed;
-        let _ = self
-            .waiting
-            .compare_exchange(NONE, self.now(), order, order);
+        self.begin(false);
+    }
+
+    /// Until the next poll the guest waits for a peer, and perhaps for something else besides: its
+    /// deadline stands still for as long as [`Limits::peer_wait`] allows.
+    pub(crate) fn begin_peer_wait(&self) {
+        self.begin(true);
+    }
+
+    fn begin(&self, for_peer: bool) {
+        let is_waiting = self.waiting.load(Ordering::Relaxed) != NONE;
+        if is_waiting && self.is_for_peer.load(Ordering::Relaxed) == for_peer {
+            return;
+        }
+        self.end_wait();
+        self.is_for_peer.store(for_peer, Ordering::Relaxed);
+        self.waiting.store(self.now(), Ordering::Relaxed);
     }
 
     fn end_wait(&self) {
         let began = self.waiting.swap(NONE, Ordering::Relaxed);
         if began != NONE {
             let waited = self.now().saturating_sub(began);
-            self.waited.fetch_add(waited, Ordering::Relaxed);
+            let sum = match self.is_for_peer.load(Ordering::Relaxed) {
+                true => &self.waited_for_peers,
+                false => &self.waited,
+            };
+            sum.fetch_add(waited, Ordering::Relaxed);
         }
     }
 
-    /// How long it has waited for peers.
+    /// How long it has waited for its reader and for peers.
     pub(crate) fn waited(&self) -> Duration {
-        let current = match self.waiting.load(Ordering::Relaxed) {
-            NONE => 0,
-            began => self.now().saturating_sub(began),
-        };
-        Duration::from_nanos(self.waited.load(Ordering::Relaxed) + current)
+        let (waited, for_peers) = self.waits(self.now());
+        Duration::from_nanos(waited.saturating_add(for_peers))
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) != NONE
-    }
-
-    /// Time until the deadline; zero when it has passed.
+    /// Time until the deadline, as if no wait went on; zero when it has passed.
     pub(crate) fn time_left(&self, limits: &Limits) -> Duration {
-        let now = Duration::from_nanos(self.now());
+        let now = self.now();
+        let (mut waited, for_peers) = self.waits(now);
+        waited += for_peers.min(nanos(limits.peer_wait));
         limits
             .deadline
-            .saturating_sub(now.saturating_sub(self.waited()))
+            .saturating_sub(Duration::from_nanos(now.saturating_sub(waited)))
+    }
+
+    /// How long the guest may wait from now on until it has passed its deadline; `None` while it
+    /// waits for what does not count.
+    pub(crate) fn wait_left(&self, limits: &Limits) -> Option<Duration> {
+        let left = self.time_left(limits);
+        if self.waiting.load(Ordering::Relaxed) == NONE {
+            return Some(left);
+        }
+        let (_, for_peers) = self.waits(self.now());
+        self.is_for_peer.load(Ordering::Relaxed).then(|| {
+            let more = limits.peer_wait;
+            left.saturating_add(more.saturating_sub(Duration::from_nanos(for_peers)))
+        })
+    }
+
+    /// Nanoseconds of waits for readers and for peers, the one in progress included.
+    fn waits(&self, now: u64) -> (u64, u64) {
+        let mut waited = self.waited.load(Ordering::Relaxed);
+        let mut for_peers = self.waited_for_peers.load(Ordering::Relaxed);
+        let began = self.waiting.load(Ordering::Relaxed);
+        if began != NONE {
+            let current = now.saturating_sub(began);
+            match self.is_for_peer.load(Ordering::Relaxed) {
+                true => for_peers += current,
+                false => waited += current,
+            }
+        }
+        (waited, for_peers)
     }
 
     /// Which limit of time is passed, if one is, by a guest that has used `cpu`.
@@ -223,9 +271,12 @@ impl Meter {
     }
 
     fn since_start(&self, at: Instant) -> u64 {
-        let elapsed = at.saturating_duration_since(self.start);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(NONE - 1)
+        nanos(at.saturating_duration_since(self.start))
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NONE - 1)
 }
 
 #[cfg(test)]
@@ -376,5 +427,34 @@ mod tests {
             meter.exceeded(meter.cpu(), &limits),
             Some(FunctionFault::DeadlineExceeded)
         );
+    }
+
+    #[test]
+    fn waits_for_peers_count_once_they_are_longer_than_allowed() {
+        let limits = Limits {
+            deadline: millis(10),
+            peer_wait: millis(100),
+            ..Limits::default()
+        };
+        let thread = Thread::new();
+        let meter = thread.meter();
+        thread.waits(4);
+        meter.begin_peer_wait();
+        assert_eq!(meter.wait_left(&limits), Some(millis(106)));
+        thread.waits(60);
+        meter.begin_poll();
+        meter.end_poll();
+        assert_eq!(meter.wait_left(&limits), Some(millis(6)));
+        meter.begin_peer_wait();
+        thread.waits(45);
+        assert_eq!(meter.time_left(&limits), millis(1));
+        assert_eq!(meter.wait_left(&limits), Some(millis(1)));
+        thread.waits(1);
+        assert_eq!(
+            meter.exceeded(meter.cpu(), &limits),
+            Some(FunctionFault::DeadlineExceeded)
+        );
+        meter.begin_wait();
+        assert_eq!(meter.wait_left(&limits), None);
     }
 }

@@ -11,7 +11,10 @@ mod handler;
 mod held;
 mod log_budget;
 mod meter;
+mod middleware;
+pub(crate) mod next;
 mod output;
+mod passing;
 mod service;
 
 use std::sync::Arc;
@@ -273,7 +276,10 @@ impl Function {
                 let (receipt, pending) = ending.continue_pending(outcome);
                 let messages = match committed {
                     Committed::Trigger(messages) => *messages,
-                    Committed::Handler(_) | Committed::Service(_) => Messages::default(),
+                    Committed::Handler(_)
+                    | Committed::Service(_)
+                    | Committed::Passed(_)
+                    | Committed::FailedBehind(_) => Messages::default(),
                 };
                 Finished {
                     messages,

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use wasmtime_wasi_http::WasiBody;
 
+use super::passing::Reclaimed;
+use crate::capabilities::FetchError;
 use crate::state::Messages;
 
 /// Bytes that a guest may be ahead of the reader of its response.
@@ -32,6 +34,10 @@ pub(crate) enum Committed {
     Handler(Box<Result<http::Response<WasiBody>, String>>),
     /// Of a `wasi:http` 0.3 handler, likewise.
     Service(Box<Result<http::Response<WasiBody>, String>>),
+    /// Of a `wasi:http` 0.3 handler, with content of the host's own.
+    Passed(Box<http::Response<Reclaimed>>),
+    /// A middleware handed on why there is no response from behind it.
+    FailedBehind(FetchError),
 }
 
 impl Output {

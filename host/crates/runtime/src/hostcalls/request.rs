@@ -36,6 +36,8 @@ impl CallState {
             Trigger::OriginResponse
             | Trigger::ViewerResponse
             | Trigger::Handler
+            | Trigger::ViewerMiddleware
+            | Trigger::OriginMiddleware
             | Trigger::Deferred => false,
         }
     }

@@ -77,6 +77,7 @@ fn beginning(
 ) -> Explanation {
     let route = &routed.route;
     let names = route.viewer_request.iter();
+    let middleware = route.viewer_middleware.iter();
     Explanation {
         method: viewed.head.method.to_string(),
         url: verge_cache::PurgeTarget::new(url.target())
@@ -90,6 +91,9 @@ fn beginning(
             Target::Static { .. } => "static answer".to_owned(),
         },
         functions: names.map(|used| used.function.name.to_string()).collect(),
+        middleware: middleware
+            .map(|used| used.function.name.to_string())
+            .collect(),
         run: None,
         bypass: bypass(route),
         key: None,

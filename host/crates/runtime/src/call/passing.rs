@@ -1,0 +1,233 @@
+//! Content that the host gives to a guest of `wasi:http`, bounded while the guest
+//! reads it, and had back as it was when the guest hands it on: then it passes
+//! the guest by, past its limit of content, and needs its instance no longer.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
+use verge_http::Body;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::Shared;
+
+thread_local! {
+    /// What passes between [`reclaim`] and the [`Incoming`] that it asks, through wrappers which
+    /// hide what they hold and hand on the question whether it has ended.
+    static ASKED: RefCell<Ask> = const { RefCell::new(Ask::Nobody) };
+}
+
+enum Ask {
+    Nobody,
+    Waiting,
+    Found(Reclaimed),
+}
+
+/// The host's own content, as a guest handed it on.
+pub(crate) struct Reclaimed {
+    pub(crate) body: Body,
+    /// The guest read nothing of it.
+    pub(crate) is_whole: bool,
+}
+
+/// A request for a guest, with its content bounded.
+pub(crate) fn incoming(
+    request: http::Request<Body>,
+    shared: &Arc<Shared>,
+    limit: u64,
+) -> http::Request<Incoming> {
+    request.map(|body| Incoming::new(body, shared, limit, None))
+}
+
+/// Where content comes back of which nothing was read.
+#[derive(Clone, Default)]
+pub(crate) struct Unread(Arc<Mutex<Option<Body>>>);
+
+impl Unread {
+    pub(crate) fn take(&self) -> Option<Body> {
+        self.0.lock().take()
+    }
+}
+
+/// See the file's head.
+pub(crate) struct Incoming {
+    /// Only this can give the content out behind a shared reference, which is all that wrappers
+    /// pass on.
+    held: RefCell<Held>,
+    shared: Arc<Shared>,
+    left: u64,
+}
+
+struct Held {
+    body: Body,
+    is_touched: bool,
+    unread: Option<Unread>,
+}
+
+impl Incoming {
+    /// Content of which a guest may read `limit` bytes, and which comes back to `unread` when it
+    /// is dropped untouched.
+    pub(crate) fn new(
+        body: Body,
+        shared: &Arc<Shared>,
+        limit: u64,
+        unread: Option<Unread>,
+    ) -> Self {
+        Self {
+            held: RefCell::new(Held {
+                body,
+                is_touched: false,
+                unread,
+            }),
+            shared: Arc::clone(shared),
+            left: limit,
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let held = self.held.get_mut();
+        if let Some(unread) = held.unread.take()
+            && !held.is_touched
+        {
+            *unread.0.lock() = Some(std::mem::take(&mut held.body));
+        }
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let held = this.held.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut held.body).poll_frame(context) else {
+            this.shared.meter.begin_peer_wait();
+            return Poll::Pending;
+        };
+        held.is_touched = true;
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Err(_)) | None => 0,
+        };
+        let left = this.left.checked_sub(length);
+        if left.is_none() || matches!(frame, Some(Err(_))) {
+            this.shared.note_given_less();
+        }
+        let Some(left) = left else {
+            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
+        };
+        this.left = left;
+        Poll::Ready(frame.map(|frame| frame.map_err(|_| Error::ConnectionTerminated)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        ASKED.with_borrow_mut(|ask| {
+            if matches!(ask, Ask::Waiting)
+                && let Ok(mut held) = self.held.try_borrow_mut()
+            {
+                held.unread = None;
+                *ask = Ask::Found(Reclaimed {
+                    body: std::mem::take(&mut held.body),
+                    is_whole: !held.is_touched,
+                });
+            }
+        });
+        self.held.borrow().body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.held.borrow().body.size_hint()
+    }
+}
+
+/// Takes the host's own content out of what a guest handed on; `None` when the guest writes it.
+pub(crate) fn reclaim(body: &WasiBody) -> Option<Reclaimed> {
+    ASKED.set(Ask::Waiting);
+    let _ = body.is_end_stream();
+    match ASKED.replace(Ask::Nobody) {
+        Ask::Found(reclaimed) => Some(reclaimed),
+        Ask::Nobody | Ask::Waiting => None,
+    }
+}
+
+/// Content that a guest writes, held to its declared length and to a limit. The declared length is
+/// not left to `wasmtime-wasi-http`: for what has no content, as an answer to HEAD, it would be an
+/// error, and its wrapper hides what it holds from [`reclaim`].
+pub(crate) struct Written {
+    body: WasiBody,
+    /// Bytes that it may still have.
+    left: u64,
+    /// Bytes that are still to come by its Content-Length.
+    declared: Option<u64>,
+}
+
+impl Written {
+    pub(crate) fn new(body: WasiBody, limit: u64, declared: Option<u64>) -> Self {
+        Self {
+            body,
+            left: limit,
+            declared,
+        }
+    }
+
+    /// Whether content of this length may follow.
+    fn take(&mut self, length: u64) -> bool {
+        let left = self.left.checked_sub(length);
+        let declared = match self.declared {
+            None => Some(None),
+            Some(declared) => declared.checked_sub(length).map(Some),
+        };
+        let (Some(left), Some(declared)) = (left, declared) else {
+            return false;
+        };
+        (self.left, self.declared) = (left, declared);
+        true
+    }
+}
+
+impl http_body::Body for Written {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        let is_right = match &frame {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => this.take(data.len() as u64),
+                None => this.declared.is_none_or(|left| left == 0),
+            },
+            Some(Err(_)) => true,
+            None => this.declared.is_none_or(|left| left == 0),
+        };
+        if !is_right {
+            this.declared = None;
+            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.declared.is_none_or(|left| left == 0) && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.declared {
+            Some(left) => SizeHint::with_exact(left),
+            None => self.body.size_hint(),
+        }
+    }
+}
