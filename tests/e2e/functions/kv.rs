@@ -235,6 +235,12 @@ async fn a_store_outlives_a_reload_and_takes_its_new_bounds() {
     );
     let path = format!("/shared/get/{}", "k".repeat(17));
     assert_eq!(call(&node, "a", &path).await, "KeyInvalid");
+    // A generation that is refused takes no gauge along.
+    let wrong = text.replace("timeout = \"20s\"", "timeout = \"20s\"\nmax_key = \"32B\"");
+    node.save("verge.toml", wrong.replace("own.redb", "."));
+    assert_eq!(node.ask_admin("POST", "/reload").await.status, 422);
+    assert_eq!(node.metric("verge_kv_entries{store=\"shared\"}").await, 1.0);
+    assert_eq!(node.metric("verge_kv_usable{store=\"shared\"}").await, 1.0);
     // A file that another store has, or that is none, is refused and changes nothing.
     node.save("text.redb", "no database");
     node.save("verge.toml", text.replace("own.redb", "text.redb"));

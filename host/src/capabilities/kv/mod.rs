@@ -32,7 +32,9 @@ pub struct Stores {
     opens: bool,
     /// By file: a store that is renamed, or gets other bounds, goes on with the same one.
     disks: Mutex<BTreeMap<PathBuf, Arc<DiskStore>>>,
-    named: Mutex<BTreeMap<Arc<str>, Weak<Store>>>,
+    /// Those of one name, the newest last: a generation that is refused takes its own along, and
+    /// leaves the one that serves.
+    named: Mutex<BTreeMap<Arc<str>, Vec<Weak<Store>>>>,
 }
 
 /// One store, with the bounds that a generation gives it.
@@ -82,9 +84,12 @@ impl Stores {
     /// The store of these settings, opened if it is not yet. Blocks: not for threads that serve.
     pub(crate) fn open(&self, settings: &verge_config::KvStore) -> Result<Arc<Store>, String> {
         let known = self.named.lock().get(&settings.name).cloned();
-        if let Some(store) = known.and_then(|store| store.upgrade())
-            && store.settings == *settings
-        {
+        let mut known = known.unwrap_or_default().into_iter();
+        let known = known.find_map(|store| {
+            let store = store.upgrade()?;
+            (store.settings == *settings).then_some(store)
+        });
+        if let Some(store) = known {
             return Ok(store);
         }
         let store = Arc::new(Store {
@@ -94,7 +99,9 @@ impl Stores {
             metrics: self.metrics.kv(&settings.name),
         });
         let mut named = self.named.lock();
-        named.insert(Arc::clone(&settings.name), Arc::downgrade(&store));
+        let stores = named.entry(Arc::clone(&settings.name)).or_default();
+        stores.retain(|store| store.strong_count() > 0);
+        stores.push(Arc::downgrade(&store));
         Ok(store)
     }
 
@@ -131,7 +138,8 @@ impl Stores {
     #[must_use]
     pub fn sample(&self) -> Vec<KvSample> {
         let named = self.named.lock();
-        let stores = named.values().filter_map(Weak::upgrade);
+        let newest = |stores: &Vec<Weak<Store>>| stores.iter().rev().find_map(Weak::upgrade);
+        let stores = named.values().filter_map(newest);
         stores.filter_map(|store| store.sample()).collect()
     }
 

@@ -115,6 +115,8 @@ impl File {
         let opened = open(&self.path, self.memory);
         let mut state = self.state.write();
         if matches!(*state, State::Closed) {
+            drop(state);
+            put_away(opened);
             return;
         }
         match opened {
@@ -135,7 +137,14 @@ impl File {
     /// Closes the file for good.
     pub(super) fn close(&self) {
         self.is_open.store(false, Ordering::Relaxed);
-        *self.state.write() = State::Closed;
+        let open = std::mem::replace(&mut *self.state.write(), State::Closed);
+        put_away(open);
+    }
+
+    /// Keeps everybody from the file, as a disk does that hangs.
+    #[cfg(test)]
+    pub(super) fn hang(&self) -> impl Sized + '_ {
+        self.state.write()
     }
 
     /// Runs `work` with the database; what goes wrong there makes the file one that has failed.
@@ -158,9 +167,19 @@ impl File {
         if matches!(*state, State::Open(_)) {
             tracing::warn!(file = %self.path.display(), "a key-value store failed: {what}");
             let since = self.clock.now();
-            *state = State::Failed { since };
+            let failed = std::mem::replace(&mut *state, State::Failed { since });
+            drop(state);
+            put_away(failed);
         }
         told
+    }
+}
+
+/// Drops what holds a database. That writes what is left to be written, and the library may panic
+/// over a file that has failed: here this ends nothing.
+fn put_away<T>(held: T) {
+    if catch_unwind(AssertUnwindSafe(move || drop(held))).is_err() {
+        tracing::warn!("the library of key-value stores panicked while it closed a file");
     }
 }
 
@@ -213,5 +232,23 @@ fn open(path: &Path, memory: usize) -> Result<(Database, Totals), String> {
         }
         Ok(Err(error)) => Err(format!("`{shown}` cannot be opened: {error}")),
         Err(_) => Err(format!("`{shown}` is damaged")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicsInTheEnd;
+
+    impl Drop for PanicsInTheEnd {
+        fn drop(&mut self) {
+            panic!("while it is dropped");
+        }
+    }
+
+    #[test]
+    fn a_database_that_panics_while_it_is_closed_ends_nothing() {
+        put_away(PanicsInTheEnd);
     }
 }

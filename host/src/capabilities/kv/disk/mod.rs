@@ -126,12 +126,16 @@ impl DiskStore {
 
     /// Writes what is waiting and closes the file, if its disk answers.
     pub(super) fn stop(&self) {
+        self.stop_within(STOP_PATIENCE);
+    }
+
+    fn stop_within(&self, patience: Duration) {
         self.inner.queue.close();
         let Some((sender, ended)) = self.threads.lock().take() else {
             return;
         };
         drop(sender);
-        match ended.recv_timeout(STOP_PATIENCE) {
+        match ended.recv_timeout(patience) {
             // All senders are gone, and with them the threads' work.
             Ok(()) | Err(RecvTimeoutError::Disconnected) => self.inner.file.close(),
             Err(RecvTimeoutError::Timeout) => {

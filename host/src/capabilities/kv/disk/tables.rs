@@ -23,6 +23,10 @@ const FORMAT: u64 = 1;
 /// Entries that are looked at for one page of a list.
 const LOOKED_AT: u32 = 4096;
 
+/// Bytes of values that are read for one page: they stand in the file beside their keys. A page ends
+/// with the entry that passes this.
+pub(super) const LOOKED_AT_BYTES: usize = 4 << 20;
+
 /// Entries that have ended which give way to one that is written, in one step; and steps.
 const ROOM_STEP: usize = 256;
 const ROOM_STEPS: usize = 4;
@@ -265,7 +269,7 @@ pub(super) fn list(
         _ => Bound::Included(prefix),
     };
     let mut page = KvPage::default();
-    let mut looked_at = 0;
+    let (mut looked_at, mut bytes_looked_at) = (0, 0_usize);
     for row in entries.range::<&str>((from, Bound::Unbounded))? {
         let (key, bytes) = row?;
         let key = key.value();
@@ -273,10 +277,14 @@ pub(super) fn list(
             break;
         }
         looked_at += 1;
+        bytes_looked_at = bytes_looked_at.saturating_add(bytes.value().len());
         if decode(bytes.value()).is_some_and(|(head, _)| head.is_live(now)) {
             page.keys.push(key.to_owned());
         }
-        if page.keys.len() >= limit as usize || looked_at >= LOOKED_AT {
+        if page.keys.len() >= limit as usize
+            || looked_at >= LOOKED_AT
+            || bytes_looked_at >= LOOKED_AT_BYTES
+        {
             page.cursor = Some(key.to_owned());
             break;
         }

@@ -251,6 +251,33 @@ async fn of_many_at_once_each_increment_counts() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_list_reads_so_many_bytes_of_values_and_no_more() {
+    let mut place = Place::new();
+    place.limits.max_value = 4 << 20;
+    let value = vec![b'v'; 1 << 20];
+    for number in 0..8 {
+        place.set(&number.to_string(), &value, None).await.unwrap();
+    }
+    let first = place.list("", None, 100).await;
+    assert_eq!(first.keys, ["0", "1", "2", "3"]);
+    let rest = place.list("", first.cursor.as_deref(), 100).await;
+    assert_eq!(rest.keys, ["4", "5", "6", "7"]);
+    let end = place.list("", rest.cursor.as_deref(), 100).await;
+    assert_eq!((end.keys.len(), end.cursor), (0, None));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let place = Place::new();
+    // Who reads or writes the file waits for this.
+    let hangs = place.store.inner.file.hang();
+    let waiting = place.store.run(set("k", b"v", None), &place.limits);
+    place.store.stop_within(Duration::from_millis(50));
+    drop(hangs);
+    assert_eq!(waiting.await, Ok(KvReply::Version(1)));
+}
+
+#[tokio::test]
 async fn lists_go_by_prefix_in_pages() {
     let place = Place::new();
     for key in ["a", "u:1", "u:2", "u:3", "u:\u{10ffff}", "v"] {
