@@ -7,7 +7,7 @@
 //! let through at most N times as much.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use verge_base::Clock;
 use verge_runtime::Digest;
@@ -69,23 +69,26 @@ impl Rates for FunctionRates {
             self.metrics.record_rate(RatesBy::Node);
             return RateAnswer::Now(expected);
         }
-        let (id, key) = (self.id("rate", key), key.to_owned());
+        let id = self.id("rate", key);
+        let owed = Owed {
+            key: key.to_owned(),
+            policy,
+            cost,
+            now,
+            here: Some(here),
+        };
         RateAnswer::Later(Box::pin(async move {
             let burst = match policy.burst {
                 0 => policy.limit,
                 burst => burst,
             };
             let asked = region.check(&id, policy.limit, policy.window, burst, cost);
-            let told = here.decided(asked.await);
-            let take = || here.counters.check(&here.owner, &key, policy, cost, now);
-            match told {
-                Some(reply) => {
-                    if reply.allowed {
-                        let _counted = take();
-                    }
+            match asked.await {
+                Ok(reply) => {
+                    owed.settle(RatesBy::Region, reply.allowed);
                     decision(reply)
                 }
-                None => take(),
+                Err(_) => owed.settle(RatesBy::Fallback, true).unwrap_or(expected),
             }
         }))
     }
@@ -134,6 +137,40 @@ impl Rates for FunctionRates {
             }
             left
         }))
+    }
+}
+
+/// A question to the region that has not been answered. What passes is counted here once: when the
+/// answer comes, or when nobody waits for it any more, because the region may have let it through.
+struct Owed {
+    key: String,
+    policy: RatePolicy,
+    cost: u32,
+    /// When it was asked.
+    now: Instant,
+    here: Option<FunctionRates>,
+}
+
+impl Owed {
+    /// Notes who decided, and counts here what passes.
+    fn settle(mut self, by: RatesBy, passes: bool) -> Option<RateDecision> {
+        let here = self.here.take()?;
+        here.metrics.record_rate(by);
+        passes.then(|| self.count(&here))
+    }
+
+    fn count(&self, here: &FunctionRates) -> RateDecision {
+        let Self { key, policy, .. } = self;
+        here.counters
+            .check(&here.owner, key, *policy, self.cost, self.now)
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(here) = self.here.take() {
+            let _counted = self.count(&here);
+        }
     }
 }
 

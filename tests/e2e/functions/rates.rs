@@ -172,6 +172,27 @@ async fn without_redis_each_node_stays_within_the_limit() {
     assert_eq!(allowed(&[&here, &there], "k", 5).await, 0);
 }
 
+/// What nobody waited for has perhaps been let through, so it counts.
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_is_counted_once() {
+    let redis = Redis::start().await;
+    let patient = format!("[redis]\nurl = \"{}\"\n{PATIENT}\n", redis.url());
+    let toml = config(&patient, "\"region\"").replace("deadline = \"15s\"", "deadline = \"500ms\"");
+    let node = TestNode::start(&toml).await;
+    regional(&node).await;
+    let path = "/check/k?limit=3&window=3600000";
+    redis.pause();
+    // Its deadline ends the function while it waits.
+    assert_eq!(node.get(path).await.status, 500);
+    redis.resume();
+    regional(&node).await;
+    // Redis may have counted it as well: the first of three.
+    assert_eq!(call(&node, path).await, "allowed remaining=1 retry=0");
+    redis.kill();
+    assert_eq!(call(&node, path).await, "allowed remaining=0 retry=0");
+    assert!(call(&node, path).await.starts_with("refused"));
+}
+
 #[tokio::test]
 async fn a_redis_that_hangs_delays_a_decision_by_no_more_than_its_timeout() {
     let redis = Redis::start().await;
