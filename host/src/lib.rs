@@ -15,6 +15,7 @@ mod files;
 pub mod generation;
 mod geo;
 pub mod key_rule;
+mod line_budget;
 pub mod listener;
 pub mod node;
 pub mod pipeline;

@@ -43,6 +43,15 @@ pub(super) enum Template {
     ViewerResponse,
     /// A standard `wasi:http` 0.2 component that answers in place of an origin.
     Handler,
+    /// A standard `wasi:http` 0.3 component around the cache, or around an origin.
+    Middleware,
+}
+
+impl Template {
+    /// Whether it is a standard component, which needs no SDK and is there in Rust only.
+    pub(super) fn is_standard(self) -> bool {
+        matches!(self, Self::Handler | Self::Middleware)
+    }
 }
 
 /// What a function can be written in.
@@ -96,8 +105,8 @@ fn make(arguments: &NewArguments) -> Result<String, String> {
     }
     check_tools(arguments)?;
     let sdk = match (arguments.template, arguments.language, &arguments.sdk) {
-        // Handlers are standard components, and need no SDK.
-        (Template::Handler, _, None) | (_, Language::Javascript | Language::Python, _) => None,
+        (template, _, None) if template.is_standard() => None,
+        (_, Language::Javascript | Language::Python, _) => None,
         (_, Language::Rust, sdk) => Some(sdk_folder(sdk.as_deref())?),
     };
     for (file, content) in files::of(
@@ -118,8 +127,10 @@ fn check_tools(arguments: &NewArguments) -> Result<(), String> {
         Language::Javascript => (Script::JavaScript, Some("npm")),
         Language::Python => (Script::Python, None),
     };
-    if arguments.template == Template::Handler {
-        return Err("the template `handler` is there in Rust only".to_owned());
+    if arguments.template.is_standard() {
+        let name = arguments.template.to_possible_value();
+        let name = name.as_ref().map_or("", |value| value.get_name());
+        return Err(format!("the template `{name}` is there in Rust only"));
     }
     let above = arguments.folder.parent().unwrap_or(Path::new(""));
     let is_there = script.find(above).is_some()

@@ -251,6 +251,18 @@ impl Parts<'_> {
                 );
                 return Err((key, what));
             }
+            (Some(OnFailure::Stale), Trigger::ViewerMiddleware | Trigger::OriginMiddleware) => {
+                let what = format!(
+                    "`{}` is middleware: `on_failure` is \"closed\" or \"open\" here",
+                    used.function
+                );
+                return Err((key, what));
+            }
+            (None, Trigger::ViewerMiddleware | Trigger::OriginMiddleware)
+                if own == OnFailure::Stale =>
+            {
+                OnFailure::Closed
+            }
             (None, verge_runtime::Trigger::ViewerResponse) if own == OnFailure::Stale => {
                 OnFailure::Closed
             }

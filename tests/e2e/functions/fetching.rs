@@ -119,6 +119,64 @@ async fn what_was_not_granted_is_denied_and_the_log_names_the_grant() {
 }
 
 #[tokio::test]
+async fn denials_have_a_bounded_number_of_lines() {
+    let api = echo().await;
+    let node = start(&api, "grants = { fetch = [\"api\"] }").await;
+    for _ in 0..30 {
+        let reply = node.get("/one?http://flooded.example/").await;
+        assert_eq!(reply.status, 502);
+    }
+    fetches(&node, "denied", 30.0).await;
+    assert_eq!(log::lines_with("flooded.example").len(), 10);
+}
+
+#[tokio::test]
+async fn content_of_requests_counts_when_they_are_sent() {
+    // Nobody reads what they send.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let toml = format!(
+        "{}{}[origin.api]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\nstatic = {{ body = \"\" }}\n\
+         viewer_request = [\"sender\"]\n",
+        runtime(),
+        function(
+            "sender",
+            "fetches",
+            "grants = { fetch = [\"api\"] }\nfetch = { bytes = \"5MiB\" }"
+        ),
+        silent.local_addr().unwrap(),
+    );
+    let node = TestNode::start(&toml).await;
+    // Four of 1 MiB fit, and the fifth is one byte too long.
+    let text = node.get("/heavy?http://api/").await.text();
+    assert_eq!(text, "sent,sent,sent,sent,too much content");
+    // What is longer than all that it may send is refused like that, and does not end it.
+    let text = node.get("/heaviest?http://api/").await.text();
+    assert_eq!(text, "too much content");
+}
+
+#[tokio::test]
+async fn who_the_client_is_no_function_says() {
+    let api = echo().await;
+    for keys in ["", "fetch = { cache = true }\n"] {
+        let node = start(&api, &format!("{keys}grants = {{ fetch = [\"api\"] }}")).await;
+        let refused = node.get("/claim?http://api/claims").await;
+        assert_eq!(refused.status, 502);
+        assert_eq!(refused.text(), "the request is not valid");
+        assert_eq!(node.get("/one?http://api/one").await.status, 200);
+        let asked = api.requests().pop().unwrap();
+        // The node's own word.
+        assert_eq!(
+            asked.field("x-forwarded-for"),
+            Some("127.0.0.1"),
+            "{asked:?}"
+        );
+        let via: Vec<_> = asked.fields.get_all("via").iter().collect();
+        assert_eq!(via.len(), 1, "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn requests_of_a_call_are_bounded_in_all_and_at_once() {
     let api = echo().await;
     let keys = "grants = { fetch = [\"api\"] }\nfetch = { requests = 15, concurrent = 4 }";

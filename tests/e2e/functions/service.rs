@@ -265,6 +265,30 @@ async fn waiting_guest_is_stopped_by_its_deadline() {
 }
 
 #[tokio::test]
+async fn trap_at_once_is_500() {
+    let node = alone().await;
+    let reply = node.get("/trap-at-once").await;
+    assert_eq!(reply.status, 500);
+    let receipt = node.receipt(&reply.field("x-request-id")).await;
+    assert_eq!(receipt["functions"][0]["outcome"], "trapped");
+    assert_eq!(node.get("/a").await.status, 200);
+}
+
+#[tokio::test]
+async fn content_that_does_not_come_does_not_stop_the_deadline() {
+    let keys = "cpu = \"10s\"\ndeadline = \"100ms\"\npeer_wait = \"200ms\"";
+    let service = function_with_limits("service", "service", keys);
+    let node = start(([127, 0, 0, 1], 9).into(), &service).await;
+    let (sender, body) = pieces();
+    let mut client = node.client().await;
+    let response = client.begin("POST", "/shout", &[], body).await.unwrap();
+    let content = timeout(PATIENCE, response.into_body().collect()).await;
+    assert!(content.unwrap().is_err(), "it looks complete");
+    ends(&node, "deadline-exceeded", 1.0).await;
+    drop(sender);
+}
+
+#[tokio::test]
 async fn trap_in_the_middle_of_the_content_is_seen_by_the_client() {
     let node = alone().await;
     for mut client in [

@@ -1,7 +1,7 @@
 //! A `wasi:http` 0.3 handler. `/echo` gives the content back as it came, `/shout` in capital
 //! letters, both with trailers; `/after` answers, and then sends a request to the field `x-to`;
 //! `/to` passes the request on to the field `x-to`; `/spin` computes for ever, `/spin-after` once
-//! it has answered; `/trap` breaks off in the middle of its content.
+//! it has answered; `/trap` breaks off in the middle of its content, `/trap-at-once` before.
 
 #[cfg(target_arch = "wasm32")]
 mod component {
@@ -72,6 +72,7 @@ mod component {
                     });
                     Ok(respond(Fields::new(), content, none()))
                 }
+                "/trap-at-once" => std::process::abort(),
                 "/trap" => {
                     let (mut writer, content) = wit_stream::new();
                     spawn_local(async move {

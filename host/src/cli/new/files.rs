@@ -80,6 +80,9 @@ macro_rules! trigger {
     };
 }
 
+/// What a middleware imports.
+const NEXT: &str = include_str!("../../../../functions/testing/middleware/wit/next.wit");
+
 const TRIGGER: &str = include_str!("templates/verge-trigger.toml");
 
 fn parts(template: Template) -> Parts {
@@ -132,6 +135,19 @@ fn parts(template: Template) -> Parts {
             configuration: include_str!("templates/verge-handler.toml"),
             scenario: include_str!("templates/handler.scenario.toml"),
         },
+        Template::Middleware => Parts {
+            template: "middleware",
+            what: "It is a standard `wasi:http` 0.3 component around the cache: it sees each request and each \
+                   response. As `origin_middleware` it runs around the origin, and what it makes is stored.",
+            key: "viewer_middleware",
+            settings: "",
+            code: Code {
+                rust: include_str!("templates/rust/middleware.rs"),
+                scripts: None,
+            },
+            configuration: TRIGGER,
+            scenario: include_str!("templates/middleware.scenario.toml"),
+        },
     }
 }
 
@@ -149,7 +165,12 @@ pub(super) fn of(
         Language::Javascript | Language::Python => SCRIPT.to_vec(),
     };
     match language {
-        Language::Rust => files.push(("src/lib.rs", parts.code.rust)),
+        Language::Rust => {
+            files.push(("src/lib.rs", parts.code.rust));
+            if template == Template::Middleware {
+                files.push(("wit/next.wit", NEXT));
+            }
+        }
         Language::Javascript => {
             files.push(("function.js", javascript));
             files.push((
@@ -198,6 +219,10 @@ pub(super) fn of(
 
 fn dependencies(template: Template, sdk: Option<&Path>) -> String {
     match (template, sdk) {
+        (Template::Middleware, _) => "# wasi:http 0.3.\n\
+             [target.'cfg(target_arch = \"wasm32\")'.dependencies]\n\
+             wasip3 = { version = \"0.10\", features = [\"async-spawn\", \"wit-bindgen-macros\"] }"
+            .to_owned(),
         (Template::Handler, _) | (_, None) => "# wasi:http 0.2 as std itself uses it.\n\
              [target.'cfg(target_arch = \"wasm32\")'.dependencies]\nwasip2 = \"2\""
             .to_owned(),
@@ -232,7 +257,7 @@ mod tests {
             for (file, text) in files {
                 let is_code = file == "function.js" || file == "app.py";
                 assert!(!text.contains("{{"), "{file} of {template:?}");
-                let is_whole = text.ends_with('\n') || (is_code && template == Template::Handler);
+                let is_whole = text.ends_with('\n') || (is_code && template.is_standard());
                 assert!(is_whole, "{file} of {template:?}");
             }
         }

@@ -34,7 +34,8 @@ pub(super) struct GuestFetch {
     scope: Arc<SiteScope>,
     function: Arc<FunctionEntry>,
     call: CallId,
-    /// It was said in the log that a request was denied: once for each call.
+    /// It was said in the log that a request was denied: once for each call, and so often for each
+    /// function.
     has_told: AtomicBool,
 }
 
@@ -51,7 +52,10 @@ impl GuestFetch {
 
     /// Says once what was denied, and what would allow it.
     fn tell_denied(&self, uri: &Uri, denial: Denial<'_>) {
-        if self.has_told.swap(true, Ordering::Relaxed) {
+        let now = self.scope.node.clock.now();
+        if self.has_told.swap(true, Ordering::Relaxed)
+            || !self.function.metrics.denials().allows(now)
+        {
             return;
         }
         let (function, request) = (&*self.call.function, &*self.call.request);

@@ -133,11 +133,12 @@ impl<R: Rest> Chain<R> {
             let request = request(&step.head, asked.body)?;
             let (call, id) = (self.routed.call(), self.routed.id_text());
             let next = Arc::clone(&step) as Arc<dyn Next>;
-            let function = &used.function.function;
+            let version = self.routed.version(used);
+            let function = &version.function;
             let call = function.middleware(self.trigger, call, request, id, next);
             let call = call.await;
             let mut receipts = TriggerReceipts::new();
-            triggers::note(&mut receipts, used, &call.receipt, call.pending.as_ref());
+            triggers::note(&mut receipts, version, &call.receipt, call.pending.as_ref());
             self.receipts.lock().push((position, receipts));
             step.settle(used, call).await
         })
@@ -177,7 +178,8 @@ impl<R: Rest> Step<R> {
             (None, Some(_)) if may_repeat => ContentChange::Untouched,
             (None, _) => ContentChange::Consumed,
         };
-        triggers::settle_failure(&self.chain.routed, used, &failure, content)?;
+        let settled = triggers::settle_failure(&self.chain.routed, used, &failure, content);
+        settled.map_err(|stopped| stopped.failure)?;
         if let Some(response) = call.given {
             let is_whole = is_behind_whole;
             return Ok(Passed { response, is_whole });
@@ -207,8 +209,8 @@ impl<R: Rest> Step<R> {
             });
         }
         let (head, body) = self.sanitized(request)?;
-        let used = self.chain.uses.get(self.position);
-        let unkeyed = used.map(|used| used.function.settings.unkeyed.as_slice());
+        let (routed, used) = (&self.chain.routed, self.chain.uses.get(self.position));
+        let unkeyed = used.map(|used| routed.version(used).settings.unkeyed.as_slice());
         let derived: Vec<HeaderName> = changed
             .into_iter()
             .filter(|name| !OF_EXCHANGE.contains(name))

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use super::super::counters::{Counters, Histogram, LabelledCounters, ShardCount};
 use super::super::receipt::{FunctionDigest, StartClass, TriggerReceipt};
 use super::{FUNCTION_BOUNDS, GuestMetrics, VersionMetrics};
+use crate::line_budget::LineBudget;
 
 /// Who answered a question about a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) shadows: LabelledCounters<8>,
     /// The last few, the oldest first.
     versions: Mutex<Vec<Arc<VersionMetrics>>>,
+    /// Lines of the log that tell of denied requests.
+    denials: LineBudget,
 }
 
 impl FunctionMetrics {
@@ -64,7 +67,13 @@ impl FunctionMetrics {
             deploys: LabelledCounters::new(shards),
             shadows: LabelledCounters::new(shards),
             versions: Mutex::default(),
+            denials: LineBudget::default(),
         }
+    }
+
+    /// How often it is told in the log that a request of the function was denied.
+    pub(crate) fn denials(&self) -> &LineBudget {
+        &self.denials
     }
 
     /// The function's name in metrics and the access log.

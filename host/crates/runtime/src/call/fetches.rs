@@ -75,8 +75,15 @@ impl FetchSender {
         head_within: Option<Duration>,
     ) -> Result<impl Future<Output = Answer> + Send + use<>, FetchError> {
         let mut waiting = Waiting::begin(self);
-        match waiting.admit() {
-            Ok((fetch, under_way)) => Ok(finish(waiting, fetch, under_way, request, head_within)),
+        let admitted = waiting.admit().and_then(|(fetch, under_way)| {
+            let (head, body) = request.into_parts();
+            let body = waiting.bound(body)?;
+            Ok((fetch, under_way, http::Request::from_parts(head, body)))
+        });
+        match admitted {
+            Ok((fetch, under_way, request)) => {
+                Ok(finish(waiting, fetch, under_way, request, head_within))
+            }
             Err(refused) => {
                 waiting.outcome = refused.into();
                 Err(refused)
@@ -104,14 +111,18 @@ impl FetchSender {
 
     /// Counts content; false once it is more than the limit.
     fn take(&self, bytes: usize) -> bool {
-        let taken = &self.shared.fetches.bytes;
-        let bytes = bytes as u64;
-        let total = taken.fetch_add(bytes, Ordering::Relaxed);
-        let fits = total.saturating_add(bytes) <= self.function.limits.fetch.bytes;
+        let fits = self.charge(bytes as u64);
         if !fits {
             self.count(FetchOutcome::TooLarge);
         }
         fits
+    }
+
+    /// The same without telling the counters of requests.
+    fn charge(&self, bytes: u64) -> bool {
+        let taken = &self.shared.fetches.bytes;
+        let total = taken.fetch_add(bytes, Ordering::Relaxed);
+        total.saturating_add(bytes) <= self.function.limits.fetch.bytes
     }
 }
 
@@ -124,7 +135,7 @@ async fn finish(
     request: http::Request<Body>,
     head_within: Option<Duration>,
 ) -> Answer {
-    let sending = fetch.send(request.map(|body| waiting.bound(body)));
+    let sending = fetch.send(request);
     let answered = match head_within {
         None => sending.await,
         Some(within) => tokio::time::timeout(within, sending)
@@ -175,13 +186,20 @@ impl Waiting {
         Ok((Arc::clone(fetch), under_way))
     }
 
-    /// The content of a request, bounded.
-    fn bound(&self, body: Body) -> Body {
+    /// The content of a request, bounded. What is all there counts now: nobody may ever read it,
+    /// and until then it takes as much memory.
+    fn bound(&self, body: Body) -> Result<Body, FetchError> {
         if http_body::Body::is_end_stream(&body) {
-            return Body::Empty;
+            return Ok(Body::Empty);
+        }
+        if let Body::Full(content) = &body {
+            return match self.sender.charge(content.len() as u64) {
+                true => Ok(body),
+                false => Err(FetchError::TooLarge),
+            };
         }
         let sender = self.sender.clone();
-        Body::stream(Sent { body, sender })
+        Ok(Body::stream(Sent { body, sender }))
     }
 
     fn fetched(&self, body: Body, under_way: UnderWay) -> Fetched {

@@ -29,7 +29,9 @@ use crate::stock::Stock;
 
 /// Handles that a guest may hold at once, of all kinds.
 const HANDLES: usize = 4096;
-/// Bytes that a guest may hand over in one hostcall, beyond content.
+/// Bytes that a guest may hand over in one hostcall, beyond as much as it has memory: so what is too
+/// large for what it asks for is refused with an error, and only what cannot be content, the same
+/// bytes named many times, ends it.
 const HOSTCALL_BYTES: u64 = 256 << 10;
 /// The longest explanation of a failure.
 const DETAIL_BYTES: usize = 8 << 10;
@@ -150,7 +152,8 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
 pub(super) fn arm(store: &mut Store<Data>, function: &Inner) {
     // The first tick from now on interrupts; a deadline of zero would do so at once.
     store.set_epoch_deadline(1);
-    let fuel = function.limits.body.saturating_add(HOSTCALL_BYTES);
+    let content = function.limits.memory.max(function.limits.body);
+    let fuel = content.saturating_add(HOSTCALL_BYTES);
     store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
 }
 
@@ -234,7 +237,11 @@ async fn work(
                 let guest = guest.load(&mut *store, &instance)?;
                 handle(store, &guest).await?;
             }
-            Ok(Returned::Handled)
+            let behind = store.data().behind();
+            Ok(match behind.is_some_and(|behind| behind.was_asked()) {
+                true => Returned::Next,
+                false => Returned::Handled,
+            })
         }
     };
     Ok(returned.map_err(|message| CallFailure {

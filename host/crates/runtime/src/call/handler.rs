@@ -9,7 +9,7 @@ use verge_http::Body;
 use verge_http::failure::FunctionFault;
 
 use super::body::{Source, incomplete, run_on, written};
-use super::guest::{GuestEnd, Returned};
+use super::guest::GuestEnd;
 use super::next::Behind;
 use super::{Committed, Input, Shared, Step};
 use crate::capabilities::FetchError;
@@ -81,20 +81,18 @@ impl Function {
             payload: Vec::new(),
         };
         let (shared, step) = self.step(trigger, input).await;
-        let goes_on = behind.is_some_and(Behind::was_asked);
         match step {
             Step::NotRun(_, failure, receipt) => answered(Err(failure), receipt, None),
             Step::Ended(end, committed, ending) => {
                 let reply = self.ended(&end, committed, &shared);
                 let result = match (&reply, end.result) {
-                    (Ok(_), Ok(_)) if goes_on => Ok(Returned::Next),
                     (Ok(_), result) => result,
                     (Err(failure), _) => Err(failure.clone()),
                 };
                 answered(reply, ending.conclude(&result), None)
             }
             Step::Running(committed, guest, mut ending) => {
-                let outcome = match goes_on {
+                let outcome = match behind.is_some_and(Behind::was_asked) {
                     true => Outcome::Continued,
                     false => Outcome::Responded,
                 };

@@ -52,6 +52,8 @@ pub(crate) struct Meter {
     waiting: AtomicU64,
     /// The wait in progress is for a peer.
     is_for_peer: AtomicBool,
+    /// Peers that something of the guest waits for, however often the guest itself is polled.
+    peers: AtomicU32,
     /// How long instantiation took.
     instantiated: AtomicU64,
     hostcalls: AtomicU32,
@@ -79,6 +81,7 @@ impl Meter {
             waited_for_peers: AtomicU64::new(0),
             waiting: AtomicU64::new(NONE),
             is_for_peer: AtomicBool::new(false),
+            peers: AtomicU32::new(0),
             instantiated: AtomicU64::new(0),
             hostcalls: AtomicU32::new(0),
             memory_peak: AtomicU64::new(0),
@@ -164,6 +167,19 @@ impl Meter {
         self.polling.store(NONE, Ordering::Relaxed);
         self.cpu.fetch_add(ran, Ordering::Relaxed);
         BILLED.set(BILLED.get().saturating_add(ran));
+        let waits = self.waiting.load(Ordering::Relaxed) != NONE;
+        if !waits && self.peers.load(Ordering::Relaxed) > 0 {
+            self.begin_peer_wait();
+        }
+    }
+
+    /// Something of the guest waits for a peer, until [`Meter::remove_peer`].
+    pub(crate) fn add_peer(&self) {
+        self.peers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove_peer(&self) {
+        self.peers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Until the next poll the guest makes way for others: it could go on.
@@ -427,6 +443,29 @@ mod tests {
             meter.exceeded(meter.cpu(), &limits),
             Some(FunctionFault::DeadlineExceeded)
         );
+    }
+
+    #[test]
+    fn a_wait_for_a_peer_outlasts_polls_for_something_else() {
+        let limits = Limits {
+            deadline: millis(10),
+            peer_wait: millis(100),
+            ..Limits::default()
+        };
+        let thread = Thread::new();
+        let meter = thread.meter();
+        meter.add_peer();
+        for _ in 0..3 {
+            meter.begin_poll();
+            meter.end_poll();
+            thread.waits(20);
+        }
+        assert_eq!(meter.time_left(&limits), millis(10));
+        meter.begin_poll();
+        meter.remove_peer();
+        meter.end_poll();
+        thread.waits(9);
+        assert_eq!(meter.time_left(&limits), millis(1));
     }
 
     #[test]

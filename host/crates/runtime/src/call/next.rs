@@ -22,7 +22,7 @@ use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
 
 use super::fetches::FetchSender;
-use super::passing::{Incoming, Reclaimed, Unread, Written, reclaim};
+use super::passing::{Incoming, PeerWait, Reclaimed, Unread, Written, reclaim};
 use crate::capabilities::FetchError;
 use crate::message::Next;
 use crate::state::Data;
@@ -111,16 +111,12 @@ async fn handle(
     // A task of its own: what is behind takes none of the guest's CPU time.
     let mut answering = Answering(tokio::spawn(behind.next.handle(request)));
     let shared = accessor.with(|mut store| Arc::clone(&store.data_mut().shared));
-    let answered = std::future::poll_fn(|context| {
-        let polled = Pin::new(&mut answering.0).poll(context);
-        if polled.is_pending() {
-            shared.meter.begin_peer_wait();
-        }
-        polled
-    });
+    let waiting = PeerWait::begin(&shared);
+    let answered = (&mut answering.0).await;
+    drop(waiting);
     // It panicked: that costs this request alone.
     let broken = |_| Err(FetchError::Failed(Failure::Node(NodeFault::Internal)));
-    match answered.await.unwrap_or_else(broken) {
+    match answered.unwrap_or_else(broken) {
         Ok(response) => accessor
             .with(|store| given(store, &behind, response))
             .map(Ok),

@@ -60,6 +60,23 @@ pub(crate) struct Incoming {
     held: RefCell<Held>,
     shared: Arc<Shared>,
     left: u64,
+    waiting: Option<PeerWait>,
+}
+
+/// Something of a guest waits for a peer, until this is dropped.
+pub(super) struct PeerWait(Arc<Shared>);
+
+impl PeerWait {
+    pub(super) fn begin(shared: &Arc<Shared>) -> Self {
+        shared.meter.add_peer();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for PeerWait {
+    fn drop(&mut self) {
+        self.0.meter.remove_peer();
+    }
 }
 
 struct Held {
@@ -85,6 +102,7 @@ impl Incoming {
             }),
             shared: Arc::clone(shared),
             left: limit,
+            waiting: None,
         }
     }
 }
@@ -111,9 +129,11 @@ impl http_body::Body for Incoming {
         let this = &mut *self;
         let held = this.held.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut held.body).poll_frame(context) else {
-            this.shared.meter.begin_peer_wait();
+            let shared = &this.shared;
+            this.waiting.get_or_insert_with(|| PeerWait::begin(shared));
             return Poll::Pending;
         };
+        this.waiting = None;
         held.is_touched = true;
         let length = match &frame {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,

@@ -78,7 +78,7 @@ async fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Option<Bytes
             let Poll::Ready(frame) = Pin::new(&mut reader.body).poll_frame(context) else {
                 // Whom it fetches from is the function's own choice, and takes of its time.
                 if reader.of != MessageRef::Fetched {
-                    shared.meter.begin_peer_wait();
+                    shared.meter.begin_wait();
                 }
                 return Poll::Pending;
             };
