@@ -163,6 +163,8 @@ impl CallState {
             Trigger::ViewerRequest
             | Trigger::OriginRequest
             | Trigger::Handler
+            | Trigger::ViewerMiddleware
+            | Trigger::OriginMiddleware
             | Trigger::Deferred => None,
         };
         let rests = |number: u32| Some(number) == was_given || Some(number) == answer;
