@@ -241,13 +241,21 @@ async fn failing_middleware_closes_its_route_or_is_skipped() {
             let node = start(&origin, place, "on_failure = \"open\"").await;
             let reply = node.get(path).await;
             assert_eq!(reply.text(), format!("GET {path} tier=- fixed=- "));
+            // What it left out is not stored for others.
+            let again = node.get(path).await;
+            let is_hit = again.cache_status().contains("hit");
+            assert_eq!(
+                is_hit,
+                place == FRONT && path == "/trap-after/a",
+                "{place} {path}"
+            );
             // Nothing of the content is gone, and nothing is sent twice.
             let before = origin.count();
             let mut client = node.client().await;
             let reply = client.send("POST", path, &[], "content").await;
             assert_eq!(reply.text(), format!("POST {path} tier=- fixed=- content"));
             assert_eq!(origin.count(), before + 1, "{place} {path}");
-            ends(&node, "trapped", 2.0).await;
+            ends(&node, "trapped", 3.0).await;
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
 use verge_http::Body;
 use verge_runtime::{
-    Call, CallReceipt, EdgeRequest, Function, NoScope, RequestEffects, StartClass, Trigger, Verdict,
+    Call, CallReceipt, EdgeRequest, FetchFuture, Function, Next, NoScope, RequestEffects,
+    StartClass, Trigger, Unanswered, Verdict,
 };
 
 use super::subject::{handled_request_of, request_of, response};
@@ -21,6 +22,15 @@ pub(super) struct Answer {
     pub(super) start: StartClass,
     parts: Vec<(String, String)>,
     failure: Option<String>,
+}
+
+/// What middleware has behind it here: what response triggers are given.
+struct Behind;
+
+impl Next for Behind {
+    fn handle(&self, _request: Request<Body>) -> FetchFuture {
+        Box::pin(std::future::ready(Ok(response())))
+    }
 }
 
 /// A part that two answers do not have alike.
@@ -78,6 +88,17 @@ impl Answer {
                 let failure = match ended.response {
                     Ok(response) => parts.response(response).await.err(),
                     Err(failure) => Some(failure.to_string()),
+                };
+                (ended.receipt, failure)
+            }
+            Trigger::ViewerMiddleware | Trigger::OriginMiddleware => {
+                let request = handled_request_of(target)?;
+                let (id, next) = ("reuse-check".into(), Arc::new(Behind));
+                let ended = function.middleware(trigger, call, request, id, next).await;
+                let failure = match ended.response {
+                    Ok(response) => parts.response(response).await.err(),
+                    Err(Unanswered::Failed(failure)) => Some(failure.to_string()),
+                    Err(Unanswered::Behind(error)) => Some(error.to_string()),
                 };
                 (ended.receipt, failure)
             }

@@ -44,7 +44,7 @@ pub(in crate::pipeline) struct ForwardNotes {
     /// Why what a tier had was to be validated, if that is what was asked about.
     pub(super) restored: Option<Reuse>,
     /// Whether there is no response because of a function whose policy is `stale`.
-    may_be_stale: bool,
+    pub(in crate::pipeline) may_be_stale: bool,
 }
 
 impl ForwardNotes {

@@ -50,7 +50,9 @@ pub(in crate::pipeline) async fn exchange(
     notes.triggers.extend(sent.notes.triggers);
     notes.origin = sent.notes.origin;
     notes.has_authorization |= sent.notes.has_authorization;
+    notes.may_be_stale = sent.notes.may_be_stale;
     bound.seen.everything |= sent.is_derived;
+    bound.seen.is_function_skipped |= chain.is_function_skipped();
     Ok(answered?.response)
 }
 
@@ -85,6 +87,7 @@ impl Rest for Behind {
             sent.is_derived |= asked.is_derived;
             sent.notes.triggers.extend(notes.triggers);
             sent.notes.origin = notes.origin;
+            sent.notes.may_be_stale = notes.may_be_stale;
             sent.notes.has_authorization |= has_authorization;
             response
         })

@@ -69,6 +69,8 @@ struct Chain<R> {
     receipts: Mutex<Vec<(usize, TriggerReceipts)>>,
     /// Status and validator of the last response from behind.
     behind: Mutex<Option<(StatusCode, Option<HeaderValue>)>>,
+    /// Whether a middleware failed and was left out.
+    is_function_skipped: AtomicBool,
 }
 
 impl<R: Rest> Chain<R> {
@@ -80,6 +82,7 @@ impl<R: Rest> Chain<R> {
             rest,
             receipts: Mutex::default(),
             behind: Mutex::default(),
+            is_function_skipped: AtomicBool::new(false),
         })
     }
 
@@ -104,6 +107,11 @@ impl<R: Rest> Chain<R> {
             }
         }
         Ok(passed)
+    }
+
+    /// Whether what came out is without a middleware of the chain, as it failed.
+    fn is_function_skipped(&self) -> bool {
+        self.is_function_skipped.load(Ordering::Relaxed)
     }
 
     /// Receipts of the calls so far, the outermost first.
@@ -180,13 +188,18 @@ impl<R: Rest> Step<R> {
         };
         let settled = triggers::settle_failure(&self.chain.routed, used, &failure, content);
         settled.map_err(|stopped| stopped.failure)?;
+        self.chain
+            .is_function_skipped
+            .store(true, Ordering::Relaxed);
         if let Some(response) = call.given {
             let is_whole = is_behind_whole;
             return Ok(Passed { response, is_whole });
         }
+        let mut marks = self.marks.clone();
+        marks.is_function_skipped = true;
         let asked = Asked {
             head: self.head.clone(),
-            marks: self.marks.clone(),
+            marks,
             body: call.content.unwrap_or_default(),
             is_derived: self.is_derived,
         };

@@ -149,7 +149,7 @@ type Taken = Result<(Arc<Behind>, Asked), ErrorCode>;
 /// Takes the request out of the guest's hands.
 fn outgoing(mut store: Store<'_>, request: Resource<Request>) -> wasmtime::Result<Taken> {
     let state = store.data_mut();
-    let limit = state.limits().body;
+    let (shared, limit) = (Arc::clone(&state.shared), state.limits().body);
     let (behind, sender) = (state.behind(), FetchSender::of(state));
     let view = state.http();
     let mut request = view.table.delete(request)?;
@@ -179,7 +179,7 @@ fn outgoing(mut store: Store<'_>, request: Resource<Request>) -> wasmtime::Resul
         None if http_body::Body::is_end_stream(&body) => Body::Empty,
         None => {
             is_written = true;
-            let written = Written::new(body, limit, declared);
+            let written = Written::new(body, limit, declared).of(&shared);
             Body::stream(Outgoing(written.boxed_unsync()))
         }
     });

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -189,6 +190,8 @@ pub(crate) struct Written {
     left: u64,
     /// Bytes that are still to come by its Content-Length.
     declared: Option<u64>,
+    /// Whose end looks like the end of the content.
+    writer: Option<Arc<Shared>>,
 }
 
 impl Written {
@@ -197,6 +200,22 @@ impl Written {
             body,
             left: limit,
             declared,
+            writer: None,
+        }
+    }
+
+    /// Content of a request of this guest: when the guest ends first, it is not complete.
+    pub(crate) fn of(mut self, guest: &Arc<Shared>) -> Self {
+        self.writer = Some(Arc::clone(guest));
+        self
+    }
+
+    /// Whether it may be complete where it has no more.
+    fn may_end(&self) -> bool {
+        match (self.declared, &self.writer) {
+            (Some(left), _) => left == 0,
+            (None, Some(writer)) => !writer.is_over.load(Ordering::Relaxed),
+            (None, None) => true,
         }
     }
 
@@ -231,7 +250,7 @@ impl http_body::Body for Written {
                 None => this.declared.is_none_or(|left| left == 0),
             },
             Some(Err(_)) => true,
-            None => this.declared.is_none_or(|left| left == 0),
+            None => this.may_end(),
         };
         if !is_right {
             this.declared = None;
