@@ -56,7 +56,7 @@ async fn live_version_that_fails_goes_with_what_runs_in_its_shadow() {
     let origin = origin().await;
     let node = start_with(&origin, RULES, FOLDER).await;
     deploy(&node, "two traps", "").await;
-    deploy(&node, "three", "?shadow").await;
+    deploy(&node, "three", "?shadow=true").await;
     let mut client = node.client().await;
     eventually("the live version is taken back", async || {
         client.get("/?bad").await.status == 200
