@@ -260,9 +260,10 @@ async fn a_prepared_instance_waits_for_its_call() {
 
 #[tokio::test]
 async fn a_call_that_finds_no_prepared_instance_makes_one() {
-    let fixture = isolated(Isolation::Prepared { idle: 1 }).start(&guests::naps(1_000_000));
+    let fixture = isolated(Isolation::Prepared { idle: 1 }).start(&guests::naps(200_000_000));
     eventually("one is made", || fixture.function.idle_instances() == 1);
-    let starts = futures(&fixture, 3).await;
+    // As many at once as there are slots, of which none is made ahead for the last.
+    let starts = futures(&fixture, 4).await;
     assert!(starts.contains(&StartClass::Prepared), "{starts:?}");
     assert!(starts.contains(&StartClass::Fresh), "{starts:?}");
 }
