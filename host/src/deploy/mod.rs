@@ -2,7 +2,7 @@
 //!
 //! The configuration says with which component a function begins. With a folder (`deploy.folder`)
 //! a node keeps the last few versions, and a deploy, a promotion or a rollback says which of them
-//! runs: [`state`] decides, [`store`] keeps it on disk, [`actions`] puts it in place as a new
+//! runs: [`state`] decides, `store` keeps it on disk, [`actions`] puts it in place as a new
 //! generation. Nothing here is on the request path but [`share`], which says whom a share is for.
 
 pub mod actions;

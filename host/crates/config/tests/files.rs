@@ -66,6 +66,7 @@ fn example_has_a_comment_above_every_key() {
         "origin_request",
         "origin_response",
         "viewer_response",
+        "origin_middleware",
         "file",
         "env",
         "audience",
@@ -103,6 +104,7 @@ fn example_is_the_default_configuration() {
     plain.grants.clone_from(&function.grants);
     plain.config.clone_from(&function.config);
     plain.keys.clone_from(&function.keys);
+    plain.unkeyed.clone_from(&function.unkeyed);
     plain.rollback.latency = function.rollback.latency;
     assert_eq!(function, &plain);
 }
