@@ -178,7 +178,7 @@ impl Request {
     /// configuration. `viewer-request` and `origin-request` only.
     ///
     /// # Errors
-    /// [`Refused::Origin`] when there is none.
+    /// [`Refused::Origin`] when there is none, or it is none of the site's and not granted.
     pub fn set_origin(&mut self, name: &str) -> Result<(), Refused> {
         let known = self.raw.set_origin(name);
         known

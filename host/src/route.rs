@@ -1,5 +1,6 @@
 //! What a generation serves: sites, routes, and what routes lead to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,8 @@ pub struct Site {
     pub label: Arc<str>,
     /// Whether clients get `Server-Timing`.
     pub server_timing: bool,
+    /// Origins of its routes: those that each of its functions may choose.
+    pub origins: BTreeSet<Arc<str>>,
     /// What may be stored of what its functions fetch from origins.
     pub fetch_policy: Arc<RoutePolicy>,
     /// Counters of this site.

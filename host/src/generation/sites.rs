@@ -1,6 +1,6 @@
 //! Sites and routes: names to the things they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +36,7 @@ pub(super) fn build(
             names: settings.names.clone(),
             label: Arc::clone(&settings.name),
             server_timing: settings.server_timing,
+            origins: origins_of(settings),
             fetch_policy: fetch_policy(config, &site_metrics, problems),
             metrics: site_metrics,
         });
@@ -65,6 +66,16 @@ pub(super) fn build(
             None
         }
     }
+}
+
+fn origins_of(site: &verge_config::Site) -> BTreeSet<Arc<str>> {
+    let targets = site.routes.iter().map(|route| &route.target);
+    targets
+        .filter_map(|target| match target {
+            verge_config::Target::Origin(name) => Some(Arc::clone(name)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The policy for what functions of a site fetch from origins.

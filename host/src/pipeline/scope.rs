@@ -17,7 +17,7 @@ use crate::node::NodeState;
 use crate::route::Site;
 use crate::telemetry::{RequestId, TraceContext};
 
-/// What a function may choose: origins of this generation, authorities of its site.
+/// What a function may choose: origins of its site or granted to it, authorities of its site.
 pub struct SiteScope {
     /// The node.
     pub node: Arc<NodeState>,
@@ -91,8 +91,31 @@ impl Scope for SiteScope {
         chosen.is_ok_and(|entry| Arc::ptr_eq(entry.site(), &self.site))
     }
 
-    fn has_origin(&self, name: &str) -> bool {
-        self.generation.origins.contains_key(name)
+    fn allows_origin(&self, call: &CallId, name: &str) -> bool {
+        if !self.generation.origins.contains_key(name) {
+            return false;
+        }
+        if self.site.origins.contains(name) {
+            return true;
+        }
+        let Some(entry) = self.generation.functions.get(&call.function) else {
+            return false;
+        };
+        let grants = &entry.settings.grants;
+        let is_granted = [&grants.origins, &grants.fetch]
+            .into_iter()
+            .any(|granted| granted.iter().any(|origin| **origin == *name));
+        if !is_granted && entry.metrics.denials().allows(self.node.clock.now()) {
+            let (function, request) = (&*call.function, &*call.request);
+            tracing::warn!(
+                target: "function",
+                function,
+                request,
+                "it may not choose origin `{name}`, which no route of the site has: \
+                 `function.{function}.grants.origins = [\"{name}\"]` would allow it"
+            );
+        }
+        is_granted
     }
 
     fn fetch(&self, call: &CallId) -> Option<Arc<dyn Fetch>> {

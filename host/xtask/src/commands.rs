@@ -260,7 +260,15 @@ fn prepare_benches() -> Outcome {
     })?;
     prepare(None)?;
     step("building the node", || {
-        run(cargo(&root()).args(["build", "--release", "--package", "verge"]))
+        // Both at once, so that libraries get the same features and are compiled once.
+        run(cargo(&root()).args([
+            "build",
+            "--release",
+            "--package",
+            "verge",
+            "--package",
+            "verge-benches",
+        ]))
     })
 }
 

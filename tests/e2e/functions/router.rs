@@ -20,7 +20,11 @@ async fn start(app: &Origin, other: &Origin, config: &str) -> TestNode {
          [[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n\
          viewer_request = [\"router\"]\nviewer_response = [\"router\"]\n",
         runtime(),
-        function("router", "router", &format!("config = {config}")),
+        function(
+            "router",
+            "router",
+            &format!("config = {config}\ngrants = {{ origins = [\"other\"] }}")
+        ),
         app.address,
         other.address,
     );
@@ -123,4 +127,41 @@ async fn assignment_is_made_on_hits_and_never_stored() {
     assert!(new.field("set-cookie").starts_with("verge-variant=A;"));
     let old = client.get_with("/h", &[kept]).await;
     assert_eq!(old.field("set-cookie"), "");
+}
+
+#[tokio::test]
+async fn only_an_origin_of_the_site_or_a_granted_one_is_chosen() {
+    let (app, other) = (named("app").await, named("other").await);
+    for (grants, elsewhere, expected) in [
+        ("", "", "refused"),
+        ("grants = { origins = [\"other\"] }", "", "chosen"),
+        ("grants = { fetch = [\"other\"] }", "", "chosen"),
+        (
+            "",
+            "[[site.route]]\npath = \"/other\"\norigin = \"other\"\n",
+            "chosen",
+        ),
+    ] {
+        let toml = format!(
+            "{}{}[origin.app]\naddresses = [\"{}\"]\n[origin.other]\naddresses = [\"{}\"]\n\
+             [[site]]\nnames = [\"inner.example\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
+             origin = \"other\"\n\
+             [[site]]\nnames = [\"*\"]\n{elsewhere}[[site.route]]\npath = \"/{{*rest}}\"\n\
+             origin = \"app\"\nviewer_request = [\"router\"]\n",
+            runtime(),
+            function(
+                "router",
+                "router",
+                &format!("config = {{ paths = \"/api=other\" }}\n{grants}")
+            ),
+            app.address,
+            other.address,
+        );
+        let node = TestNode::start(&toml).await;
+        let reply = node.client().await.get("/api").await;
+        match expected {
+            "chosen" => assert_eq!(reply.text(), "other - /api", "{grants}{elsewhere}"),
+            _ => assert_eq!(reply.status, 500, "{}", reply.text()),
+        }
+    }
 }

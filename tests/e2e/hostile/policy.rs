@@ -1,7 +1,7 @@
 //! One test for each way to misbehave in a trigger: policy, counters, containment.
 
 use super::kit::scene;
-use verge_tests::guests::{WIDE_LIMITS, function_with_limits, runtime};
+use verge_tests::guests::{WIDE_LIMITS, function, function_with_limits, runtime};
 use verge_tests::origin::respond;
 use verge_tests::{Origin, TestNode, eventually, log};
 
@@ -171,4 +171,36 @@ async fn functions_that_take_all_instances_leave_others_their_requests() {
         "verge_function_outcomes_total{function=\"never-answers\",outcome=\"instances-exhausted\"}";
     node.settles(outcome, 1.0).await;
     assert_eq!(node.get("/other").await.text(), "content");
+}
+
+#[tokio::test]
+async fn slow_uploads_to_one_function_leave_instances_to_another() {
+    let origin = Origin::start(async |_| respond(200, &[], "content")).await;
+    let toml = format!(
+        "{}{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/reads\"\norigin = \"app\"\nviewer_request = [\"echo-body\"]\n\
+         [[site.route]]\npath = \"/hello\"\nfunction = \"hello\"\n",
+        runtime(),
+        function("echo-body", "echo-body", ""),
+        function("hello", "hello", "isolation = \"prepared\"\n"),
+        origin.address,
+    );
+    let node = TestNode::start(&toml).await;
+    let mut trickling = Vec::new();
+    for _ in 0..32 {
+        let mut connection = verge_tests::client::connect(node.http()).await;
+        let request = b"POST /reads HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nsome";
+        tokio::io::AsyncWriteExt::write_all(&mut connection, request)
+            .await
+            .unwrap();
+        trickling.push(connection);
+    }
+    let refused = "verge_limit_hits_total{limit=\"instances\"}";
+    eventually("some of them are refused", async || {
+        node.metric(refused).await >= 32.0 - 16.0
+    })
+    .await;
+    for _ in 0..3 {
+        assert_eq!(node.get("/hello").await.status, 200);
+    }
 }

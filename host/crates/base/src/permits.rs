@@ -46,10 +46,15 @@ impl Permits {
                 (in_use < limit).then_some(in_use + 1)
             });
         if taken.is_err() {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
+            self.note_refusal();
             return None;
         }
         Some(Permit(Arc::clone(&self.0)))
+    }
+
+    /// Counts a refusal by a rule of the holder's own, such as a fair share of the places.
+    pub fn note_refusal(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Changes the limit. Places above a lowered limit stay taken until they are given back.

@@ -78,6 +78,9 @@ pub struct Grants {
     pub fetch_site: bool,
     /// Counters and histograms of its own (`metrics`); default false.
     pub metrics: bool,
+    /// Origins that it may choose for a request (`origins`), besides those of the site's routes
+    /// and of `fetch`.
+    pub origins: Vec<Arc<str>>,
     /// Which of the lists above were given, empty ones too.
     pub given: GivenLists,
 }
@@ -131,6 +134,7 @@ impl Grants {
             kv: named("kv", "names of key-value stores", there.kv),
             log: table.or("log", &Flag, false),
             metrics: table.or("metrics", &Flag, false),
+            origins: named("origins", "names of origins", there.origins),
             rate_limit: table.or("rate_limit", &Rates, None),
             secrets: named("secret", "names of secrets", there.secrets),
             // Last: keys are known in the order in which they are read.

@@ -268,7 +268,23 @@ impl Engine {
     }
 }
 
+/// For each slot that is free, one function may have so many calls under way. One that takes all it
+/// can get, as when clients send their content slowly, leaves a fifth of the slots to others.
+const SHARE: usize = 4;
+
 impl Shared {
+    /// Whether a function with so many calls under way may have one more; counts a refusal if not.
+    pub(crate) fn has_room_beside(&self, calls: usize) -> bool {
+        let free = self.slots.limit().saturating_sub(self.slots.in_use());
+        let allows = |free: usize| calls < free.saturating_mul(SHARE);
+        // Instances that wait give their slots to whoever needs them; counting them takes locks.
+        let has_room = allows(free) || allows(free + self.keeper.waiting());
+        if !has_room {
+            self.slots.note_refusal();
+        }
+        has_room
+    }
+
     /// A slot for a call: a free one, or that of an instance that waits.
     pub(crate) fn slot(&self) -> Option<Permit> {
         if self.slots.in_use() >= self.slots.limit()

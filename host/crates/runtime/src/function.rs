@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use verge_base::Clock;
+use verge_base::{Clock, Permits};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 use wasmtime_wasi_http::p3::bindings::ServiceIndices;
@@ -94,6 +94,10 @@ pub(crate) struct Inner {
     pub(crate) instance: InstancePre<Data>,
     pub(crate) exports: Exports,
     pub(crate) gate: Gate,
+    /// Its calls under way: without a limit of their own, see [`Shared::has_room_beside`].
+    ///
+    /// [`Shared::has_room_beside`]: crate::engine::Shared::has_room_beside
+    pub(crate) calls: Permits,
 }
 
 /// Where each trigger is found in an instance.
@@ -160,6 +164,7 @@ impl Engine {
             instance,
             exports,
             gate: Gate::new(settings.quarantine),
+            calls: Permits::new("calls", usize::MAX),
         });
         let stock = Stock::open(&inner, settings.isolation);
         Ok(Function(inner, stock))

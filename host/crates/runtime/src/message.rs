@@ -108,8 +108,8 @@ pub trait Scope: Send + Sync {
     /// Whether the request may be readdressed to this authority.
     fn allows_authority(&self, authority: &Authority) -> bool;
 
-    /// Whether there is an origin of this name.
-    fn has_origin(&self, name: &str) -> bool;
+    /// Whether this call's function may send the request to the origin of this name.
+    fn allows_origin(&self, call: &CallId, name: &str) -> bool;
 
     /// Leaves work of `function` for after the response of the request `id`.
     ///
@@ -139,7 +139,7 @@ impl Scope for NoScope {
         false
     }
 
-    fn has_origin(&self, _name: &str) -> bool {
+    fn allows_origin(&self, _call: &CallId, _name: &str) -> bool {
         false
     }
 }
@@ -175,7 +175,7 @@ pub struct RequestEffects {
     pub key_parts: Vec<(String, String)>,
     /// Names by which a stored response is purged.
     pub surrogate_keys: Vec<SurrogateKey>,
-    /// The origin that it chose; within [`Scope::has_origin`].
+    /// The origin that it chose; within [`Scope::allows_origin`].
     pub origin: Option<String>,
     /// It changed method, scheme, authority, path or query.
     pub target: bool,

@@ -137,11 +137,16 @@ impl CallState {
         }
     }
 
-    pub(crate) fn log(&self, level: LogLevel, message: &str) {
-        let id = CallId {
+    /// Which call this is, for what the node does on its behalf.
+    pub(crate) fn call_id(&self) -> CallId {
+        CallId {
             function: Arc::clone(&self.function.name),
             request: Arc::clone(&self.request_id),
-        };
+        }
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, message: &str) {
+        let id = self.call_id();
         self.shared
             .log
             .write(&*self.function.capabilities, &id, level, message);

@@ -218,10 +218,7 @@ struct Open {
 impl Open {
     fn of(state: &CallState) -> Self {
         Self {
-            id: CallId {
-                function: Arc::clone(&state.function.name),
-                request: Arc::clone(&state.request_id),
-            },
+            id: state.call_id(),
             shared: Arc::clone(&state.shared),
             line: Vec::new(),
         }

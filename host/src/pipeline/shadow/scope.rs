@@ -30,8 +30,8 @@ impl Scope for ShadowScope {
         self.0.allows_authority(authority)
     }
 
-    fn has_origin(&self, name: &str) -> bool {
-        self.0.has_origin(name)
+    fn allows_origin(&self, call: &CallId, name: &str) -> bool {
+        self.0.allows_origin(call, name)
     }
 
     fn fetch(&self, call: &CallId) -> Option<Arc<dyn Fetch>> {

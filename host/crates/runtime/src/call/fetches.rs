@@ -58,10 +58,7 @@ impl FetchSender {
             function: Arc::clone(&state.function),
             shared: Arc::clone(&state.shared),
             scope: Arc::clone(&state.scope),
-            call: CallId {
-                function: Arc::clone(&state.function.name),
-                request: Arc::clone(&state.request_id),
-            },
+            call: state.call_id(),
         }
     }
 

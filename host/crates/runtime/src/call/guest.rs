@@ -86,12 +86,12 @@ impl Guest {
 async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
     let function = Arc::clone(&state.function);
     let shared = Arc::clone(&state.shared);
-    let (mut store, mut instance, slot, served) = match seat {
-        Seat::Slot(slot) => {
+    let (mut store, mut instance, slot, served, call) = match seat {
+        Seat::Slot(slot, call) => {
             let served = Served::none(function.engine.clock.now());
-            (new_store(state), None, slot, served)
+            (new_store(state), None, slot, served, call)
         }
-        Seat::Held(mut held) => {
+        Seat::Held(mut held, call) => {
             held.begin(state);
             let Held {
                 store,
@@ -99,7 +99,7 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
                 slot,
                 served,
             } = held;
-            (store, Some(instance), slot, served)
+            (store, Some(instance), slot, served, call)
         }
     };
     arm(&mut store, &function);
@@ -131,6 +131,7 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
             state
         }
     };
+    drop(call);
     if let Some(wasi) = &state.wasi {
         wasi.flush();
     }

@@ -43,19 +43,19 @@ pub(crate) struct Served {
 
 /// What a guest is started in.
 pub(crate) enum Seat {
-    /// A free slot.
-    Slot(Permit),
-    /// An instance that waited.
-    Held(Held),
+    /// A free slot, and the function's count of its calls.
+    Slot(Permit, Permit),
+    /// An instance that waited, and the same count.
+    Held(Held, Permit),
 }
 
 impl Seat {
     /// How the instance comes to the call.
     pub(crate) fn start_class(&self) -> StartClass {
         match self {
-            Self::Slot(_) => StartClass::Fresh,
-            Self::Held(held) if held.served.calls == 0 => StartClass::Prepared,
-            Self::Held(_) => StartClass::Reused,
+            Self::Slot(..) => StartClass::Fresh,
+            Self::Held(held, _) if held.served.calls == 0 => StartClass::Prepared,
+            Self::Held(..) => StartClass::Reused,
         }
     }
 }

@@ -335,10 +335,16 @@ impl Function {
 
     /// An instance that waits, or a slot for a new one.
     fn seat(&self) -> Result<Seat, FunctionFault> {
-        if let Some(held) = self.1.as_ref().and_then(|stock| stock.take()) {
-            return Ok(Seat::Held(held));
+        let Inner { engine, calls, .. } = &*self.0;
+        if !engine.has_room_beside(calls.in_use()) {
+            return Err(FunctionFault::InstancesExhausted);
         }
-        let slot = self.0.engine.slot().map(Seat::Slot);
+        let call = calls.try_acquire();
+        let call = call.ok_or(FunctionFault::InstancesExhausted)?;
+        if let Some(held) = self.1.as_ref().and_then(|stock| stock.take()) {
+            return Ok(Seat::Held(held, call));
+        }
+        let slot = engine.slot().map(|slot| Seat::Slot(slot, call));
         slot.ok_or(FunctionFault::InstancesExhausted)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::bindings::verge::edge::log;
 use crate::bindings::wasi::logging::logging;
-use crate::capabilities::{CallId, LogField, LogLevel, LogValue};
+use crate::capabilities::{LogField, LogLevel, LogValue};
 use crate::state::CallState;
 
 impl log::Host for CallState {
@@ -75,10 +75,7 @@ impl logging::Host for CallState {
 impl CallState {
     /// Logs a line with fields.
     pub(crate) fn log_with(&self, level: LogLevel, message: &str, fields: Vec<LogField>) {
-        let id = CallId {
-            function: std::sync::Arc::clone(&self.function.name),
-            request: std::sync::Arc::clone(&self.request_id),
-        };
+        let id = self.call_id();
         let capabilities = &*self.function.capabilities;
         self.shared
             .log

@@ -217,7 +217,7 @@ impl HostRequest for CallState {
 
     fn set_origin(&mut self, _: Handle, name: String) -> wasmtime::Result<bool> {
         self.hostcall()?;
-        if !self.may_edit_request() || !self.scope.has_origin(&name) {
+        if !self.may_edit_request() || !self.scope.allows_origin(&self.call_id(), &name) {
             return Ok(false);
         }
         if let Some(request) = self.request.as_mut() {

@@ -102,12 +102,19 @@ impl Keeper {
         }
     }
 
+    /// Instances of all functions that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.stocks().iter().map(|stock| stock.len()).sum()
+    }
+
+    fn stocks(&self) -> Vec<Arc<Stock>> {
+        let stocks = self.shared.stocks.lock();
+        stocks.iter().filter_map(|e| e.stock.upgrade()).collect()
+    }
+
     /// The slot of an instance that waits, for a call that found none free.
     pub(crate) fn reclaim(&self) -> Option<Permit> {
-        let stocks: Vec<Arc<Stock>> = {
-            let stocks = self.shared.stocks.lock();
-            stocks.iter().filter_map(|e| e.stock.upgrade()).collect()
-        };
+        let stocks = self.stocks();
         let fullest = stocks.iter().max_by_key(|stock| stock.len())?;
         fullest.give_up()
     }

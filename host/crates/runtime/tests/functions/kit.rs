@@ -210,7 +210,7 @@ impl Scope for Site {
         authority.as_str() == "other.example"
     }
 
-    fn has_origin(&self, name: &str) -> bool {
+    fn allows_origin(&self, _call: &CallId, name: &str) -> bool {
         name == "green"
     }
 }
