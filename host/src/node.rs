@@ -119,7 +119,7 @@ impl NodeState {
         self.detached_fetches.set_limit(limits.detached_fetches);
         self.deferred.places.set_limit(limits.deferred);
         let shadows = next.config.deploy.shadow_calls;
-        self.shadows.places.set_limit(shadows);
+        self.shadows.places().set_limit(shadows);
         self.background_validations
             .set_limit(limits.background_validations);
         self.compression

@@ -9,8 +9,10 @@
 mod deploy {
     mod kit;
     mod lasting;
+    mod reach;
     mod refused;
     mod registries;
+    mod room;
     mod shadow;
     mod share;
     mod signed;

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use verge_base::Permits;
+use verge_base::{Permit, Permits};
 use verge_config::Setting;
 use verge_runtime::capabilities::{
     AclEntry, CallId, Capabilities, ConfigValue, GeoPlace, KvError, KvFuture, KvOp, KvStore,
@@ -20,6 +20,7 @@ use verge_runtime::capabilities::{
 use verge_runtime::{CallEnd, FetchOutcome};
 
 use crate::capabilities::FunctionCapabilities;
+use crate::line_budget::LineBudget;
 use crate::telemetry::FunctionMetrics;
 
 /// Differences that are remembered of a version.
@@ -27,8 +28,7 @@ const REMEMBERED: usize = 10;
 
 /// Where shadows run: a thread that no request waits for, and room for a few calls at once.
 pub struct ShadowRoom {
-    /// The room.
-    pub places: Permits,
+    places: Permits,
     runtime: Handle,
     /// Dropped with the node: then the thread ends.
     _end: oneshot::Sender<()>,
@@ -55,6 +55,21 @@ impl ShadowRoom {
             runtime: handle,
             _end: end,
         })
+    }
+
+    /// The places in it.
+    pub(crate) const fn places(&self) -> &Permits {
+        &self.places
+    }
+
+    /// Whether there is a place, as far as one can know.
+    pub(crate) fn has_room(&self) -> bool {
+        self.places.in_use() < self.places.limit()
+    }
+
+    /// Takes a place, if there is one.
+    pub(crate) fn try_enter(&self) -> Option<Permit> {
+        self.places.try_acquire()
     }
 
     /// Runs `work` apart from all requests.
@@ -91,6 +106,8 @@ impl Rehearsed {
 pub struct ShadowReport {
     metrics: Arc<FunctionMetrics>,
     known: Mutex<Known>,
+    /// Lines of the log that tell of differences.
+    lines: LineBudget,
 }
 
 #[derive(Default)]
@@ -106,7 +123,13 @@ impl ShadowReport {
         Arc::new(Self {
             metrics,
             known: Mutex::default(),
+            lines: LineBudget::default(),
         })
+    }
+
+    /// Whether a difference may be told in the log, too: of a version that always differs, some.
+    pub(crate) fn may_tell(&self, now: Instant) -> bool {
+        self.lines.allows(now)
     }
 
     /// Notes a call, with what differed.

@@ -92,7 +92,12 @@ impl AdminSource for NodeSource {
                 LimitSample::from(&state.connections),
                 LimitSample::from(&state.requests),
                 LimitSample::from(&state.deferred.places),
-                LimitSample::from(&state.shadows.places),
+                LimitSample {
+                    // To drop a call in the shadow is as it should be: it is counted with its
+                    // function, and nothing to be woken for.
+                    refused: 0,
+                    ..LimitSample::from(state.shadows.places())
+                },
                 LimitSample::from(&state.detached_fetches),
                 LimitSample::from(&state.background_validations),
                 LimitSample::from(&state.compression.jobs),

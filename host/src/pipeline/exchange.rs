@@ -114,6 +114,7 @@ impl Exchange {
                 client: head.client.address,
                 depth: 0,
                 picks,
+                rehearses: false,
             },
         );
         // Functions that change responses cannot see those that come ahead of them.

@@ -30,6 +30,8 @@ pub struct Routed {
     pub trace: Option<TraceContext>,
     /// Takes what its origin sends ahead of the response.
     pub interim: Option<InterimSender>,
+    /// Whether it is of a version in the shadow: nothing of it is stored.
+    pub rehearses: bool,
     /// The shares that it is of.
     picks: Picks,
     /// What its functions may choose; made when the route has functions.
@@ -57,6 +59,7 @@ impl Routed {
             id: asked.id,
             trace: asked.trace,
             interim: None,
+            rehearses: asked.rehearses,
             picks: asked.picks,
             scope,
         }

@@ -53,6 +53,18 @@ impl SiteScope {
     }
 }
 
+impl SiteScope {
+    /// A scope of the same request, for a version in the shadow.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        let asked = Asked {
+            rehearses: true,
+            ..self.asked
+        };
+        Self::new(&self.generation, &self.site, &self.node, asked)
+    }
+}
+
 /// A scope of the same request in which nothing is left.
 impl Clone for SiteScope {
     fn clone(&self) -> Self {
@@ -81,6 +93,8 @@ pub struct Asked {
     pub depth: u8,
     /// The shares that it is of.
     pub picks: Picks,
+    /// Whether they are of a version in the shadow: nothing may change by them.
+    pub rehearses: bool,
 }
 
 impl Scope for SiteScope {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use verge_tests::client::Client;
-use verge_tests::guests::{WIDE_LIMITS, runtime, version};
+use verge_tests::guests::{WIDE_LIMITS, component, runtime, version};
 use verge_tests::node::{ADMIN_TOKEN, Setup};
 use verge_tests::origin::respond;
 use verge_tests::{Origin, Reply, TestNode};
@@ -105,4 +105,18 @@ pub(super) fn made_by(reply: &Reply) -> String {
     assert_eq!(reply.field("x-asked"), format!("{version} {version}"));
     assert_eq!(reply.field("x-origin-response"), version);
     version
+}
+
+/// The same component once more, as another version: with a custom section at its end.
+pub(super) fn again(guest: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(component(guest)).unwrap();
+    bytes.extend_from_slice(&[0, 6, 5]);
+    bytes.extend_from_slice(b"again");
+    bytes
+}
+
+/// Waits until so many calls were compared.
+pub(super) async fn compared(node: &TestNode, result: &str, times: f64) {
+    let series = format!("verge_function_shadow_calls_total{{function=\"f\",result=\"{result}\"");
+    node.settles(&series, times).await;
 }

@@ -70,7 +70,7 @@ pub(super) async fn fetch(
             content_type,
             body,
         } => return Ok(fixed::answer(*status, content_type, body)),
-        Target::Origin(_) | Target::Function(_) if !routed.route.cached => {
+        Target::Origin(_) | Target::Function(_) if !routed.route.cached || routed.rehearses => {
             let facts = CacheReceipt::forwarded(Forward::Bypass, Some("route"));
             Box::pin(pass::pass(routed, receipt, viewed, body, facts)).await
         }

@@ -121,7 +121,10 @@ impl Fetch for GuestFetch {
             FetchTarget::Route if scope.asked.depth >= settings.fetch.depth => {
                 refuse(FetchError::TooDeep)
             }
-            FetchTarget::Route => Box::pin(by_route(scope, request)),
+            FetchTarget::Route => {
+                let (function, call) = (Arc::clone(&self.function), self.call.clone());
+                Box::pin(by_route(scope, request, (function, call)))
+            }
             FetchTarget::Denied(denial) => {
                 self.tell_denied(request.uri(), denial);
                 refuse(FetchError::Denied)
@@ -224,6 +227,7 @@ async fn through_cache(
 async fn by_route(
     scope: Arc<SiteScope>,
     request: Request<Body>,
+    (function, call): (Arc<FunctionEntry>, CallId),
 ) -> Result<Response<Body>, FetchError> {
     let marks = RequestMarks::of_function(&scope.site.label, request.headers(), None);
     let sanitized = sanitized(&scope, request)?;
@@ -234,6 +238,19 @@ async fn by_route(
         .and_then(|site| site.select_route(head.path(), &head.method, &head.fields))
         .map_err(|fault| FetchError::Failed(fault.into()))?;
     let route = Arc::clone(route);
+    if scope.asked.rehearses && route.has_functions() {
+        // They are live, and so would be all that they do.
+        if function.metrics.denials().allows(scope.node.clock.now()) {
+            tracing::warn!(
+                target: "function",
+                function = &*call.function,
+                request = &*call.request,
+                route = route.path,
+                "a request is denied: this version runs in the shadow, and no other function for it"
+            );
+        }
+        return Err(FetchError::Denied);
+    }
     answer(scope, route, sanitized, marks).await
 }
 

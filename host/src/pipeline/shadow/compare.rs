@@ -11,6 +11,9 @@ const CONTENT_BYTES_MAX: u64 = 64 << 10;
 /// Names of fields that are told of one comparison.
 const FIELDS_TOLD: usize = 5;
 
+/// Most bytes of the name of a field that are told.
+const NAME_BYTES_TOLD: usize = 64;
+
 /// What a call came to.
 pub(super) struct Came {
     /// `continued`, `responded`, or the word of a failure.
@@ -139,13 +142,19 @@ impl Came {
         let mut told: Vec<String> = names
             .iter()
             .take(FIELDS_TOLD)
-            .map(|name| format!("field {name}"))
+            .map(|name| format!("field {}", bounded(name)))
             .collect();
         if more > 0 {
             told.push(format!("{more} more fields"));
         }
         told
     }
+}
+
+/// A name as it is told: functions choose it, and how long it is.
+fn bounded(name: &str) -> &str {
+    let end = name.floor_char_boundary(NAME_BYTES_TOLD.min(name.len()));
+    name.get(..end).unwrap_or_default()
 }
 
 fn target(request: &EdgeRequest) -> String {

@@ -9,7 +9,7 @@ mod scope;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
-use verge_base::Permit;
+use verge_base::Clock;
 use verge_http::Body;
 use verge_runtime::{Call, EdgeRequest, HandlerCall, RequestCall, ResponseCall, Trigger};
 
@@ -26,7 +26,6 @@ pub(super) struct Rehearsal {
     scope: ShadowScope,
     input: Input,
     request: Arc<str>,
-    place: Permit,
 }
 
 enum Input {
@@ -42,7 +41,7 @@ impl Rehearsal {
         used: &FunctionUse,
         request: &EdgeRequest,
     ) -> Option<Self> {
-        let input = |_: &FunctionEntry| Some(Input::Request(copy_request(request)?));
+        let input = || Some(Input::Request(copy_request(request)?));
         Self::begin(routed, used, input)
     }
 
@@ -53,7 +52,7 @@ impl Rehearsal {
         request: &EdgeRequest,
         response: &Response<Body>,
     ) -> Option<Self> {
-        let input = |_: &FunctionEntry| {
+        let input = || {
             Some(Input::Response(
                 copy_request(request)?,
                 copy_response(response)?,
@@ -68,7 +67,7 @@ impl Rehearsal {
         used: &FunctionUse,
         request: &Request<Body>,
     ) -> Option<Self> {
-        let input = |_: &FunctionEntry| {
+        let input = || {
             let mut copy = Request::new(copy_body(request.body())?);
             *copy.method_mut() = request.method().clone();
             *copy.uri_mut() = request.uri().clone();
@@ -82,18 +81,18 @@ impl Rehearsal {
     fn begin(
         routed: &Routed,
         used: &FunctionUse,
-        input: impl FnOnce(&FunctionEntry) -> Option<Input>,
+        input: impl FnOnce() -> Option<Input>,
     ) -> Option<Self> {
         let beside = used.function.beside.as_ref()?;
         let (BesideMode::Shadow, Some(report)) = (&beside.mode, &beside.entry.shadow) else {
             return None;
         };
         let scope = ShadowScope::of(&*routed.scope()?);
-        let Some(place) = routed.node.shadows.places.try_acquire() else {
+        if !routed.node.shadows.has_room() {
             report.note(Rehearsed::Dropped, None);
             return None;
-        };
-        let Some(input) = input(&beside.entry) else {
+        }
+        let Some(input) = input() else {
             report.note(Rehearsed::Skipped, None);
             return None;
         };
@@ -102,7 +101,6 @@ impl Rehearsal {
             scope,
             input,
             request: routed.id_text(),
-            place,
         })
     }
 
@@ -124,17 +122,33 @@ impl Rehearsal {
         self.spawn(routed, Trigger::Handler, live);
     }
 
+    /// Takes a place, now that the live call has ended: one that takes long keeps none.
     fn spawn(self, routed: &Routed, trigger: Trigger, live: Came) {
-        routed.node.shadows.spawn(self.run(trigger, live));
+        let (node, version) = (Arc::clone(&routed.node), Arc::clone(&self.version));
+        let Some(place) = node.shadows.try_enter() else {
+            return dropped(&version);
+        };
+        routed.node.shadows.spawn(async move {
+            let slots = node.foundation.engine.slots();
+            // Those that wait give way to whoever needs an instance.
+            let idle = node.generation.load().idle_instances();
+            let idle: u64 = idle.iter().map(|sample| sample.instances).sum();
+            let in_use = (slots.in_use() as u64).saturating_sub(idle);
+            if leaves_room(in_use, slots.limit() as u64) {
+                self.run(&node.clock, trigger, live).await;
+            } else {
+                dropped(&version);
+            }
+            drop(place);
+        });
     }
 
-    async fn run(self, trigger: Trigger, live: Came) {
+    async fn run(self, clock: &Clock, trigger: Trigger, live: Came) {
         let Self {
             version,
             scope,
             input,
             request: id,
-            place,
         } = self;
         let function = &version.function;
         let call = Call {
@@ -158,23 +172,36 @@ impl Rehearsal {
             }
         };
         let differences = live.differences(&came);
-        if let Some(report) = &version.shadow {
-            if differences.is_empty() {
-                report.note(Rehearsed::Same, None);
-            } else {
-                let told = format!("{}: {}", trigger.label(), differences.join(", "));
-                tracing::warn!(
-                    target: "function",
-                    function = &*version.name,
-                    request = &*id,
-                    version = %version.function.digest().short(),
-                    "the version in the shadow differs: {told}"
-                );
-                report.note(Rehearsed::Differing, Some(told));
-            }
+        let Some(report) = &version.shadow else {
+            return;
+        };
+        if differences.is_empty() {
+            return report.note(Rehearsed::Same, None);
         }
-        drop(place);
+        let told = format!("{}: {}", trigger.label(), differences.join(", "));
+        if report.may_tell(clock.now()) {
+            tracing::warn!(
+                target: "function",
+                function = &*version.name,
+                request = &*id,
+                version = %version.function.digest().short(),
+                "the version in the shadow differs: {told}"
+            );
+        }
+        report.note(Rehearsed::Differing, Some(told));
     }
+}
+
+/// Notes a call for which there is no room.
+fn dropped(version: &FunctionEntry) {
+    if let Some(report) = &version.shadow {
+        report.note(Rehearsed::Dropped, None);
+    }
+}
+
+/// Whether a call in the shadow may have one more instance: half of them are for requests.
+const fn leaves_room(in_use: u64, limit: u64) -> bool {
+    in_use.saturating_add(1).saturating_mul(2) <= limit
 }
 
 fn copy_request(request: &EdgeRequest) -> Option<EdgeRequest> {
@@ -206,5 +233,25 @@ fn copy_body(body: &Body) -> Option<Body> {
         Body::Full(bytes) => Some(Body::Full(bytes.clone())),
         Body::Stored(stored) => Some(Body::Stored(stored.clone())),
         Body::Stream(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_instances_are_for_requests() {
+        for (in_use, limit, expected) in [
+            (0, 4, true),
+            (1, 4, true),
+            (2, 4, false),
+            (4, 4, false),
+            (0, 2, true),
+            (0, 1, false),
+            (0, 0, false),
+        ] {
+            assert_eq!(leaves_room(in_use, limit), expected, "{in_use} of {limit}");
+        }
     }
 }

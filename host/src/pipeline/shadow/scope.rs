@@ -20,7 +20,7 @@ pub(super) struct ShadowScope(Arc<SiteScope>);
 
 impl ShadowScope {
     pub(super) fn of(scope: &SiteScope) -> Self {
-        Self(Arc::new(scope.clone()))
+        Self(Arc::new(scope.rehearsing()))
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) fn routed(
             depth: 0,
             // Whom a share is for is not asked: it is explained what most get.
             picks: Picks::default(),
+            rehearses: false,
         },
     );
     let viewed = ViewedRequest {
