@@ -7,6 +7,7 @@
 )]
 
 mod deploy {
+    mod entries;
     mod kit;
     mod lasting;
     mod reach;

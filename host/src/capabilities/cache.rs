@@ -29,6 +29,7 @@ use verge_runtime::capabilities::{
     CacheOptions, CacheOwner, CachePurge, FunctionCache, RatePolicy,
 };
 
+use crate::deploy::state::BesideMode;
 use crate::generation::Generation;
 use crate::node::{NodeState, purge_site_url};
 use crate::route::Site;
@@ -81,7 +82,11 @@ impl SiteCache {
         // No request has such a part, whatever authority it names.
         let own = KeyPart {
             name: OWN_PART,
-            value: &[],
+            value: match self.is_of_share(owner) {
+                // What another version makes is not for those who get the live one.
+                true => owner.digest.as_bytes(),
+                false => &[],
+            },
         };
         let parts = key.parts.iter().map(|(name, value)| KeyPart {
             name,
@@ -89,6 +94,17 @@ impl SiteCache {
         });
         let parts: Vec<KeyPart<'_>> = std::iter::once(own).chain(parts).collect();
         self.node.cache.key(target(&path), &parts)
+    }
+
+    /// Whether the caller is a version that runs for a share of the requests. One in the shadow
+    /// makes nothing, and sees what the live one sees.
+    fn is_of_share(&self, owner: &CacheOwner) -> bool {
+        let function = self.generation.functions.get(&owner.function);
+        let beside = function.and_then(|function| function.beside.as_ref());
+        beside.is_some_and(|beside| {
+            matches!(beside.mode, BesideMode::Share(_))
+                && beside.entry.function.digest() == owner.digest
+        })
     }
 
     fn shelf(&self, owner: &CacheOwner) -> Shelf {

@@ -202,6 +202,13 @@ impl Generation {
     #[must_use]
     pub fn version<'a>(
         &self,
+    /// The functions of which a request with these picks gets another version, and which one.
+    pub fn picked(&self, picks: Picks) -> impl Iterator<Item = (&Arc<str>, &Digest)> {
+        let shares = self.shares.iter().enumerate();
+        let picked = shares.filter(move |(place, _)| picks.has(*place));
+        picked.map(|(_, (name, digest, _))| (name, digest))
+    }
+
         function: &'a Arc<FunctionEntry>,
         picks: Picks,
     ) -> &'a Arc<FunctionEntry> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use verge_http::interim::InterimSender;
-use verge_runtime::Call;
+use verge_runtime::{Call, Digest};
 
 use super::scope::{self, Asked, SiteScope};
 use crate::deploy::Picks;
@@ -89,6 +89,16 @@ impl Routed {
     #[must_use]
     pub fn version<'a>(&self, used: &'a FunctionUse) -> &'a Arc<FunctionEntry> {
         self.generation.version(&used.function, self.picks)
+    }
+
+    /// The versions for a share of the requests that can have a part in a response beside those of
+    /// its route: where functions of the route may fetch from the site, functions of other routes
+    /// run for them, and in the versions that this request gets.
+    pub fn nested_versions(&self) -> impl Iterator<Item = (&Arc<str>, &Digest)> {
+        let own = || self.route.fill_functions();
+        let may_fetch = own().any(|used| self.version(used).settings.grants.fetch_site);
+        let picked = self.generation.picked(self.picks);
+        picked.filter(move |(name, _)| may_fetch && own().all(|used| used.function.name != **name))
     }
 
     /// What its functions may choose, for as long as its response lasts.

@@ -103,6 +103,9 @@ fn key(routed: &Routed, viewed: &ViewedRequest) -> Result<Key, KeyRefusal> {
             ));
         }
     }
+    for (name, digest) in routed.nested_versions() {
+        named.push((format!("version of {name}"), digest.as_bytes().to_vec()));
+    }
     if let Some(site) = &viewed.marks.sent_by {
         named.push(("sent by a function of".to_owned(), site.as_bytes().to_vec()));
     }

@@ -150,10 +150,12 @@ impl FillJob {
     /// Names and digests of the functions that can have a part in the response.
     fn made_by(&self) -> Option<Arc<str>> {
         let route = &self.routed.route;
+        let nested = self.routed.nested_versions();
         let names: Vec<String> = route
             .fill_functions()
             .map(|used| self.routed.version(used))
             .map(|version| format!("{}@{}", version.name, version.function.digest()))
+            .chain(nested.map(|(name, digest)| format!("{name}@{digest}")))
             .collect();
         (!names.is_empty()).then(|| names.join(" ").into())
     }
