@@ -82,8 +82,8 @@ impl FunctionMetrics {
         &self.name
     }
 
-    /// The counters of one version. Those of the version that was asked for longest ago make room
-    /// for those of a new one.
+    /// The counters of one version. Of those that no loaded version has, the ones that were asked
+    /// for longest ago make room for those of a new one.
     #[must_use]
     pub fn version(&self, digest: FunctionDigest) -> Arc<VersionMetrics> {
         let mut versions = self.versions.lock();
@@ -94,7 +94,11 @@ impl FunctionMetrics {
         };
         versions.push(Arc::clone(&version));
         if versions.len() > VersionMetrics::MOST {
-            versions.remove(0);
+            // Of what runs, the counters are looked at: there are not many, as each is loaded.
+            let unused = |known: &Arc<VersionMetrics>| Arc::strong_count(known) == 1;
+            if let Some(place) = versions.iter().position(unused) {
+                versions.remove(place);
+            }
         }
         version
     }
@@ -173,5 +177,28 @@ impl FunctionMetrics {
     pub(in crate::telemetry) fn starts(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
         let seen = StartClass::ALL.iter().zip(&self.starts);
         seen.filter_map(|(class, slot)| slot.get().map(|histogram| (class.label(), histogram)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_are_loaded_stay_whatever_came_after_them() {
+        let function = FunctionMetrics::new("f".into(), ShardCount::for_workers(1));
+        let digest = |number: u8| FunctionDigest::from_full(&[number; 32]);
+        let live = function.version(digest(0));
+        for number in 1..=20 {
+            let _tried = function.version(digest(number));
+            assert!(function.versions().len() <= VersionMetrics::MOST + 1);
+        }
+        live.record(true);
+        let versions = function.versions();
+        assert_eq!(versions.len(), VersionMetrics::MOST);
+        let listed = versions.iter().find(|known| known.digest == digest(0));
+        let failed: u64 = listed.unwrap().calls().map(|(_, number)| number).sum();
+        assert_eq!(failed, 1);
+        assert!(versions.iter().any(|known| known.digest == digest(20)));
     }
 }
