@@ -14,10 +14,16 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use verge_config::{Config, Problem};
 
+use crate::admin::AdminToken;
+use crate::deploy::Preparing;
 use crate::generation::Generation;
 use crate::node::{NodeState, Overlay, admin_token};
 
 pub use watch::watch;
+
+/// How often a reload is built beside deploys that come in between; the next time they wait for it,
+/// and everything that it needs is compiled.
+const TRIES: u32 = 3;
 
 /// What asked for a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +61,11 @@ impl ReloadReport {
 
 /// The state of reloading: one at a time, and what the last one came to.
 pub struct Reloads {
-    /// Held while a reload or a deploy runs.
+    /// Held while a generation is put in place. Nothing that takes long is done meanwhile: a
+    /// rollback may wait for it.
     pub(crate) running: Mutex<()>,
+    /// Held while a reload runs.
+    reloading: Mutex<()>,
     last: Mutex<Option<ReloadReport>>,
     files: Mutex<Files>,
     overlay: Option<Overlay>,
@@ -71,6 +80,7 @@ impl Reloads {
         files.look_at(config.dependencies());
         Self {
             running: Mutex::default(),
+            reloading: Mutex::default(),
             last: Mutex::default(),
             files: Mutex::new(files),
             overlay,
@@ -153,14 +163,10 @@ impl Facts {
 /// Reads the configuration again, builds a generation from it and swaps it in.
 /// Blocks for as long as that takes.
 pub fn reload(state: &NodeState, cause: ReloadCause) -> ReloadReport {
-    let _one_at_a_time = state.reloads.running.lock();
+    let _one_at_a_time = state.reloads.reloading.lock();
     let begun = state.clock.now();
-    let current = state.generation.load_full();
-    let problems = match build(state, &current) {
-        Ok(next) => {
-            let number = next.number;
-            state.swap(next);
-            state.foundation.versions.settle(&state.generation.load());
+    let problems = match renew(state) {
+        Ok(number) => {
             state.telemetry.metrics().record_reload(number);
             Vec::new()
         }
@@ -181,34 +187,80 @@ pub fn reload(state: &NodeState, cause: ReloadCause) -> ReloadReport {
     report
 }
 
-fn build(state: &NodeState, current: &Generation) -> Result<Generation, Vec<Problem>> {
-    let file = current.config.file.as_path();
-    let mut files = Files::default();
-    files.look_at([file]);
-    // A configuration that cannot be read has no files: those known before stay watched, and
-    // are tried again when one of them changes, not at once.
-    state.reloads.files.lock().look_again();
-    let mut config = Config::read(file).map_err(|errors| errors.problems().to_vec())?;
-    if let Some(overlay) = &state.reloads.overlay {
-        overlay(&mut config);
-    }
-    files.look_at(
-        config
-            .dependencies()
-            .into_iter()
-            .filter(|other| *other != file),
-    );
-    *state.reloads.files.lock() = files;
-    let mut problems = fixed_changes(&current.config, &config);
-    let token = admin_token(&config).map_err(|problem| problems.push(problem));
-    let next = Generation::build(Arc::new(config), &state.foundation, Some(current))
-        .map_err(|more| problems.extend(more));
-    match (token, next) {
-        (Ok(token), Ok(next)) if problems.is_empty() => {
-            state.admin_auth.set_token(token);
-            Ok(next)
+/// Puts a generation of what the files say now in place; gives its number. Nothing waits for it
+/// while it is built, and so a deploy may come in between: then it is built once more.
+fn renew(state: &NodeState) -> Result<u64, Vec<Problem>> {
+    let versions = &state.foundation.versions;
+    let preparing = versions.prepare();
+    let read = Read::now(state)?;
+    for _ in 0..TRIES {
+        let current = state.generation.load_full();
+        let next = read.build(state, &current)?;
+        let one_at_a_time = state.reloads.running.lock();
+        if Arc::ptr_eq(&current, &state.generation.load_full()) {
+            return Ok(read.put(state, next, preparing));
         }
-        _ => Err(problems),
+        drop(one_at_a_time);
+        versions.hold(&next);
+    }
+    let _one_at_a_time = state.reloads.running.lock();
+    let next = read.build(state, &state.generation.load_full())?;
+    Ok(read.put(state, next, preparing))
+}
+
+/// The configuration as its files say it now.
+struct Read {
+    config: Arc<Config>,
+    token: Result<Option<AdminToken>, Problem>,
+}
+
+impl Read {
+    fn now(state: &NodeState) -> Result<Self, Vec<Problem>> {
+        let current = state.generation.load_full();
+        let file = current.config.file.as_path();
+        let mut files = Files::default();
+        files.look_at([file]);
+        // A configuration that cannot be read has no files: those known before stay watched, and
+        // are tried again when one of them changes, not at once.
+        state.reloads.files.lock().look_again();
+        let mut config = Config::read(file).map_err(|errors| errors.problems().to_vec())?;
+        if let Some(overlay) = &state.reloads.overlay {
+            overlay(&mut config);
+        }
+        files.look_at(
+            config
+                .dependencies()
+                .into_iter()
+                .filter(|other| *other != file),
+        );
+        *state.reloads.files.lock() = files;
+        Ok(Self {
+            token: admin_token(&config),
+            config: Arc::new(config),
+        })
+    }
+
+    fn build(&self, state: &NodeState, current: &Generation) -> Result<Generation, Vec<Problem>> {
+        let mut problems = fixed_changes(&current.config, &self.config);
+        problems.extend(self.token.as_ref().err().cloned());
+        let config = Arc::clone(&self.config);
+        let next = Generation::build(config, &state.foundation, Some(current))
+            .map_err(|more| problems.extend(more));
+        match next {
+            Ok(next) if problems.is_empty() => Ok(next),
+            _ => Err(problems),
+        }
+    }
+
+    fn put(self, state: &NodeState, next: Generation, preparing: Preparing<'_>) -> u64 {
+        let number = next.number;
+        if let Ok(token) = self.token {
+            state.admin_auth.set_token(token);
+        }
+        state.swap(next);
+        let versions = &state.foundation.versions;
+        versions.settle(&state.generation.load_full(), Some(preparing));
+        number
     }
 }
 

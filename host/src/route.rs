@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use verge_cache::policy::RoutePolicy;
 use verge_config::{FieldCondition, SiteName};
 use verge_origin::Origin;
-use verge_runtime::{Compiled, Function, Trigger};
+use verge_runtime::{Compiled, Digest, Function, Trigger};
 
 use crate::capabilities::FunctionCapabilities;
 use crate::deploy::state::BesideMode;
@@ -168,6 +168,14 @@ impl FunctionEntry {
     pub fn all_have(&self, trigger: Trigger) -> bool {
         let beside = self.beside.as_ref();
         self.function.has(trigger) && beside.is_none_or(|beside| beside.entry.function.has(trigger))
+    }
+
+    /// The version with this digest, if it is this one or the one beside it.
+    #[must_use]
+    pub fn running(&self, digest: &Digest) -> Option<&Self> {
+        let beside = self.beside.iter().map(|beside| &*beside.entry);
+        let mut running = std::iter::once(self).chain(beside);
+        running.find(|entry| entry.function.digest() == *digest)
     }
 
     /// Whether both are one loaded version, whatever runs beside it.

@@ -10,6 +10,7 @@ mod deploy {
     mod entries;
     mod kit;
     mod lasting;
+    mod promptly;
     mod reach;
     mod refused;
     mod registries;
@@ -17,6 +18,7 @@ mod deploy {
     mod shadow;
     mod share;
     mod signed;
+    mod trouble;
     mod versions;
     mod watched;
 }

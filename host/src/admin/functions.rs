@@ -10,10 +10,11 @@ use super::content;
 use super::routes::{Source, json, refusal};
 use crate::deploy::actions::{NewVersion, Refusal, RefusalKind};
 use crate::deploy::state::BesideMode;
+use crate::deploy::store;
 use crate::deploy::{Share, Sticky};
 
 /// Most bytes of a component; a node may take less (`deploy.component`).
-pub const COMPONENT_BYTES_MAX: usize = 32 << 20;
+pub const COMPONENT_BYTES_MAX: usize = store::COMPONENT_BYTES_MAX as usize;
 
 /// A function and its versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,12 @@ pub struct VersionChange {
     pub version: String,
     /// Whether what that version had a part in was purged.
     pub purged: bool,
+    /// What is to be said of it beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What is wrong, although it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The function as it is now.
     pub function: FunctionVersions,
 }

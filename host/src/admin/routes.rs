@@ -61,7 +61,8 @@ pub(super) fn router(auth: AdminAuth, source: Source) -> Router {
 async fn guard(State(auth): State<AdminAuth>, request: Request, next: Next) -> Response {
     let is_open = matches!(request.uri().path(), "/healthz" | "/readyz");
     // Who reads it bounds it more exactly.
-    let most = match request.uri().path().ends_with("/versions") {
+    let path = request.uri().path();
+    let most = match path.starts_with("/functions/") && path.ends_with("/versions") {
         true => functions::COMPONENT_BYTES_MAX as u64,
         false => MOST_CONTENT_BYTES,
     };

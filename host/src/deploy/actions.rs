@@ -1,14 +1,19 @@
 //! Deploy, promote, roll back: each makes a state, a generation with it, keeps the state on disk
-//! and swaps. When any of these fails, nothing has changed.
+//! and swaps. When any of these fails, nothing has changed; but a rollback swaps first, and needs
+//! no disk. What takes long, compiling and keeping a component, is done before anybody can have to
+//! wait for it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use verge_runtime::Digest;
+use verge_runtime::{Compiled, Digest};
 
+use super::Preparing;
 use super::plan::Plan;
+use super::refusal::not_kept;
+pub use super::refusal::{Refusal, RefusalKind};
 use super::signing::{Keys, Untrusted};
-use super::state::{BesideMode, FunctionState, Source, Unchanged, Version};
+use super::state::{BesideMode, FunctionState, Source, Version};
 use super::store::Store;
 use crate::generation::Generation;
 use crate::generation::components::check_beginning;
@@ -26,64 +31,23 @@ pub struct NewVersion {
     pub signature: Option<String>,
 }
 
-/// Why an action did nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What sort of reason.
-    pub kind: RefusalKind,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right; may be empty.
-    pub expected: String,
-}
-
-/// What sort of reason an action has to do nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// There is no such function.
-    Unknown,
-    /// What runs does not allow it.
-    Conflict,
-    /// The version cannot run.
-    Unfit,
-    /// The node cannot keep it.
-    Failed,
-}
-
 /// An action that was done.
 pub struct Done {
     /// The function as it is now.
     pub function: Arc<FunctionEntry>,
     /// The version that the action was about.
     pub digest: Digest,
+    /// What is to be said of it beside.
+    pub note: Option<&'static str>,
+    /// What is wrong, although it was done.
+    pub warning: Option<&'static str>,
 }
 
-impl Refusal {
-    fn new(kind: RefusalKind, what: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self {
-            kind,
-            what: what.into(),
-            expected: expected.into(),
-        }
-    }
-}
+/// That an action was done and would not outlive a restart.
+const UNKEPT: &str =
+    "it is not kept on disk, and a restart would not know it; the node tries again";
 
-impl From<Unchanged> for Refusal {
-    fn from(why: Unchanged) -> Self {
-        let expected = match &why {
-            Unchanged::IsLive(_) => "another version",
-            Unchanged::NothingBeside => {
-                "a version that was deployed with a share or as a shadow, or the digest of one"
-            }
-            Unchanged::NotKept(_) => "the beginning of a digest that GET /functions/NAME lists",
-            Unchanged::Ambiguous(_) => "more digits",
-            Unchanged::NothingBefore => "a function of which another version was live before",
-        };
-        Self::new(RefusalKind::Conflict, why.to_string(), expected)
-    }
-}
-
-/// Puts a new version in place. Blocks: it compiles.
+/// Puts a new version in place. Blocks: it compiles, while everything else goes on.
 ///
 /// # Errors
 /// Why it cannot run; nothing has changed.
@@ -97,29 +61,43 @@ pub fn deploy(node: &NodeState, name: &str, new: &NewVersion) -> Result<Done, Re
             expected,
         )
     })?;
-    let _one_at_a_time = node.reloads.running.lock();
-    let subject = Subject::of(node, name)?;
+    let begun = node.clock.now();
+    let preparing = node.foundation.versions.prepare();
+    let subject = Subject::of(node, name, begun)?;
     let digest = Digest::of(bytes);
-    let signature = new.signature.as_deref();
-    let signer = subject.keys()?.check(bytes, signature).map_err(|why| {
-        let what = format!("the component may not run: {why}");
-        Refusal::new(RefusalKind::Unfit, what, Untrusted::EXPECTED)
-    })?;
-    let version = Version {
-        digest,
-        deployed: Rfc3339(node.clock.wall()).to_string(),
-        source: Source::Deploy,
-        signature: signer.is_some().then(|| new.signature.clone()).flatten(),
-        signer,
-        bytes: bytes.len() as u64,
-        turn: None,
-        withdrawn: None,
-    };
+    if new.mode.is_none() && subject.state.live == digest {
+        return subject.unchanged(digest);
+    }
+    let now = node.clock.wall();
     let kept = subject.generation.config.deploy.kept;
-    let state = subject.state.deploy(version, new.mode.clone(), kept)?;
-    let store = subject.store;
-    store.keep_component(&digest, bytes).map_err(not_kept)?;
-    subject.put("deployed", state, digest, Some(bytes))
+    let version = subject.version(digest, new, now)?;
+    // What is refused anyway is not compiled.
+    let next = |subject: &Subject<'_>| {
+        let mode = new.mode.clone();
+        subject.state.deploy(version.clone(), mode, kept, now)
+    };
+    next(&subject)?;
+    let compiled = subject.compile(&digest, bytes)?;
+    let kept = subject.store.keep_component(&digest, bytes);
+    kept.map_err(not_kept)?;
+    let _one_at_a_time = node.reloads.running.lock();
+    // Another generation may serve by now.
+    let subject = Subject::of(node, name, begun)?;
+    if !subject.keys()?.know(version.signer.as_deref()) {
+        let what = "no key that the function has now signed the component";
+        return Err(Refusal::new(RefusalKind::Unfit, what, Untrusted::EXPECTED));
+    }
+    if new.mode.is_none() && subject.state.live == digest {
+        return subject.unchanged(digest);
+    }
+    let state = next(&subject)?;
+    subject.put(
+        Word::Deployed,
+        state,
+        digest,
+        Some(&compiled),
+        Some(preparing),
+    )
 }
 
 /// Puts the version beside the live one in its place, or the kept one whose digest begins with
@@ -128,11 +106,15 @@ pub fn deploy(node: &NodeState, name: &str, new: &NewVersion) -> Result<Done, Re
 /// # Errors
 /// Why not; nothing has changed.
 pub fn promote(node: &NodeState, name: &str, wanted: Option<&str>) -> Result<Done, Refusal> {
+    let begun = node.clock.now();
+    let now = node.clock.wall();
+    let subject = Subject::of(node, name, begun)?;
+    subject.make_ready(&subject.state.promote(wanted, now)?);
     let _one_at_a_time = node.reloads.running.lock();
-    let subject = Subject::of(node, name)?;
-    let state = subject.state.promote(wanted)?;
+    let subject = Subject::of(node, name, begun)?;
+    let state = subject.state.promote(wanted, now)?;
     let digest = state.live;
-    subject.put("promoted", state, digest, None)
+    subject.put(Word::Promoted, state, digest, None, None)
 }
 
 /// Takes the version beside the live one away, or puts the one before the live one in its place.
@@ -141,9 +123,12 @@ pub fn promote(node: &NodeState, name: &str, wanted: Option<&str>) -> Result<Don
 /// # Errors
 /// Why not; nothing has changed.
 pub fn roll_back(node: &NodeState, name: &str, reason: &str) -> Result<Done, Refusal> {
+    let begun = node.clock.now();
+    let subject = Subject::of(node, name, begun)?;
+    subject.make_ready(&subject.state.roll_back(reason, false)?.0);
     let _one_at_a_time = node.reloads.running.lock();
-    let subject = Subject::of(node, name)?;
-    subject.take_back(reason, "rolled-back")
+    let subject = Subject::of(node, name, begun)?;
+    subject.take_back(reason, Word::RolledBack)
 }
 
 /// Takes a version back that does badly, if it still runs.
@@ -156,8 +141,17 @@ pub(crate) fn take_back(
     digest: Digest,
     reason: &str,
 ) -> Result<(), Refusal> {
+    let begun = node.clock.now();
+    let subject = Subject::of(node, name, begun)?;
+    if subject.state.live == digest {
+        let mut without_trial = FunctionState::clone(&subject.state);
+        without_trial.beside = None;
+        if let Ok((state, _)) = without_trial.roll_back(reason, true) {
+            subject.make_ready(&state);
+        }
+    }
     let _one_at_a_time = node.reloads.running.lock();
-    let subject = Subject::of(node, name)?;
+    let subject = Subject::of(node, name, begun)?;
     let beside = subject.state.beside.as_ref();
     let is_beside = beside.is_some_and(|beside| beside.digest == digest);
     if !is_beside && subject.state.live != digest {
@@ -166,15 +160,17 @@ pub(crate) fn take_back(
     }
     if !is_beside && beside.is_some() {
         // What is on trial beside a bad version ends with it: its trial tells nothing any more.
-        subject.take_back("the version beside which it ran does badly", "rolled-back")?;
+        let reason = "the version beside which it ran does badly";
+        subject.take_back(reason, Word::RolledBack)?;
     }
-    let subject = Subject::of(node, name)?;
-    let taken = subject.take_back(reason, "rolled-back-by-itself");
+    let subject = Subject::of(node, name, begun)?;
+    let taken = subject.take_back(reason, Word::RolledBackByItself);
     if taken.is_err()
         && let Ok(function) = find(&subject.generation, name)
+        && let Some(version) = function.running(&digest)
     {
         // Told again, should it go on so.
-        function.capabilities.health.watch(true);
+        version.capabilities.health.watch_again();
     }
     taken.map(drop)
 }
@@ -184,6 +180,33 @@ pub(crate) fn warm(node: &NodeState) {
     let generation = node.generation.load_full();
     let foundation = &node.foundation;
     foundation.versions.warm(&generation, &foundation.engine);
+}
+
+/// Keeps versions that could not be kept on disk when they changed. Blocks.
+pub(crate) fn keep_again(node: &NodeState) {
+    let _one_at_a_time = node.reloads.running.lock();
+    let versions = &node.foundation.versions;
+    versions.settle(&node.generation.load_full(), None);
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Deployed,
+    Promoted,
+    RolledBack,
+    RolledBackByItself,
+}
+
+impl Word {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Promoted => "promoted",
+            Self::RolledBack => "rolled-back",
+            Self::RolledBackByItself => "rolled-back-by-itself",
+        }
+    }
 }
 
 /// A function whose versions change.
@@ -197,19 +220,21 @@ struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    fn of(node: &'a NodeState, name: &'a str) -> Result<Self, Refusal> {
-        let begun = node.clock.now();
+    fn of(node: &'a NodeState, name: &'a str, begun: Instant) -> Result<Self, Refusal> {
         let generation = node.generation.load_full();
         let entry = find(&generation, name)?;
-        let state = entry.state.clone();
-        let store = node.foundation.versions.store();
-        let (Some(state), Some(store)) = (state, store) else {
+        let Some(store) = node.foundation.versions.store() else {
             return Err(Refusal::new(
                 RefusalKind::Conflict,
                 "this node keeps no versions of functions",
                 "`folder` in the section [deploy] of its configuration",
             ));
         };
+        let state = entry.state.clone().ok_or_else(|| {
+            let what = format!("the versions of `{name}` cannot be read; the node's log says why");
+            let expected = "a folder `deploy.folder` that can be read, and then a reload";
+            Refusal::new(RefusalKind::Conflict, what, expected)
+        })?;
         Ok(Self {
             node,
             name,
@@ -220,10 +245,22 @@ impl<'a> Subject<'a> {
         })
     }
 
-    fn take_back(&self, reason: &str, word: &'static str) -> Result<Done, Refusal> {
-        let (state, withdrawn) = self.state.roll_back(reason)?;
+    /// Nothing has changed: the version is the live one already.
+    fn unchanged(&self, digest: Digest) -> Result<Done, Refusal> {
+        let function = Arc::clone(find(&self.generation, self.name)?);
+        Ok(Done {
+            function,
+            digest,
+            note: Some("it was already; nothing has changed"),
+            warning: None,
+        })
+    }
+
+    fn take_back(&self, reason: &str, word: Word) -> Result<Done, Refusal> {
+        let is_at_fault = word == Word::RolledBackByItself;
+        let (state, withdrawn) = self.state.roll_back(reason, is_at_fault)?;
         let live = state.live;
-        let done = self.put(word, state, withdrawn, None)?;
+        let done = self.put(word, state, withdrawn, None, None)?;
         tracing::warn!(
             function = self.name,
             version = %withdrawn.short(),
@@ -239,25 +276,80 @@ impl<'a> Subject<'a> {
             .map_err(|(place, what)| Refusal::new(RefusalKind::Failed, what, place))
     }
 
-    /// Makes `state` what serves.
+    /// What is known of a new version, once its signature is checked.
+    fn version(
+        &self,
+        digest: Digest,
+        new: &NewVersion,
+        now: SystemTime,
+    ) -> Result<Version, Refusal> {
+        let signature = new.signature.as_deref();
+        let signer = self.keys()?.check(&new.component, signature);
+        let signer = signer.map_err(|why| {
+            let what = format!("the component may not run: {why}");
+            Refusal::new(RefusalKind::Unfit, what, Untrusted::EXPECTED)
+        })?;
+        Ok(Version {
+            digest,
+            deployed: Rfc3339(now).to_string(),
+            source: Source::Deploy,
+            signature: signature.filter(|_| signer.is_some()).map(str::to_owned),
+            signer,
+            bytes: new.component.len() as u64,
+            turn: None,
+            withdrawn: None,
+        })
+    }
+
+    /// A component, compiled unless it was before.
+    fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<Compiled, Refusal> {
+        let foundation = &self.node.foundation;
+        let known = foundation.versions.kept.lock().find(self.name, digest);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        foundation
+            .engine
+            .compile(bytes)
+            .map_err(|error| Refusal::new(RefusalKind::Unfit, error.to_string(), ""))
+    }
+
+    /// Compiles what `state` runs, before anybody waits for it. What cannot be is told when it is
+    /// put in place.
+    fn make_ready(&self, state: &FunctionState) {
+        let foundation = &self.node.foundation;
+        let Ok(entry) = find(&self.generation, self.name) else {
+            return;
+        };
+        let beside = state.beside.as_ref().map(|beside| beside.digest);
+        for digest in [Some(state.live), beside].into_iter().flatten() {
+            if let Some(version) = state.version(&digest) {
+                let (versions, engine) = (&foundation.versions, &foundation.engine);
+                let _ = versions.make_ready(&self.generation, entry, version, engine);
+            }
+        }
+    }
+
+    /// Makes `state` what serves. A rollback needs no disk: what cannot be kept now is kept later.
     fn put(
         &self,
-        word: &'static str,
+        word: Word,
         state: FunctionState,
         digest: Digest,
-        component: Option<&Vec<u8>>,
+        component: Option<&Compiled>,
+        preparing: Option<Preparing<'_>>,
     ) -> Result<Done, Refusal> {
         let node = self.node;
+        let is_back = matches!(word, Word::RolledBack | Word::RolledBackByItself);
         let plan = Plan::of(state);
-        let given = component.map(|bytes| (digest, bytes.as_slice()));
         let next = self
             .generation
-            .with_versions(&node.foundation, self.name, &plan, given)
+            .with_versions(&node.foundation, self.name, &plan, component)
             .map_err(|problems| {
                 let told: Vec<&str> = problems.iter().map(|p| p.what.as_str()).collect();
                 Refusal::new(RefusalKind::Unfit, told.join("; "), "")
             })?;
-        if let Some(state) = &plan.state {
+        if let Some(state) = plan.state.as_ref().filter(|_| !is_back) {
             let kept = self.store.keep_state(self.name, state);
             kept.map_err(not_kept)?;
         }
@@ -265,7 +357,7 @@ impl<'a> Subject<'a> {
         node.swap(next);
         let serving = node.generation.load_full();
         let versions = &node.foundation.versions;
-        versions.settle(&serving);
+        versions.settle(&serving, preparing);
         node.telemetry.metrics().set_generation(number);
         let took = node.clock.now().saturating_duration_since(self.begun);
         tracing::info!(
@@ -273,24 +365,19 @@ impl<'a> Subject<'a> {
             version = %digest.short(),
             generation = number,
             took_ms = took.as_millis(),
-            "version {word}"
+            "version {}",
+            word.label()
         );
         let function = Arc::clone(find(&serving, self.name)?);
-        function.metrics.record_deploy(word);
-        let health = &function.capabilities.health;
-        match &function.beside {
-            Some(beside) => beside.entry.capabilities.health.watch(false),
-            None if function.function.digest() == digest => health.watch(true),
-            // What is gone back to is known.
-            None => {}
-        }
-        Ok(Done { function, digest })
+        function.metrics.record_deploy(word.label());
+        let warning = versions.is_unkept(self.name);
+        Ok(Done {
+            function,
+            digest,
+            note: None,
+            warning: warning.then_some(UNKEPT),
+        })
     }
-}
-
-fn not_kept(what: String) -> Refusal {
-    let expected = "a folder `deploy.folder` that can be written";
-    Refusal::new(RefusalKind::Failed, what, expected)
 }
 
 /// A function of a generation.

@@ -22,23 +22,22 @@ impl Kept {
             .cloned()
     }
 
-    /// Adds versions of a function, and lets go of those that `state` does not list.
-    pub(crate) fn keep(
-        &mut self,
-        function: &Arc<str>,
-        state: &FunctionState,
-        added: impl IntoIterator<Item = Compiled>,
-    ) {
-        let versions = self.0.entry(Arc::clone(function)).or_default();
-        for compiled in added {
-            if !versions
-                .iter()
-                .any(|known| known.digest() == compiled.digest())
-            {
-                versions.push(compiled);
-            }
+    /// Adds a version of a function. It stays until the next [`settle`](Self::settle) at least.
+    pub(crate) fn add(&mut self, function: &Arc<str>, compiled: Compiled) {
+        if self.find(function, &compiled.digest()).is_none() {
+            let versions = self.0.entry(Arc::clone(function)).or_default();
+            versions.push(compiled);
         }
-        versions.retain(|compiled| state.version(&compiled.digest()).is_some());
+    }
+
+    /// Lets go of versions that `state`, which holds now, does not list. Whether all others are
+    /// here.
+    pub(crate) fn settle(&mut self, function: &str, state: &FunctionState) -> bool {
+        if let Some(versions) = self.0.get_mut(function) {
+            versions.retain(|compiled| state.version(&compiled.digest()).is_some());
+        }
+        let mut listed = state.versions.iter();
+        listed.all(|version| self.find(function, &version.digest).is_some())
     }
 
     /// Lets go of functions that are not there any more.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -37,13 +37,32 @@ pub(crate) struct VersionHealth {
     clock: Clock,
     trips: mpsc::Sender<Trip>,
     metrics: Arc<VersionMetrics>,
+    /// Goes on when the version is loaded anew, with other settings.
+    watched: Arc<Watched>,
+}
+
+/// Where a version runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Beside the live one: it is watched for as long as that lasts.
+    Beside,
+    /// As the live one: it is watched for the time that the rules say.
+    Live {
+        /// When it became so.
+        since: SystemTime,
+    },
+}
+
+/// A version that may be watched.
+struct Watched {
     /// Whether anybody wants to know: calls of a version that is not watched take no lock.
-    is_watched: AtomicBool,
+    is_on: AtomicBool,
     watch: Mutex<Watch>,
 }
 
 /// What is known while a version is watched.
 struct Watch {
+    place: Option<Place>,
     begun: Instant,
     /// None: for as long as it runs beside another.
     until: Option<Instant>,
@@ -61,19 +80,23 @@ struct Part {
 }
 
 impl VersionHealth {
-    /// Of a version that nobody watches yet.
+    /// Of a version that nobody watches yet, unless it is `held` from before, with a window as
+    /// long.
     pub(super) fn new(
-        function: Arc<str>,
-        digest: Digest,
+        (function, digest): (Arc<str>, Digest),
         rules: Rollback,
         clock: Clock,
         trips: mpsc::Sender<Trip>,
         metrics: Arc<VersionMetrics>,
+        held: Option<&Self>,
     ) -> Arc<Self> {
-        let watch = Watch {
-            begun: clock.now(),
-            until: None,
-            parts: [Part::default(); PARTS],
+        let held = held.filter(|held| held.digest == digest && held.rules.window == rules.window);
+        let watched = match held {
+            Some(held) => Arc::clone(&held.watched),
+            None => Arc::new(Watched {
+                is_on: AtomicBool::new(false),
+                watch: Mutex::new(Watch::begin(None, clock.now())),
+            }),
         };
         Arc::new(Self {
             function,
@@ -82,28 +105,40 @@ impl VersionHealth {
             clock,
             trips,
             metrics,
-            is_watched: AtomicBool::new(false),
-            watch: Mutex::new(watch),
+            watched,
         })
     }
 
-    /// Watches it from now on: for as long as it runs beside another, or, once it is live, for
-    /// the time that the rules say.
-    /// What was before is forgotten.
-    pub(crate) fn watch(&self, is_live: bool) {
+    /// Watches it from now on, as long as its place asks for. What was counted in another place is
+    /// forgotten, and what was in the same is not.
+    pub(crate) fn watch(&self, place: Place) {
         let now = self.clock.now();
-        let mut watch = self.watch.lock();
-        *watch = Watch {
-            begun: now,
-            until: is_live.then(|| now + self.rules.watched),
-            parts: [Part::default(); PARTS],
+        let mut watch = self.watched.watch.lock();
+        if watch.place != Some(place) {
+            *watch = Watch::begin(Some(place), now);
+        }
+        watch.until = match place {
+            Place::Beside => None,
+            Place::Live { since } => {
+                let past = self.clock.wall().duration_since(since).unwrap_or_default();
+                Some(now + self.rules.watched.saturating_sub(past))
+            }
         };
-        self.is_watched.store(true, Ordering::Relaxed);
+        let is_on = watch.until.is_none_or(|until| until > now);
+        self.watched.is_on.store(is_on, Ordering::Relaxed);
+    }
+
+    /// Watches it as before, and forgets what was counted.
+    pub(crate) fn watch_again(&self) {
+        let now = self.clock.now();
+        let mut watch = self.watched.watch.lock();
+        (watch.begun, watch.parts) = (now, [Part::default(); PARTS]);
+        self.watched.is_on.store(true, Ordering::Relaxed);
     }
 
     /// Watches it no more.
     pub(crate) fn rest(&self) {
-        self.is_watched.store(false, Ordering::Relaxed);
+        self.watched.is_on.store(false, Ordering::Relaxed);
     }
 
     /// Notes a call that has ended. Its time is its own: not what clients and origins took to send
@@ -131,7 +166,7 @@ impl VersionHealth {
             | Outcome::Quarantined => true,
         };
         self.metrics.record(is_failure);
-        if !self.is_watched.load(Ordering::Relaxed) {
+        if !self.watched.is_on.load(Ordering::Relaxed) {
             return;
         }
         let is_slow = self.rules.latency.is_some_and(|most| wall > most);
@@ -150,7 +185,7 @@ impl VersionHealth {
     /// Counts a call within the window; why the version must go, if it must.
     fn note(&self, is_failure: bool, is_slow: bool) -> Option<String> {
         let now = self.clock.now();
-        let mut watch = self.watch.lock();
+        let mut watch = self.watched.watch.lock();
         if watch.until.is_some_and(|until| now >= until) {
             drop(watch);
             self.rest();
@@ -200,6 +235,22 @@ fn decide(rules: &Rollback, calls: u64, failures: u64, slow: u64) -> Option<Stri
     None
 }
 
+impl Watch {
+    const fn begin(place: Option<Place>, now: Instant) -> Self {
+        Self {
+            place,
+            begun: now,
+            until: None,
+            parts: [Part {
+                number: 0,
+                calls: 0,
+                failures: 0,
+                slow: 0,
+            }; PARTS],
+        }
+    }
+}
+
 impl std::fmt::Debug for VersionHealth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VersionHealth")
@@ -211,8 +262,6 @@ impl std::fmt::Debug for VersionHealth {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
     use crate::telemetry::{FunctionDigest, Metrics};
 
@@ -243,42 +292,96 @@ mod tests {
         assert_eq!(decide(&off, 100, 100, 100), None);
     }
 
-    #[test]
-    fn calls_count_within_the_window_and_while_the_version_is_watched() {
-        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
-        let (trips, mut tripped) = mpsc::channel(TRIPS_MAX);
+    const LIVE: Place = Place::Live {
+        since: SystemTime::UNIX_EPOCH,
+    };
+
+    /// A version with these rules, which may be `held`, and what it tells.
+    fn loaded(
+        rules: Rollback,
+        clock: &Clock,
+        held: Option<&VersionHealth>,
+    ) -> (Arc<VersionHealth>, mpsc::Receiver<Trip>) {
+        let (trips, tripped) = mpsc::channel(TRIPS_MAX);
         let digest = Digest::of(b"one");
         let metrics = Metrics::new(1).function("f");
         let metrics = metrics.version(FunctionDigest::from_full(digest.as_bytes()));
-        let health = VersionHealth::new("f".into(), digest, rules(), clock, trips, metrics);
-        let fail = |times| {
-            for _ in 0..times {
-                health.record(Outcome::Trapped, Duration::ZERO);
-            }
-        };
-        fail(100);
+        let named = ("f".into(), digest);
+        let health = VersionHealth::new(named, rules, clock.clone(), trips, metrics, held);
+        (health, tripped)
+    }
+
+    fn fail(health: &VersionHealth, times: usize) {
+        for _ in 0..times {
+            health.record(Outcome::Trapped, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn calls_count_within_the_window_and_while_the_version_is_watched() {
+        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
+        let (health, mut tripped) = loaded(rules(), &clock, None);
+        fail(&health, 100);
         assert!(tripped.try_recv().is_err(), "nobody watches");
-        health.watch(true);
-        fail(19);
+        health.watch(LIVE);
+        fail(&health, 19);
         handle.advance(Duration::from_secs(11));
-        fail(19);
+        fail(&health, 19);
         assert!(tripped.try_recv().is_err(), "the first are forgotten");
         handle.advance(Duration::from_secs(60));
-        fail(100);
+        fail(&health, 100);
         assert!(
             tripped.try_recv().is_err(),
             "it has been watched for long enough"
         );
-        health.watch(false);
+        health.watch(Place::Beside);
         handle.advance(Duration::from_secs(600));
         for _ in 0..50 {
             health.record(Outcome::Abandoned, Duration::from_secs(9));
             health.record(Outcome::InstancesExhausted, Duration::from_secs(9));
         }
-        fail(20);
+        fail(&health, 20);
         let trip = tripped.try_recv().unwrap();
         assert_eq!(trip.reason, "20 of 20 calls failed");
-        fail(100);
+        fail(&health, 100);
         assert!(tripped.try_recv().is_err(), "it is told once");
+        health.watch_again();
+        fail(&health, 20);
+        assert!(
+            tripped.try_recv().is_ok(),
+            "and again where that was in vain"
+        );
+    }
+
+    #[test]
+    fn watch_goes_on_when_the_version_is_loaded_anew_and_ends_when_it_would_have() {
+        let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH);
+        let (first, mut told) = loaded(rules(), &clock, None);
+        first.watch(LIVE);
+        fail(&first, 10);
+        let (second, mut tripped) = loaded(rules(), &clock, Some(&first));
+        second.watch(LIVE);
+        // A call that began before the reload.
+        fail(&first, 5);
+        fail(&second, 5);
+        assert_eq!(tripped.try_recv().unwrap().reason, "20 of 20 calls failed");
+        assert!(told.try_recv().is_err());
+        // As after a restart: nothing is held, and the time counts from when it became live.
+        let (third, mut tripped) = loaded(rules(), &clock, None);
+        handle.advance(Duration::from_secs(59));
+        third.watch(LIVE);
+        fail(&third, 20);
+        assert!(tripped.try_recv().is_ok());
+        handle.advance(Duration::from_secs(1));
+        third.watch(LIVE);
+        fail(&third, 100);
+        assert!(tripped.try_recv().is_err(), "its time is over");
+        // Other rules, another end.
+        let mut longer = rules();
+        longer.watched = Duration::from_secs(120);
+        let (fourth, mut tripped) = loaded(longer, &clock, Some(&third));
+        fourth.watch(LIVE);
+        fail(&fourth, 20);
+        assert!(tripped.try_recv().is_ok());
     }
 }

@@ -9,6 +9,7 @@ pub mod actions;
 mod compiled;
 mod health;
 pub(crate) mod plan;
+mod refusal;
 pub(crate) mod registry;
 pub(crate) mod shadow;
 pub mod share;
@@ -17,15 +18,15 @@ pub mod state;
 pub(crate) mod store;
 mod watch;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
 use verge_config::{Config, Function};
 use verge_runtime::Digest;
 
-pub(crate) use actions::warm;
 pub(crate) use compiled::Kept;
 pub(crate) use health::VersionHealth;
 use health::{TRIPS_MAX, Trip};
@@ -46,6 +47,12 @@ pub struct Versions {
     store: Option<Store>,
     /// Compiled versions that do not run now, so that a rollback compiles nothing.
     pub(crate) kept: Mutex<Kept>,
+    /// Whether some that should be there are not.
+    is_cold: AtomicBool,
+    /// Functions whose versions could not be kept on disk as they are.
+    unkept: Mutex<BTreeSet<Arc<str>>>,
+    /// Read while components are kept that no state lists yet: none is deleted meanwhile.
+    preparing: RwLock<()>,
     /// Takes versions that must go.
     trips: mpsc::Sender<Trip>,
     tripped: Mutex<Option<mpsc::Receiver<Trip>>>,
@@ -69,23 +76,40 @@ impl Versions {
         Self {
             store,
             kept: Mutex::default(),
+            is_cold: AtomicBool::new(false),
+            unkept: Mutex::default(),
+            preparing: RwLock::default(),
             trips,
             tripped: Mutex::new(Some(tripped)),
         }
     }
 
-    /// How a version of a function does that is about to be loaded.
+    /// From now on until it is dropped, components can be kept before a state lists them.
+    pub(crate) fn prepare(&self) -> Preparing<'_> {
+        Preparing {
+            _held: self.preparing.read(),
+        }
+    }
+
+    /// Of how many functions the versions are not kept on disk as they are.
+    pub(crate) fn unkept(&self) -> u64 {
+        self.unkept.lock().len() as u64
+    }
+
+    /// How a version of a function does that is about to be loaded; `held` is the same version as it
+    /// was loaded before.
     pub(crate) fn health(
         &self,
         foundation: &Foundation,
         function: &Function,
         digest: Digest,
+        held: Option<&VersionHealth>,
     ) -> Arc<VersionHealth> {
         let metrics = foundation.metrics.function(&function.name);
         let metrics = metrics.version(FunctionDigest::from_full(digest.as_bytes()));
         let (name, rules) = (Arc::clone(&function.name), function.rollback.clone());
         let (clock, trips) = (foundation.clock.clone(), self.trips.clone());
-        VersionHealth::new(name, digest, rules, clock, trips, metrics)
+        VersionHealth::new((name, digest), rules, clock, trips, metrics, held)
     }
 
     /// What tells of versions that must go; for the first who asks.
@@ -102,10 +126,9 @@ impl Versions {
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
+}
 
-    /// The folder, if there is one.
-    #[must_use]
-    pub fn folder(&self) -> Option<PathBuf> {
-        self.store.as_ref().map(|store| store.folder().to_owned())
-    }
+/// See [`Versions::prepare`].
+pub(crate) struct Preparing<'a> {
+    _held: RwLockReadGuard<'a, ()>,
 }

@@ -2,14 +2,19 @@
 //! deployed since.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use verge_runtime::Digest;
+use verge_runtime::{Digest, Engine};
 
-use super::Versions;
+use super::health::Place;
 use super::signing::Keys;
 use super::state::{BesideState, FunctionState, Source, Version};
+use super::store::Store;
+use super::{Preparing, Versions};
+use crate::files::FileError;
 use crate::generation::Generation;
+use crate::route::FunctionEntry;
 use crate::telemetry::Rfc3339;
 
 /// What of a function is to run.
@@ -49,6 +54,24 @@ impl Configured<'_> {
 }
 
 impl Plan {
+    /// The component of the configuration.
+    fn without_versions(configured: &Configured<'_>) -> Self {
+        Self {
+            live: configured.digest,
+            beside: None,
+            state: None,
+        }
+    }
+
+    /// The same while what is known of versions cannot be read: nothing of it is written over.
+    pub(crate) fn for_now(name: &str, configured: &Configured<'_>, why: &str) -> Self {
+        tracing::error!(
+            function = name,
+            "{why}; the component of the configuration runs until a reload can read it"
+        );
+        Self::without_versions(configured)
+    }
+
     /// What `state` says.
     pub(crate) fn of(state: FunctionState) -> Self {
         Self {
@@ -71,21 +94,21 @@ impl Versions {
         now: SystemTime,
     ) -> Plan {
         let Some(store) = self.store() else {
-            return Plan {
-                live: configured.digest,
-                beside: None,
-                state: None,
-            };
+            return Plan::without_versions(configured);
         };
         let known = match held {
             Some(held) => Some(FunctionState::clone(held)),
-            None => store.state(name).unwrap_or_else(|what| {
-                tracing::error!(
-                    function = name,
-                    "{what}; the component of the configuration runs"
-                );
-                None
-            }),
+            None => match store.state(name) {
+                Ok(known) => known,
+                Err(FileError::Unfit(what)) => {
+                    tracing::error!(
+                        function = name,
+                        "{what}; the component of the configuration runs"
+                    );
+                    None
+                }
+                Err(FileError::Unreadable(what)) => return Plan::for_now(name, configured, &what),
+            },
         };
         let state = match known {
             Some(state) if state.configured == configured.digest => {
@@ -121,68 +144,151 @@ impl Versions {
         let store = self.store();
         let is_here = |version: &Version| {
             version.digest == configured.digest
-                || store.is_some_and(|store| store.component(&version.digest).is_ok())
+                || store.is_some_and(|store| {
+                    // What cannot be read now may be there later.
+                    let found = store.component(&version.digest);
+                    !matches!(found, Err(FileError::Unfit(_)))
+                })
         };
         state.versions.retain(is_here);
         Plan::of(state)
     }
 
-    /// Keeps what `generation`, which serves now, knows of versions.
-    pub(crate) fn settle(&self, generation: &Generation) {
+    /// Keeps what `generation`, which serves now, knows of versions, and watches those that are to
+    /// be watched. `preparing` is over then. Only one at a time may do so.
+    pub(crate) fn settle(&self, generation: &Generation, preparing: Option<Preparing<'_>>) {
         let Some(store) = self.store() else { return };
-        let mut kept = self.kept.lock();
-        kept.retain(|name| generation.functions.contains_key(name));
-        for entry in generation.functions.values() {
-            let Some(state) = &entry.state else { continue };
-            let beside = entry.beside.iter().map(|beside| &beside.entry);
-            let running = std::iter::once(entry).chain(beside);
-            let compiled = running.map(|version| version.compiled.clone());
-            kept.keep(&entry.name, state, compiled);
-            match store.state(&entry.name) {
-                Ok(Some(known)) if known == **state => continue,
-                Ok(_) => {}
-                Err(_) => store.set_aside(&entry.name),
-            }
-            if let Err(what) = store.keep_state(&entry.name, state) {
-                tracing::error!(function = &*entry.name, "its versions are not kept: {what}");
+        let mut is_warm = true;
+        self.hold(generation);
+        {
+            let mut kept = self.kept.lock();
+            kept.retain(|name| generation.functions.contains_key(name));
+            for entry in generation.functions.values() {
+                if let Some(state) = &entry.state {
+                    is_warm &= kept.settle(&entry.name, state);
+                }
             }
         }
-        drop(kept);
-        store.sweep();
+        if !is_warm {
+            self.is_cold.store(true, Ordering::Relaxed);
+        }
+        for entry in generation.functions.values() {
+            if let Some(state) = &entry.state {
+                watch(entry, state);
+                self.keep(store, &entry.name, state);
+            }
+        }
+        drop(preparing);
+        // Whoever prepares something now deletes what is left over when that is done.
+        if let Some(_alone) = self.preparing.try_write() {
+            store.sweep();
+        }
+    }
+
+    /// Keeps a state on disk; tells when that fails, and when it does no more.
+    fn keep(&self, store: &Store, name: &Arc<str>, state: &FunctionState) {
+        let kept = match store.state(name) {
+            Ok(Some(known)) if known == *state => Ok(()),
+            Ok(_) => store.keep_state(name, state),
+            // What this node knows is newer than what it cannot read.
+            Err(FileError::Unreadable(_)) => store.keep_state(name, state),
+            Err(FileError::Unfit(_)) => {
+                store.set_aside(name);
+                store.keep_state(name, state)
+            }
+        };
+        let mut unkept = self.unkept.lock();
+        match kept {
+            Ok(()) if unkept.remove(name) => {
+                tracing::info!(function = &**name, "its versions are kept again");
+            }
+            Ok(()) => {}
+            Err(what) => {
+                if unkept.insert(Arc::clone(name)) {
+                    tracing::error!(
+                        function = &**name,
+                        "its versions are not kept, and a restart would not know them: {what}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Keeps what was compiled for a generation, also for one that is not put in place.
+    pub(crate) fn hold(&self, generation: &Generation) {
+        let mut kept = self.kept.lock();
+        let functions = generation.functions.values();
+        for entry in functions.filter(|entry| entry.state.is_some()) {
+            let beside = entry.beside.iter().map(|beside| &beside.entry);
+            for version in std::iter::once(entry).chain(beside) {
+                kept.add(&entry.name, version.compiled.clone());
+            }
+        }
+    }
+
+    /// Whether the versions of a function could not be kept as they are.
+    pub(crate) fn is_unkept(&self, name: &str) -> bool {
+        self.unkept.lock().contains(name)
+    }
+
+    /// Whether versions that could be gone back to are not compiled; asked once, that is no longer
+    /// known.
+    pub(crate) fn take_cold(&self) -> bool {
+        self.is_cold.swap(false, Ordering::Relaxed)
     }
 
     /// Compiles the versions that `generation` could go back to, those that were compiled before
     /// out of the code cache. Blocks for as long as that takes.
-    pub(crate) fn warm(&self, generation: &Generation, engine: &verge_runtime::Engine) {
-        let Some(store) = self.store() else { return };
+    pub(crate) fn warm(&self, generation: &Generation, engine: &Engine) {
         for entry in generation.functions.values() {
             let Some(state) = &entry.state else { continue };
-            let Ok(keys) = Keys::of(&generation.config, &entry.settings) else {
-                continue;
-            };
             for version in &state.versions {
-                if self
-                    .kept
-                    .lock()
-                    .find(&entry.name, &version.digest)
-                    .is_some()
-                {
-                    continue;
-                }
-                let compiled = store.component(&version.digest).and_then(|bytes| {
-                    keys.check(&bytes, version.signature.as_deref())
-                        .map_err(|why| why.to_string())?;
-                    engine.compile(&bytes).map_err(|error| error.to_string())
-                });
-                match compiled {
-                    Ok(compiled) => self.kept.lock().keep(&entry.name, state, [compiled]),
-                    Err(what) => tracing::warn!(
+                if let Err(what) = self.make_ready(generation, entry, version, engine) {
+                    tracing::warn!(
                         function = &*entry.name,
                         version = %version.digest.short(),
                         "nothing goes back to this version: {what}"
-                    ),
+                    );
                 }
             }
         }
+    }
+
+    /// Compiles a version that is kept, unless it is compiled. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// Why it cannot run.
+    pub(crate) fn make_ready(
+        &self,
+        generation: &Generation,
+        entry: &FunctionEntry,
+        version: &Version,
+        engine: &Engine,
+    ) -> Result<(), String> {
+        let (digest, name) = (&version.digest, &entry.name);
+        let is_ready = || self.kept.lock().find(name, digest).is_some();
+        let Some(store) = self.store().filter(|_| !is_ready()) else {
+            return Ok(());
+        };
+        let keys = Keys::of(&generation.config, &entry.settings).map_err(|(_, what)| what)?;
+        let bytes = store.component(digest)?;
+        keys.check(&bytes, version.signature.as_deref())
+            .map_err(|why| why.to_string())?;
+        let compiled = engine.compile(&bytes).map_err(|error| error.to_string())?;
+        self.kept.lock().add(name, compiled);
+        Ok(())
+    }
+}
+
+/// Watches the versions of a function that are to be watched, from when that began.
+fn watch(entry: &FunctionEntry, state: &FunctionState) {
+    let health = &entry.capabilities.health;
+    match state.promoted() {
+        Some(since) => health.watch(Place::Live { since }),
+        // What the configuration names, or what was gone back to, is known.
+        None => health.rest(),
+    }
+    if let Some(beside) = &entry.beside {
+        beside.entry.capabilities.health.watch(Place::Beside);
     }
 }

@@ -56,18 +56,28 @@ impl Picks {
     /// With the share at `place`, below [`SHARES_MAX`](super::SHARES_MAX).
     #[must_use]
     pub fn with(self, place: usize) -> Self {
-        let bit = u32::try_from(place).ok().and_then(|p| 1_u64.checked_shl(p));
-        Self(self.0 | bit.unwrap_or(0))
+        Self(self.0 | Self::bit(place))
     }
 
     /// Whether the request is of the share at `place`.
     #[must_use]
     pub fn has(self, place: usize) -> bool {
-        self != Self::default() && self.with(place) == self
+        self.0 & Self::bit(place) != 0
+    }
+
+    /// None for a place that there is not.
+    fn bit(place: usize) -> u64 {
+        let place = u32::try_from(place).ok();
+        place
+            .and_then(|place| 1_u64.checked_shl(place))
+            .unwrap_or(0)
     }
 }
 
 impl Share {
+    /// All requests, in hundredths of a per cent.
+    pub const WHOLE: u16 = 10_000;
+
     /// What a share is written as.
     pub const EXPECTED: &str = "a percentage from 0.01% to 99.99%, as 5% or 0.5%";
 
@@ -333,6 +343,6 @@ mod tests {
     fn picks_are_bits() {
         let picks = Picks::default().with(0).with(63).with(64);
         assert!(picks.has(0) && picks.has(63) && !picks.has(1));
-        assert!(!Picks::default().has(64));
+        assert!(!Picks::default().has(64) && !picks.has(64) && !picks.has(usize::MAX));
     }
 }

@@ -1,6 +1,8 @@
 //! What is known of a function's versions, and what a deploy, a promotion or a rollback makes of
 //! it. Pure: nothing here reads a file or compiles.
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 use verge_runtime::Digest;
 
@@ -26,6 +28,10 @@ pub struct FunctionState {
     pub live: Digest,
     /// The version that runs beside it, if one does.
     pub beside: Option<BesideState>,
+    /// When a deploy or a promotion made the live version so, in milliseconds of Unix time: from
+    /// then on it is watched. None where the configuration or a rollback did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_ms: Option<u64>,
     /// Those that are kept, the one deployed last first.
     pub versions: Vec<Version>,
 }
@@ -117,6 +123,7 @@ impl FunctionState {
             configured: version.digest,
             live: version.digest,
             beside: None,
+            promoted_ms: None,
             versions: Vec::new(),
         };
         state.make_live(version);
@@ -127,6 +134,13 @@ impl FunctionState {
     #[must_use]
     pub fn version(&self, digest: &Digest) -> Option<&Version> {
         self.versions.iter().find(|known| known.digest == *digest)
+    }
+
+    /// When a deploy or a promotion made the live version so.
+    #[must_use]
+    pub fn promoted(&self) -> Option<SystemTime> {
+        let since = Duration::from_millis(self.promoted_ms?);
+        SystemTime::UNIX_EPOCH.checked_add(since)
     }
 
     /// The same, with what is known now of who signed the configured version.
@@ -147,12 +161,13 @@ impl FunctionState {
         let mut state = self.clone();
         state.configured = version.digest;
         state.beside = None;
+        state.promoted_ms = None;
         state.make_live(version);
         state.prune(kept);
         state
     }
 
-    /// With a version that takes the live one's place, or runs beside it.
+    /// With a version that takes the live one's place at `now`, or runs beside it.
     ///
     /// # Errors
     /// It is the live one.
@@ -161,6 +176,7 @@ impl FunctionState {
         version: Version,
         mode: Option<BesideMode>,
         kept: usize,
+        now: SystemTime,
     ) -> Result<Self, Unchanged> {
         if version.digest == self.live {
             return Err(Unchanged::IsLive(version.digest.short().to_string()));
@@ -168,7 +184,10 @@ impl FunctionState {
         let mut state = self.clone();
         state.beside = None;
         match mode {
-            None => state.make_live(version),
+            None => {
+                state.make_live(version);
+                state.promoted_ms = Some(millis(now));
+            }
             Some(mode) => {
                 state.beside = Some(BesideState {
                     digest: version.digest,
@@ -181,12 +200,12 @@ impl FunctionState {
         Ok(state)
     }
 
-    /// With the version beside the live one in its place, or with the kept one whose digest
-    /// begins with `wanted`.
+    /// With the version beside the live one in its place at `now`, or with the kept one whose
+    /// digest begins with `wanted`.
     ///
     /// # Errors
     /// There is none, or it is the live one.
-    pub fn promote(&self, wanted: Option<&str>) -> Result<Self, Unchanged> {
+    pub fn promote(&self, wanted: Option<&str>, now: SystemTime) -> Result<Self, Unchanged> {
         let version = match (wanted, &self.beside) {
             (Some(wanted), _) => self.find(wanted)?,
             (None, None) => return Err(Unchanged::NothingBeside),
@@ -201,6 +220,7 @@ impl FunctionState {
         let mut state = self.clone();
         state.beside = None;
         state.live = version.digest;
+        state.promoted_ms = Some(millis(now));
         let turn = state.next_turn();
         for known in &mut state.versions {
             if known.digest == version.digest {
@@ -212,30 +232,41 @@ impl FunctionState {
     }
 
     /// Without the version that runs beside the live one; else with the version that was live
-    /// before it. Returns the version that is taken back, too.
+    /// before it. Returns the version that is taken back, too. One that was live earlier, and whose
+    /// trial beside the live one ends without it being `is_at_fault`, can be gone back to as before.
     ///
     /// # Errors
     /// There is none to go back to.
-    pub fn roll_back(&self, reason: &str) -> Result<(Self, Digest), Unchanged> {
+    pub fn roll_back(&self, reason: &str, is_at_fault: bool) -> Result<(Self, Digest), Unchanged> {
         let mut state = self.clone();
-        let withdrawn = match state.beside.take() {
-            Some(beside) => beside.digest,
+        let (withdrawn, is_trial) = match state.beside.take() {
+            Some(beside) => (beside.digest, true),
             None => {
-                let now = self.version(&self.live).and_then(|version| version.turn);
-                let before = self.versions.iter().filter(|version| {
-                    version.withdrawn.is_none() && version.turn.is_some() && version.turn < now
-                });
-                let before = before.max_by_key(|version| version.turn);
-                state.live = before.ok_or(Unchanged::NothingBefore)?.digest;
-                self.live
+                state.live = self.before().ok_or(Unchanged::NothingBefore)?.digest;
+                state.promoted_ms = None;
+                (self.live, false)
             }
         };
         for known in &mut state.versions {
-            if known.digest == withdrawn {
+            let was_live = is_trial && known.turn.is_some();
+            if known.digest == withdrawn && (is_at_fault || !was_live) {
                 known.withdrawn = Some(bounded(reason));
             }
         }
         Ok((state, withdrawn))
+    }
+
+    /// The version that a rollback of the live one goes back to.
+    fn before(&self) -> Option<&Version> {
+        let now = self.version(&self.live).and_then(|version| version.turn);
+        let before = self.versions.iter().filter(|version| {
+            version.withdrawn.is_none() && version.turn.is_some() && version.turn < now
+        });
+        before.max_by_key(|version| version.turn)
+    }
+
+    fn is_running(&self, digest: &Digest) -> bool {
+        *digest == self.live || self.beside.as_ref().is_some_and(|b| b.digest == *digest)
     }
 
     fn find(&self, wanted: &str) -> Result<&Version, Unchanged> {
@@ -260,22 +291,31 @@ impl FunctionState {
         self.put_first(version);
     }
 
-    /// A version that was there before is deployed anew.
-    fn put_first(&mut self, version: Version) {
+    /// A version that was there before is deployed anew; one that was live is no less so for it.
+    fn put_first(&mut self, mut version: Version) {
+        let known = self.version(&version.digest);
+        let known = known.filter(|known| known.withdrawn.is_none());
+        version.turn = version.turn.or(known.and_then(|known| known.turn));
         self.versions.retain(|known| known.digest != version.digest);
         self.versions.insert(0, version);
     }
 
-    /// Leaves `kept` versions: those that run, then those deployed last.
+    /// Leaves `kept` versions, or as many as run or would be gone back to. Those that nothing goes
+    /// back to by itself leave first, and of them the one deployed longest ago.
     fn prune(&mut self, kept: usize) {
         while self.versions.len() > kept {
-            let runs = |digest: &Digest| {
-                *digest == self.live || self.beside.as_ref().is_some_and(|b| b.digest == *digest)
+            let before = self.before().map(|version| version.digest);
+            let may_go = |version: &&Version| {
+                !self.is_running(&version.digest) && Some(version.digest) != before
             };
-            let Some(place) = self.versions.iter().rposition(|v| !runs(&v.digest)) else {
+            let is_spent =
+                |version: &Version| version.withdrawn.is_some() || version.turn.is_none();
+            let all = || self.versions.iter().rev().filter(may_go);
+            let gone = all().find(|version| is_spent(version)).or(all().next());
+            let Some(gone) = gone.map(|version| version.digest) else {
                 return;
             };
-            self.versions.remove(place);
+            self.versions.retain(|version| version.digest != gone);
         }
     }
 
@@ -298,6 +338,13 @@ impl FunctionState {
         }
         Ok(self)
     }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// `text`, cut to what is kept of it.
@@ -327,6 +374,8 @@ mod tests {
     use super::super::share::Sticky;
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     fn version(name: &str) -> Version {
         Version {
             digest: Digest::of(name.as_bytes()),
@@ -355,48 +404,54 @@ mod tests {
     fn rollbacks_go_back_one_by_one_and_a_promotion_goes_forward_again() {
         let mut state = FunctionState::begin(version("a"));
         for name in ["b", "c"] {
-            state = state.deploy(version(name), None, 5).unwrap();
+            state = state.deploy(version(name), None, 5, NOW).unwrap();
             assert!(is_live(&state, name));
         }
-        let (state, withdrawn) = state.roll_back("bad").unwrap();
+        let (state, withdrawn) = state.roll_back("bad", false).unwrap();
         assert!(is_live(&state, "b"));
         assert_eq!(withdrawn, Digest::of(b"c"));
         assert_eq!(
             state.version(&withdrawn).unwrap().withdrawn.as_deref(),
             Some("bad")
         );
-        let (state, _) = state.roll_back("bad").unwrap();
+        let (state, _) = state.roll_back("bad", false).unwrap();
         assert!(is_live(&state, "a"));
-        assert_eq!(state.roll_back("x").unwrap_err(), Unchanged::NothingBefore);
+        assert_eq!(
+            state.roll_back("x", false).unwrap_err(),
+            Unchanged::NothingBefore
+        );
         let c = Digest::of(b"c").to_string();
-        let state = state.promote(Some(&c[..10])).unwrap();
+        let state = state.promote(Some(&c[..10]), NOW).unwrap();
         assert!(is_live(&state, "c"));
         assert_eq!(state.version(&state.live).unwrap().withdrawn, None);
         // Before c, a was live; b had been taken back.
-        let (state, _) = state.roll_back("bad").unwrap();
+        let (state, _) = state.roll_back("bad", false).unwrap();
         assert!(is_live(&state, "a"));
     }
 
     #[test]
     fn version_beside_is_promoted_or_taken_away() {
         let state = FunctionState::begin(version("a"));
-        assert_eq!(state.promote(None).unwrap_err(), Unchanged::NothingBeside);
-        let shared = state.deploy(version("b"), share(), 5).unwrap();
+        assert_eq!(
+            state.promote(None, NOW).unwrap_err(),
+            Unchanged::NothingBeside
+        );
+        let shared = state.deploy(version("b"), share(), 5, NOW).unwrap();
         assert!(is_live(&shared, "a"));
-        let promoted = shared.promote(None).unwrap();
+        let promoted = shared.promote(None, NOW).unwrap();
         assert!(is_live(&promoted, "b") && promoted.beside.is_none());
-        assert!(is_live(&promoted.roll_back("bad").unwrap().0, "a"));
-        let (back, withdrawn) = shared.roll_back("bad").unwrap();
+        assert!(is_live(&promoted.roll_back("bad", false).unwrap().0, "a"));
+        let (back, withdrawn) = shared.roll_back("bad", false).unwrap();
         assert!(is_live(&back, "a") && back.beside.is_none());
         assert_eq!(withdrawn, Digest::of(b"b"));
         assert_eq!(
-            back.roll_back("bad").unwrap_err(),
+            back.roll_back("bad", false).unwrap_err(),
             Unchanged::NothingBefore,
             "what only ran beside was never live"
         );
         let live = version("a");
         assert!(matches!(
-            shared.deploy(live, None, 5),
+            shared.deploy(live, None, 5, NOW),
             Err(Unchanged::IsLive(_))
         ));
     }
@@ -406,7 +461,7 @@ mod tests {
         let mut state = FunctionState::begin(version("a"));
         for number in 0..10 {
             state = state
-                .deploy(version(&format!("{number}")), share(), 3)
+                .deploy(version(&format!("{number}")), share(), 3, NOW)
                 .unwrap();
         }
         assert_eq!(state.versions.len(), 3);
@@ -418,17 +473,17 @@ mod tests {
     #[test]
     fn what_the_configuration_names_anew_is_live() {
         let state = FunctionState::begin(version("a"));
-        let state = state.deploy(version("b"), share(), 5).unwrap();
+        let state = state.deploy(version("b"), share(), 5, NOW).unwrap();
         let state = state.follow(version("c"), 5);
         assert!(is_live(&state, "c") && state.beside.is_none());
         assert_eq!(state.configured, state.live);
-        assert!(is_live(&state.roll_back("bad").unwrap().0, "a"));
+        assert!(is_live(&state.roll_back("bad", false).unwrap().0, "a"));
     }
 
     #[test]
     fn state_is_read_as_it_was_written_or_not_at_all() {
         let state = FunctionState::begin(version("a"));
-        let state = state.deploy(version("b"), share(), 5).unwrap();
+        let state = state.deploy(version("b"), share(), 5, NOW).unwrap();
         let text = serde_json::to_string(&state).unwrap();
         let read: FunctionState = serde_json::from_str(&text).unwrap();
         assert_eq!(read.clone().check(5), Ok(state));
@@ -449,5 +504,58 @@ mod tests {
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn version_to_go_back_to_is_kept_whatever_is_tried() {
+        for kept in [2, 5] {
+            let mut state = FunctionState::begin(version("a"));
+            state = state.deploy(version("b"), None, kept, NOW).unwrap();
+            for trial in ["c", "d", "e", "f", "g"] {
+                state = state.deploy(version(trial), share(), kept, NOW).unwrap();
+                state = state.roll_back("tried", true).unwrap().0;
+            }
+            // With the one that was on trial, which is listed until the next comes.
+            assert!(state.versions.len() <= kept + 1, "{kept}");
+            let (state, _) = state.roll_back("bad", true).unwrap();
+            assert!(is_live(&state, "a"));
+        }
+    }
+
+    #[test]
+    fn trial_of_an_earlier_version_leaves_it_what_it_was() {
+        let state = FunctionState::begin(version("a"));
+        let state = state.deploy(version("b"), None, 5, NOW).unwrap();
+        let tried = state.deploy(version("a"), share(), 5, NOW).unwrap();
+        let (ended, _) = tried.roll_back("by hand", false).unwrap();
+        assert!(is_live(&ended.roll_back("bad", true).unwrap().0, "a"));
+        let (failed, _) = tried.roll_back("it failed", true).unwrap();
+        assert_eq!(
+            failed.roll_back("bad", true).unwrap_err(),
+            Unchanged::NothingBefore,
+            "nothing goes back to what has just failed"
+        );
+        // What was taken back is no candidate for having been tried once more.
+        let (back, _) = state.roll_back("bad", true).unwrap();
+        let tried = back.deploy(version("b"), share(), 5, NOW).unwrap();
+        let (ended, _) = tried.roll_back("by hand", false).unwrap();
+        let c = ended.deploy(version("c"), None, 5, NOW).unwrap();
+        assert!(is_live(&c.roll_back("bad", true).unwrap().0, "a"));
+    }
+
+    #[test]
+    fn state_says_since_when_its_live_version_is_watched() {
+        let later = NOW + Duration::from_millis(1500);
+        let state = FunctionState::begin(version("a"));
+        assert_eq!(state.promoted(), None, "the configuration's is not");
+        let shared = state.deploy(version("b"), share(), 5, later).unwrap();
+        assert_eq!(shared.promoted(), None);
+        let promoted = shared.promote(None, later).unwrap();
+        assert_eq!(promoted.promoted(), Some(later));
+        let tried = promoted.deploy(version("c"), share(), 5, NOW).unwrap();
+        let (tried, _) = tried.roll_back("bad", true).unwrap();
+        assert_eq!(tried.promoted(), Some(later), "a trial changes nothing");
+        assert_eq!(tried.roll_back("bad", true).unwrap().0.promoted(), None);
+        assert_eq!(tried.follow(version("d"), 5).promoted(), None);
     }
 }

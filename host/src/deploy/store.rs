@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use verge_runtime::Digest;
 
 use super::state::FunctionState;
-use crate::files;
+use crate::files::{self, FileError};
 
 /// Most bytes of a function's state.
 const STATE_BYTES_MAX: u64 = 256 << 10;
+
+/// How the name of a state ends that was put aside.
+const ASIDE: &str = "json.unreadable";
 
 /// Most bytes of a component.
 pub(crate) const COMPONENT_BYTES_MAX: u64 = 32 << 20;
@@ -55,10 +58,6 @@ impl Store {
         })
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     fn state_path(&self, name: &str) -> PathBuf {
         self.folder.join("functions").join(format!("{name}.json"))
     }
@@ -73,17 +72,23 @@ impl Store {
     ///
     /// # Errors
     /// The file, and what is wrong with it.
-    pub(crate) fn state(&self, name: &str) -> Result<Option<FunctionState>, String> {
+    pub(crate) fn state(&self, name: &str) -> Result<Option<FunctionState>, FileError> {
         let path = self.state_path(name);
-        if !path.exists() {
+        let is_there = path.try_exists().map_err(|error| {
+            FileError::Unreadable(format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        if !is_there {
             return Ok(None);
         }
-        let bytes = files::read_bounded(&path, STATE_BYTES_MAX)?;
+        let bytes = files::read_kept(&path, STATE_BYTES_MAX)?;
         serde_json::from_slice::<FunctionState>(&bytes)
             .map_err(|error| error.to_string())
             .and_then(|state| state.check(VERSIONS_MAX))
             .map(Some)
-            .map_err(|what| format!("`{}` is no state of a function: {what}", path.display()))
+            .map_err(|what| {
+                let path = path.display();
+                FileError::Unfit(format!("`{path}` is no state of a function: {what}"))
+            })
     }
 
     /// Keeps what is known of a function's versions.
@@ -96,12 +101,17 @@ impl Store {
         write_whole(&path, &bytes)
     }
 
-    /// Puts a state that cannot be read aside, as `NAME.json.unreadable`.
+    /// Puts a state that is none aside, as `NAME.json.unreadable`: while it is there, no component
+    /// is deleted.
     pub(crate) fn set_aside(&self, name: &str) {
         let path = self.state_path(name);
-        let aside = path.with_extension("json.unreadable");
-        if let Err(error) = fs::rename(&path, &aside) {
-            tracing::warn!("`{}` cannot be put aside: {error}", path.display());
+        let aside = path.with_extension(ASIDE);
+        match fs::rename(&path, &aside) {
+            Ok(()) => {
+                let aside = aside.display();
+                tracing::warn!("`{aside}` keeps all components until it is repaired or removed");
+            }
+            Err(error) => tracing::warn!("`{}` cannot be put aside: {error}", path.display()),
         }
     }
 
@@ -109,11 +119,12 @@ impl Store {
     ///
     /// # Errors
     /// It is not there, or not what it was.
-    pub(crate) fn component(&self, digest: &Digest) -> Result<Vec<u8>, String> {
+    pub(crate) fn component(&self, digest: &Digest) -> Result<Vec<u8>, FileError> {
         let path = self.component_path(digest);
-        let bytes = files::read_bounded(&path, COMPONENT_BYTES_MAX)?;
+        let bytes = files::read_kept(&path, COMPONENT_BYTES_MAX)?;
         if Digest::of(&bytes) != *digest {
-            return Err(format!("`{}` is not what was kept there", path.display()));
+            let what = format!("`{}` is not what was kept there", path.display());
+            return Err(FileError::Unfit(what));
         }
         Ok(bytes)
     }
@@ -124,50 +135,57 @@ impl Store {
     /// The file, and why it cannot be written.
     pub(crate) fn keep_component(&self, digest: &Digest, bytes: &[u8]) -> Result<(), String> {
         let path = self.component_path(digest);
-        // A file of that length was renamed to this place as a whole.
-        if fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64) {
+        // One that was damaged since is written anew.
+        if self.component(digest).is_ok() {
             return Ok(());
         }
         write_whole(&path, bytes)
     }
 
-    /// Deletes components that no state lists; states of functions that are no longer configured
-    /// count, too. Without one of the states nothing is deleted.
+    /// Deletes components that no state lists, and what writing left behind; states of functions
+    /// that are no longer configured count, too. Without one of the states nothing is deleted: all
+    /// may be needed.
     pub(crate) fn sweep(&self) {
-        let mut listed = BTreeSet::new();
-        for name in self.names() {
-            match self.state(&name) {
-                Ok(Some(state)) => {
-                    listed.extend(state.versions.iter().map(|version| version.digest));
-                }
-                Ok(None) => {}
-                Err(_) => return,
-            }
-        }
+        let Ok(listed) = self.listed() else { return };
         let Ok(entries) = fs::read_dir(self.folder.join("components")) else {
             return;
         };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let digest = path.file_stem().and_then(|stem| stem.to_str());
-            if digest
-                .and_then(Digest::parse)
-                .is_some_and(|digest| !listed.contains(&digest))
-                && let Err(error) = fs::remove_file(&path)
-            {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let is_kept = name.is_none_or(|name| {
+                let digest = name.strip_suffix(".wasm").and_then(Digest::parse);
+                let leftover = name.strip_suffix(".wasm.new").and_then(Digest::parse);
+                digest.is_none_or(|digest| listed.contains(&digest)) && leftover.is_none()
+            });
+            if !is_kept && let Err(error) = fs::remove_file(&path) {
                 tracing::warn!("`{}` cannot be deleted: {error}", path.display());
             }
         }
     }
 
-    /// The functions with a state.
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.join("functions"));
-        let paths = entries.into_iter().flatten().flatten();
-        let paths = paths.map(|entry| entry.path());
-        paths
-            .filter(|path| path.extension().is_some_and(|end| end == "json"))
-            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-            .collect()
+    /// All versions that any state lists.
+    ///
+    /// # Errors
+    /// It is not known.
+    fn listed(&self) -> Result<BTreeSet<Digest>, FileError> {
+        let unreadable = |error: std::io::Error| FileError::Unreadable(error.to_string());
+        let mut listed = BTreeSet::new();
+        for entry in fs::read_dir(self.folder.join("functions")).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            if name.ends_with(ASIDE) {
+                return Err(FileError::Unfit(format!("`{}`", path.display())));
+            }
+            let Some(function) = name.strip_suffix(".json") else {
+                continue;
+            };
+            let state = self.state(function)?;
+            let versions = state.into_iter().flat_map(|state| state.versions);
+            listed.extend(versions.map(|version| version.digest));
+        }
+        Ok(listed)
     }
 }
 
@@ -235,10 +253,12 @@ mod tests {
         let digest = Digest::of(b"one");
         store.keep_component(&digest, b"one").unwrap();
         fs::write(store.component_path(&digest), b"two").unwrap();
-        let error = store.component(&digest).unwrap_err();
+        let error = String::from(store.component(&digest).unwrap_err());
         assert!(error.contains("is not what was kept there"), "{error}");
+        store.keep_component(&digest, b"one").unwrap();
+        assert_eq!(store.component(&digest).unwrap(), b"one", "it is repaired");
         fs::write(store.state_path("f"), b"{\"format\": 1, ").unwrap();
-        let error = store.state("f").unwrap_err();
+        let error = String::from(store.state("f").unwrap_err());
         assert!(
             error.contains("f.json` is no state of a function"),
             "{error}"
@@ -246,7 +266,8 @@ mod tests {
         store.set_aside("f");
         assert_eq!(store.state("f").unwrap(), None);
         fs::write(store.state_path("g"), vec![b' '; 300 << 10]).unwrap();
-        assert!(store.state("g").unwrap_err().contains("larger than"));
+        let error = String::from(store.state("g").unwrap_err());
+        assert!(error.contains("larger than"), "{error}");
     }
 
     #[test]
@@ -269,5 +290,18 @@ mod tests {
             store.component(&Digest::of(b"one")).is_ok(),
             "while a state cannot be read, all may be needed"
         );
+        store.set_aside("g");
+        let leftover = store.component_path(&Digest::of(b"two"));
+        let leftover = leftover.with_extension("wasm.new");
+        fs::write(&leftover, b"half").unwrap();
+        store.sweep();
+        assert!(
+            store.component(&Digest::of(b"one")).is_ok(),
+            "nor while one is put aside"
+        );
+        fs::remove_file(store.state_path("g").with_extension(ASIDE)).unwrap();
+        store.sweep();
+        assert!(store.component(&Digest::of(b"one")).is_err());
+        assert!(!leftover.exists());
     }
 }

@@ -113,7 +113,10 @@ pub(super) fn build(
     let stores =
         stores.map(|(name, store)| (Arc::clone(name), Arc::clone(store) as Arc<dyn KvStore>));
     let kv = KvStores::new(stores);
-    let health = foundation.versions.health(foundation, settings, digest);
+    let before = held.and_then(|held| held.running(&digest));
+    let before = before.map(|entry| &*entry.capabilities.health);
+    let versions = &foundation.versions;
+    let health = versions.health(foundation, settings, digest, before);
     Arc::new(FunctionCapabilities {
         health,
         config: settings.config.clone(),

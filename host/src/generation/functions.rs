@@ -19,8 +19,8 @@ use crate::deploy::plan::{Configured, Plan};
 use crate::deploy::shadow::ShadowCapabilities;
 use crate::deploy::signing::Keys;
 use crate::deploy::state::{BesideMode, BesideState, FunctionState};
+use crate::files::FileError;
 use crate::route::{Beside, FunctionEntry};
-use crate::telemetry::sample::IdleSample;
 
 /// All functions; adds to `problems` for those that cannot be.
 pub(super) fn build(
@@ -91,14 +91,17 @@ impl Builder<'_> {
         let held = self.held.and_then(|held| held.state.as_ref());
         let kept = self.config.deploy.kept;
         let mut plan = versions.plan(&settings.name, &configured, held, kept, now);
-        let own = Some((configured.digest, configured.bytes));
+        let own = Given::Bytes(configured.digest, configured.bytes);
         let beside = plan.beside.as_ref().map(|beside| beside.digest);
         let running = [Some(plan.live), beside].into_iter().flatten();
         let state = plan.state.as_deref();
-        let lost = running.filter_map(|digest| self.find(&digest, own, state).err());
-        if let Some(lost) = lost.into_iter().next() {
-            let why = lost.told();
-            plan = versions.without_deployed(&settings.name, &configured, &plan, &why, now);
+        let mut lost = running.filter_map(|digest| self.find(&digest, own, state).err());
+        if let Some(lost) = lost.next() {
+            let (name, is_for_good, why) = (&settings.name, lost.is_for_good, lost.told());
+            plan = match is_for_good {
+                true => versions.without_deployed(name, &configured, &plan, &why, now),
+                false => Plan::for_now(name, &configured, &why),
+            };
         }
         self.planned(&plan, own)
             .map_err(|what| ("component", what, ""))
@@ -116,19 +119,18 @@ impl Builder<'_> {
         let what = &error.1;
         tracing::error!(function = &**name, "{what}; what ran last runs on");
         let plan = Plan::of(FunctionState::clone(&state));
-        self.planned(&plan, None)
+        self.planned(&plan, Given::Nothing)
             .map_err(|what| ("component", what, ""))
     }
 
-    /// The function whose versions `plan` names. `given` is a component with its digest that need
-    /// not be read.
+    /// The function whose versions `plan` names. What is `given` need not be read.
     ///
     /// # Errors
     /// Which version cannot be loaded, and why.
     pub(super) fn planned(
         &self,
         plan: &Plan,
-        given: Option<(Digest, &[u8])>,
+        given: Given<'_>,
     ) -> Result<Arc<FunctionEntry>, String> {
         let state = plan.state.as_deref();
         let live = self.version(plan.live, given, state, false)?;
@@ -153,7 +155,7 @@ impl Builder<'_> {
     fn beside(
         &self,
         beside: &BesideState,
-        given: Option<(Digest, &[u8])>,
+        given: Given<'_>,
         state: Option<&FunctionState>,
     ) -> Result<Beside, String> {
         let is_shadow = beside.mode == BesideMode::Shadow;
@@ -161,10 +163,7 @@ impl Builder<'_> {
         let held = self.held.and_then(|held| held.beside.as_ref());
         let entry = match held.filter(|held| held.entry.is_version(&version)) {
             Some(held) => Arc::clone(&held.entry),
-            None => {
-                version.capabilities.health.watch(false);
-                Arc::new(version)
-            }
+            None => Arc::new(version),
         };
         Ok(Beside {
             entry,
@@ -176,7 +175,7 @@ impl Builder<'_> {
     fn version(
         &self,
         digest: Digest,
-        given: Option<(Digest, &[u8])>,
+        given: Given<'_>,
         state: Option<&FunctionState>,
         is_shadow: bool,
     ) -> Result<FunctionEntry, String> {
@@ -264,27 +263,24 @@ impl Builder<'_> {
 
     /// The running version with this digest.
     fn held_version(&self, digest: &Digest) -> Option<&FunctionEntry> {
-        let held = self.held?;
-        let beside = held.beside.iter().map(|beside| &beside.entry);
-        let mut running = std::iter::once(held).chain(beside);
-        let found = running.find(|entry| entry.function.digest() == *digest);
-        found.map(|entry| &**entry)
+        self.held?.running(digest)
     }
 
     /// Where a version is to be had from.
     fn find<'b>(
         &self,
         digest: &Digest,
-        given: Option<(Digest, &'b [u8])>,
+        given: Given<'b>,
         state: Option<&FunctionState>,
     ) -> Result<Found<'b>, Lost> {
         let versions = &self.foundation.versions;
-        let given = given.filter(|(known, _)| known == digest);
+        let given = given.of(digest);
         let known = state.and_then(|state| state.version(digest));
         let signer = known.and_then(|version| version.signer.as_deref());
         // Whoever gives a component has looked at its signature.
-        if given.is_none() && !self.keys.know(signer) {
-            return Err(Lost::new(digest, "no key of the function signed it"));
+        if matches!(given, Given::Nothing) && !self.keys.know(signer) {
+            let why = "no key of the function signed it".to_owned();
+            return Err(Lost::new(digest, FileError::Unfit(why)));
         }
         let compiled = self.held_version(digest);
         let compiled = compiled.map(|entry| entry.compiled.clone());
@@ -292,19 +288,22 @@ impl Builder<'_> {
         if let Some(compiled) = compiled {
             return Ok(Found::Compiled(compiled));
         }
-        if let Some((_, bytes)) = given {
-            return Ok(Found::Bytes(bytes.into()));
+        match given {
+            Given::Compiled(compiled) => return Ok(Found::Compiled(compiled.clone())),
+            Given::Bytes(_, bytes) => return Ok(Found::Bytes(bytes.into())),
+            Given::Nothing => {}
         }
+        let unfit = |why: &dyn std::fmt::Display| FileError::Unfit(why.to_string());
         let store = versions
             .store()
-            .ok_or_else(|| Lost::new(digest, "no versions are kept"))?;
+            .ok_or_else(|| Lost::new(digest, unfit(&"no versions are kept")))?;
         let bytes = store
             .component(digest)
             .map_err(|why| Lost::new(digest, why))?;
         let signature = known.and_then(|version| version.signature.as_deref());
         self.keys
             .check(&bytes, signature)
-            .map_err(|why| Lost::new(digest, why.to_string()))?;
+            .map_err(|why| Lost::new(digest, unfit(&why)))?;
         Ok(Found::Bytes(bytes.into()))
     }
 }
@@ -315,16 +314,42 @@ enum Found<'a> {
     Bytes(std::borrow::Cow<'a, [u8]>),
 }
 
-/// A version that is nowhere.
+/// A component that need not be looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    Nothing,
+    Bytes(Digest, &'a [u8]),
+    Compiled(&'a Compiled),
+}
+
+impl Given<'_> {
+    /// What is given, if it has this digest.
+    fn of(self, digest: &Digest) -> Self {
+        let given = match self {
+            Given::Nothing => None,
+            Given::Bytes(given, _) => Some(given),
+            Given::Compiled(compiled) => Some(compiled.digest()),
+        };
+        match given == Some(*digest) {
+            true => self,
+            false => Given::Nothing,
+        }
+    }
+}
+
+/// A version that is not to be had.
 struct Lost {
     digest: Digest,
+    /// Or only for now.
+    is_for_good: bool,
     why: String,
 }
 
 impl Lost {
-    fn new(digest: &Digest, why: impl Into<String>) -> Self {
+    fn new(digest: &Digest, why: FileError) -> Self {
         Self {
             digest: *digest,
+            is_for_good: matches!(why, FileError::Unfit(_)),
             why: why.into(),
         }
     }
@@ -409,25 +434,5 @@ fn limits(config: &Config, settings: &verge_config::Function) -> Limits {
             concurrent: settings.fetch.concurrent,
             bytes: settings.fetch.bytes,
         },
-    }
-}
-
-impl Generation {
-    /// Instances that wait for calls, of the functions that have such; those of a version beside the
-    /// live one count with it.
-    #[must_use]
-    pub fn idle_instances(&self) -> Vec<IdleSample> {
-        let waiting = |entry: &FunctionEntry| entry.function.idle_instances() as u64;
-        let functions = self.functions.values();
-        let samples = functions
-            .filter(|entry| entry.settings.isolation != verge_config::Isolation::Fresh)
-            .map(|entry| {
-                let beside = entry.beside.as_ref();
-                IdleSample {
-                    function: Arc::clone(&entry.name),
-                    instances: waiting(entry) + beside.map_or(0, |beside| waiting(&beside.entry)),
-                }
-            });
-        samples.collect()
     }
 }

@@ -12,6 +12,7 @@ mod functions;
 mod origins;
 mod policy;
 mod route_key;
+mod samples;
 mod settings;
 mod sites;
 
@@ -21,10 +22,11 @@ use std::time::SystemTime;
 
 use verge_base::{Clock, Random};
 use verge_config::{Config, Problem};
-use verge_runtime::{Digest, Engine};
+use verge_runtime::{Compiled, Digest, Engine};
 use verge_shared::Shared;
 
 pub(crate) use capabilities::Shelf;
+use functions::Given;
 pub(crate) use functions::isolated;
 pub(crate) use origins::origin_settings;
 pub use settings::Settings;
@@ -106,6 +108,7 @@ impl Generation {
             origins: &origins,
             functions: &functions,
             metrics: &foundation.metrics,
+            is_new: true,
         };
         let sites = sites::build(&config, &parts, &mut problems);
         let settings = Settings::of(&config, &mut problems);
@@ -116,7 +119,7 @@ impl Generation {
                 settings,
                 sites,
                 origins,
-                shares: shares(&functions),
+                shares: shares_to_pick(&functions),
                 functions,
                 certificates,
                 shelf,
@@ -127,8 +130,8 @@ impl Generation {
     }
 
     /// This generation with other versions of one function; nothing else changes, and no file of
-    /// the configuration is read. `given` is a component that need not be read. Blocks when it
-    /// compiles.
+    /// the configuration is read. `given` is a version that is compiled already. Blocks when it
+    /// compiles another.
     ///
     /// # Errors
     /// Why the versions cannot run.
@@ -137,7 +140,7 @@ impl Generation {
         foundation: &Foundation,
         name: &str,
         plan: &Plan,
-        given: Option<(Digest, &[u8])>,
+        given: Option<&Compiled>,
     ) -> Result<Self, Vec<Problem>> {
         let key = format!("function.{name}");
         let problem = |what: String| vec![self.config.problem(&key, what, "")];
@@ -152,6 +155,7 @@ impl Generation {
             shelf: &self.shelf,
             held: self.functions.get(name),
         };
+        let given = given.map_or(Given::Nothing, Given::Compiled);
         let entry = builder.planned(plan, given).map_err(problem)?;
         let mut functions = self.functions.clone();
         functions.insert(Arc::clone(&settings.name), entry);
@@ -164,6 +168,7 @@ impl Generation {
             origins: &self.origins,
             functions: &functions,
             metrics: &foundation.metrics,
+            is_new: false,
         };
         let mut problems = Vec::new();
         let sites = sites::build(&self.config, &parts, &mut problems);
@@ -197,11 +202,6 @@ impl Generation {
         picks
     }
 
-    /// The version of a function that runs for requests with these picks; all of a request's
-    /// calls ask here, so that it never sees two.
-    #[must_use]
-    pub fn version<'a>(
-        &self,
     /// The functions of which a request with these picks gets another version, and which one.
     pub fn picked(&self, picks: Picks) -> impl Iterator<Item = (&Arc<str>, &Digest)> {
         let shares = self.shares.iter().enumerate();
@@ -209,6 +209,11 @@ impl Generation {
         picked.map(|(_, (name, digest, _))| (name, digest))
     }
 
+    /// The version of a function that runs for requests with these picks; all of a request's
+    /// calls ask here, so that it never sees two.
+    #[must_use]
+    pub fn version<'a>(
+        &self,
         function: &'a Arc<FunctionEntry>,
         picks: Picks,
     ) -> &'a Arc<FunctionEntry> {
@@ -236,4 +241,21 @@ fn shares(functions: &BTreeMap<Arc<str>, Arc<FunctionEntry>>) -> Vec<(Arc<str>, 
         Some((Arc::clone(&entry.name), digest, share.clone()))
     });
     beside.collect()
+}
+
+/// The shares of states that were deployed one by one, and are too many together: those over the
+/// limit are for nobody.
+fn shares_to_pick(
+    functions: &BTreeMap<Arc<str>, Arc<FunctionEntry>>,
+) -> Vec<(Arc<str>, Digest, Share)> {
+    let mut shares = shares(functions);
+    for (name, digest, _) in shares.iter().skip(SHARES_MAX) {
+        tracing::error!(
+            function = &**name,
+            version = %digest.short(),
+            "its version for a share of the requests gets none: {SHARES_MAX} functions have one"
+        );
+    }
+    shares.truncate(SHARES_MAX);
+    shares
 }

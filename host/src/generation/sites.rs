@@ -21,6 +21,8 @@ pub(super) struct Parts<'a> {
     pub(super) origins: &'a BTreeMap<Arc<str>, Arc<OriginEntry>>,
     pub(super) functions: &'a BTreeMap<Arc<str>, Arc<FunctionEntry>>,
     pub(super) metrics: &'a Metrics,
+    /// Whether the configuration is a new one: what it should be warned of is told once.
+    pub(super) is_new: bool,
 }
 
 /// The table of all sites; `None` after adding to `problems`.
@@ -45,7 +47,9 @@ pub(super) fn build(
             let place = format!("site[{site_index}].route[{route_index}]");
             match build_route(config, route, parts, &site.metrics) {
                 Ok(route) => {
-                    policy::warn(&place, &route.policy);
+                    if parts.is_new {
+                        policy::warn(&place, &route.policy);
+                    }
                     routes.push(Arc::new(route));
                 }
                 Err((key, what)) => {
@@ -152,17 +156,17 @@ fn build_route(
             },
             Ranges::Pass => RangePolicy::Pass,
         },
-        key: key_rule(settings)?,
+        key: key_rule(settings, parts.is_new)?,
         compresses: settings.compression.unwrap_or(config.compression.on),
     })
 }
 
-fn key_rule(settings: &verge_config::Route) -> Result<Option<KeyRule>, RouteError> {
+fn key_rule(settings: &verge_config::Route, is_new: bool) -> Result<Option<KeyRule>, RouteError> {
     let Some(key) = &settings.key else {
         return Ok(None);
     };
     let policy = route_key::build(key)?;
-    if policy.lets_unkeyed_pass() {
+    if is_new && policy.lets_unkeyed_pass() {
         tracing::warn!(
             route = &*settings.path,
             "`key.forward = \"as-asked\"`: input that is no part of the cache key reaches the \

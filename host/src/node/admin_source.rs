@@ -117,6 +117,8 @@ impl AdminSource for NodeSource {
             ],
             pools: pools.collect(),
             idle: generation.idle_instances(),
+            shares: generation.share_ratios(),
+            unkept: state.foundation.versions.unkept(),
             kv: state.foundation.kv.sample(),
             access_log: state
                 .telemetry

@@ -153,7 +153,7 @@ fn build_state(
     let generation =
         Generation::build(Arc::clone(config), &foundation, None).map_err(StartError::Problems)?;
     metrics.set_generation(generation.number);
-    foundation.versions.settle(&generation);
+    foundation.versions.settle(&generation, None);
     let tls = match &generation.certificates {
         None => None,
         Some(table) => Some(TlsTerminator::new(Arc::clone(table)).map_err(|error| {

@@ -56,6 +56,8 @@ pub(super) fn change(
     Ok(VersionChange {
         version,
         purged: purge,
+        note: done.note.map(str::to_owned),
+        warning: done.warning.map(str::to_owned),
         function: told(&done.function),
     })
 }

@@ -179,8 +179,6 @@ pub(super) fn control(state: &Arc<NodeState>, admin: &[SocketAddr]) -> io::Resul
         .spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(purging::sweep(Arc::clone(&state)));
-                let warmed = Arc::clone(&state);
-                tokio::task::spawn_blocking(move || deploy::warm(&warmed));
                 tokio::spawn(deploy::watch(Arc::clone(&state)));
                 tokio::spawn(reload::watch(state));
                 let mut ended = ended;

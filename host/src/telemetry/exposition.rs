@@ -90,6 +90,10 @@ impl GaugeText<'_> {
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 
+    pub(super) fn put_ratio(&mut self, labels: impl EncodeLabelSet, value: f64) -> fmt::Result {
+        self.0.encode_family(&labels)?.encode_gauge(&value)
+    }
+
     pub(super) fn put_one(mut self, value: u64) -> fmt::Result {
         self.0.encode_gauge(&value)
     }

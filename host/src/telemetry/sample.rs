@@ -28,6 +28,10 @@ pub struct Sample {
     pub pools: Vec<PoolSample>,
     /// Instances that wait for calls, of each function that has such.
     pub idle: Vec<IdleSample>,
+    /// Which versions of functions run, and for which part of the requests.
+    pub shares: Vec<ShareSample>,
+    /// Functions whose versions are not kept on disk as they are.
+    pub unkept: u64,
     /// Key-value stores on disk.
     pub kv: Vec<KvSample>,
     /// The access log.
@@ -193,6 +197,17 @@ pub struct IdleSample {
     pub function: Arc<str>,
     /// How many there are.
     pub instances: u64,
+}
+
+/// A version of a function that runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShareSample {
+    /// The function's name.
+    pub function: Arc<str>,
+    /// The version, as in other metrics.
+    pub version: String,
+    /// Its part of the requests, 0 to 1.
+    pub ratio: f64,
 }
 
 /// One key-value store on disk.

@@ -25,7 +25,12 @@ async fn deploys_that_cannot_run_are_refused_with_a_reason() {
             422,
             "not valid",
         ),
-        ("f/versions", version("one"), 409, "is the one that runs"),
+        (
+            "f/versions?shadow=true",
+            version("one"),
+            409,
+            "is the one that runs",
+        ),
         (
             "g/versions",
             version("two"),

@@ -1,8 +1,13 @@
 //! Deploy, promote, roll back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+use verge_tests::client::Client;
 use verge_tests::guests::version;
+use verge_tests::origin::respond;
+use verge_tests::{Origin, eventually};
 
 use super::kit::{act, deploy, digest, listed, made_by, origin, post, start};
 
@@ -72,7 +77,7 @@ async fn what_a_version_made_is_purged_with_its_rollback() {
     let node = start(&origin).await;
     deploy(&node, "two", "").await;
     let store = async |path: &str| {
-        verge_tests::eventually("the response is stored", async || {
+        eventually("the response is stored", async || {
             node.get(path).await.cache_status().contains("; hit")
         })
         .await;
@@ -101,7 +106,7 @@ async fn component_saved_by_the_configuration_is_a_version_too() {
     let node = start(&origin).await;
     deploy(&node, "two", "").await;
     node.save("f.wasm", version("three"));
-    verge_tests::eventually("the saved version", async || {
+    eventually("the saved version", async || {
         node.get("/").await.field("x-viewer-response") == "three"
     })
     .await;
@@ -119,13 +124,13 @@ async fn component_saved_by_the_configuration_is_a_version_too() {
 }
 
 #[tokio::test]
-async fn thousand_requests_over_a_deploy_each_see_one_version() {
+async fn requests_over_deploys_each_see_one_version_and_those_in_order() {
     let origin = origin().await;
     let node = start(&origin).await;
-    let mut client = node.client().await;
-    let asking = async {
+    let asking = async || {
+        let mut client = node.client().await;
         let mut seen = Vec::new();
-        for _ in 0..1000 {
+        while seen.last().is_none_or(|version| version != "three") {
             let version = made_by(&client.get("/").await);
             if seen.last() != Some(&version) {
                 seen.push(version);
@@ -134,11 +139,63 @@ async fn thousand_requests_over_a_deploy_each_see_one_version() {
         seen
     };
     let deploying = async {
+        // Each client has an answer of the first version.
+        eventually("all clients ask", async || origin.count() >= 8).await;
         for name in ["two", "three"] {
             deploy(&node, name, "").await;
         }
     };
-    let (seen, ()) = tokio::join!(asking, deploying);
-    assert!(seen.len() <= 3 && seen[0] == "one", "{seen:?}");
-    assert_eq!(made_by(&client.get("/").await), "three");
+    let (all, ()) = tokio::join!(
+        futures_util::future::join_all((0..8).map(|_| asking())),
+        deploying
+    );
+    for seen in &all {
+        let in_order = ["one", "two", "three"].into_iter();
+        let in_order: Vec<_> = in_order
+            .filter(|name| seen.contains(&(*name).to_owned()))
+            .collect();
+        assert_eq!(*seen, in_order, "{all:?}");
+    }
+    assert!(all.iter().any(|seen| seen[0] == "one"), "{all:?}");
+}
+
+#[tokio::test]
+async fn request_that_waits_for_its_origin_keeps_its_version_over_deploys() {
+    let gate = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&gate);
+    let origin = Origin::start(move |request| {
+        let waits = Arc::clone(&waits);
+        async move {
+            waits.acquire().await.unwrap().forget();
+            let field = |name| request.field(name).unwrap_or("none").to_owned();
+            let asked = format!(
+                "{} {}",
+                field("x-viewer-request"),
+                field("x-origin-request")
+            );
+            respond(
+                200,
+                &[("x-asked", &asked), ("cache-control", "no-store")],
+                "content",
+            )
+        }
+    })
+    .await;
+    let node = start(&origin).await;
+    let mut asked = Vec::new();
+    for name in ["two", "three", "four"] {
+        let address = node.http();
+        // No request follows another one's fill.
+        let (path, before) = (format!("/{name}"), origin.count());
+        asked.push(tokio::spawn(async move {
+            let mut client = Client::http1(address).await;
+            made_by(&client.get(&path).await)
+        }));
+        eventually("the origin is asked", async || origin.count() > before).await;
+        deploy(&node, name, "").await;
+    }
+    gate.add_permits(3);
+    for (asked, expected) in asked.into_iter().zip(["one", "two", "three"]) {
+        assert_eq!(asked.await.unwrap(), expected);
+    }
 }

@@ -1,9 +1,12 @@
 //! Versions that are taken back because they fail, or are slow.
 
+use tempfile::TempDir;
 use verge_tests::client::Client;
+use verge_tests::guests::version;
+use verge_tests::node::Setup;
 use verge_tests::{TestNode, eventually, log};
 
-use super::kit::{FOLDER, deploy, listed, made_by, origin, start_with};
+use super::kit::{FOLDER, deploy, listed, made_by, origin, start_with, toml};
 
 /// Quick to judge, so that a test is.
 const RULES: &str = "[function.f.rollback]\nfailures = \"10%\"\ncalls = 20\n";
@@ -118,4 +121,51 @@ async fn version_that_the_configuration_names_is_not_taken_back() {
     assert_eq!(last(&node).await.0, "live");
     let series = "verge_function_deploys_total{function=\"f\",event=\"rolled-back-by-itself\"}";
     assert_eq!(node.metric(series).await, 0.0);
+}
+
+#[tokio::test]
+async fn version_is_watched_on_over_a_restart() {
+    let (origin, folder) = (origin().await, TempDir::new().unwrap());
+    let start = async || {
+        let setup = Setup::new();
+        std::fs::write(setup.path().join("f.wasm"), version("one")).unwrap();
+        let sections = format!("[deploy]\nfolder = \"{}\"\n", folder.path().display());
+        setup.start(&toml(&origin, RULES, &sections)).await
+    };
+    let node = start().await;
+    deploy(&node, "two traps", "").await;
+    node.stop().await;
+    let node = start().await;
+    let mut client = node.client().await;
+    assert_eq!(client.get("/?bad").await.status, 500);
+    eventually("the version is taken back", async || {
+        client.get("/?bad").await.status == 200
+    })
+    .await;
+    assert_eq!(made_by(&client.get("/").await), "one");
+}
+
+#[tokio::test]
+async fn version_is_watched_on_over_reloads_and_by_the_rules_of_the_last() {
+    let origin = origin().await;
+    let lenient = RULES.replace("10%", "99%");
+    let node = start_with(&origin, &lenient, FOLDER).await;
+    deploy(&node, "two traps", "").await;
+    let mut client = node.client().await;
+    ask(&mut client, "/", 30).await;
+    ask(&mut client, "/?bad", 30).await;
+    assert_eq!(listed(&node).await[0].1, "live");
+    let text = node.config_text().replace("cpu = \"10s\"", "cpu = \"9s\"");
+    node.save("verge.toml", text.replace(&lenient, RULES));
+    let reply = node.ask_admin("POST", "/reload").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // What was counted before the reload counts.
+    eventually("the version is taken back", async || {
+        client.get("/?bad").await.status == 200
+    })
+    .await;
+    let (status, note) = last(&node).await;
+    assert_eq!(status, "rolled-back");
+    let (failed, _) = note.split_once(" of ").unwrap();
+    assert!(failed.parse::<u32>().unwrap() >= 30, "{note}");
 }

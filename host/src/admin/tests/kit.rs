@@ -110,6 +110,8 @@ impl AdminSource for FakeNode {
             VersionChange {
                 version: String::new(),
                 purged: false,
+                note: None,
+                warning: None,
                 function,
             }
         })))

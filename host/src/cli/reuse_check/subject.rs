@@ -17,11 +17,10 @@ use verge_runtime::{
 
 use super::super::check;
 use super::shown;
+use crate::deploy::store::COMPONENT_BYTES_MAX;
 use crate::files;
 use crate::generation;
 
-/// Most bytes of a component file.
-const COMPONENT_BYTES_MAX: u64 = 32 << 20;
 /// Calls may take as long as a slow machine needs: this is about what they answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 

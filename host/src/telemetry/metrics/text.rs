@@ -49,6 +49,7 @@ impl Collector for Collected {
         self.cache(&mut page)?;
         functions::encode(&self.inner.registry.functions.all(), &mut page)?;
         functions::encode_idle(&self.sample.idle, &mut page)?;
+        functions::encode_shares(&self.sample, &mut page)?;
         capabilities::encode(&self.inner.registry, &self.sample.kv, &mut page)?;
         self.origins(&mut page)?;
         match &self.sample.shared {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::super::exposition::Page;
 use super::super::super::handles::FunctionMetrics;
-use super::super::super::sample::IdleSample;
+use super::super::super::sample::{IdleSample, Sample};
 
 pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::Result {
     let help = "From the wish for an instance to its being ready, by start class.";
@@ -104,6 +104,22 @@ pub(super) fn encode_idle(all: &[IdleSample], page: &mut Page<'_>) -> fmt::Resul
         idle.put([("function", &*sample.function)], sample.instances)?;
     }
     Ok(())
+}
+
+/// Which versions run.
+pub(super) fn encode_shares(sample: &Sample, page: &mut Page<'_>) -> fmt::Result {
+    let help = "The part of the requests that a version gets; one in the shadow gets none.";
+    let mut ratios = page.gauge("verge_function_share_ratio", help)?;
+    for share in &sample.shares {
+        let labels = [
+            ("function", &*share.function),
+            ("version", share.version.as_str()),
+        ];
+        ratios.put_ratio(labels, share.ratio)?;
+    }
+    let help = "Functions whose versions are not kept on disk as they are.";
+    page.gauge("verge_function_versions_unkept", help)?
+        .put_one(sample.unkept)
 }
 
 /// What functions count. Their names and labels are values here, and labels beside ours: two
