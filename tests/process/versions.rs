@@ -106,6 +106,10 @@ async fn versions_are_deployed_promoted_and_rolled_back_by_commands() {
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert!(told["version"].as_str().unwrap().starts_with(&two));
     assert_eq!(node.version().await, "two");
+    // As a pipeline does that did not see the answer.
+    let told = node.told(&["deploy", "f", &file]).await;
+    let expected = format!("f: version {two} is live (it was already; nothing has changed)\n");
+    assert_eq!(told, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,4 +149,42 @@ async fn what_is_wrong_is_told_with_an_exit_code() {
         assert!(errors(&output).starts_with(said), "{}", errors(&output));
     }
     assert_eq!(node.version().await, "one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_and_not_answered_has_a_code_of_its_own() {
+    let place = Place::new();
+    std::fs::write(place.path("two.wasm"), version("two")).unwrap();
+    std::fs::write(place.path("admin-token"), "token").unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let deploy = || {
+        let mut command = std::process::Command::new(binary());
+        command
+            .args(["deploy", "f"])
+            .arg(place.path("two.wasm"))
+            .args(["--admin", &format!("http://{address}"), "--token-file"])
+            .arg(place.path("admin-token"));
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    // A node that goes away when it has been asked.
+    let going = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        stream.readable().await.unwrap();
+        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut head)
+            .await
+            .unwrap();
+    };
+    let (output, ()) = tokio::join!(deploy(), going);
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+    assert!(
+        errors(&output).contains("verge versions"),
+        "{}",
+        errors(&output)
+    );
+    drop(listener);
+    let output = deploy().await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
 }

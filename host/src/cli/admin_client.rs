@@ -16,8 +16,14 @@ use verge_config::{Config, SecretSource};
 use super::problem::CommandProblem;
 use crate::secrets::SecretText;
 
+/// How long it may take until a node is reached.
+const CONNECT_TIME: Duration = Duration::from_secs(30);
+
 /// How long an answer may take in all.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// The same for what changes which version of a function runs: megabytes are sent, and compiled.
+const CHANGE_TIME: Duration = Duration::from_secs(600);
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -90,19 +96,21 @@ impl AdminClient {
     /// # Errors
     /// There is no answer, in words for people.
     pub(super) fn post(&self, path: &str, content: Vec<u8>) -> Result<AdminAnswer, CommandProblem> {
-        self.send(Method::POST, path, "application/json", content)
+        let asked = (Method::POST, path, "application/json");
+        Ok(self.send(asked, content, ANSWER_TIME)?)
     }
 
     /// Posts `content`, a component or nothing, to `path`.
     ///
     /// # Errors
-    /// There is no answer, in words for people.
+    /// There is no answer, and whether the node was asked.
     pub(super) fn post_component(
         &self,
         path: &str,
         content: Vec<u8>,
-    ) -> Result<AdminAnswer, CommandProblem> {
-        self.send(Method::POST, path, "application/wasm", content)
+    ) -> Result<AdminAnswer, Unanswered> {
+        let asked = (Method::POST, path, "application/wasm");
+        self.send(asked, content, CHANGE_TIME)
     }
 
     /// Gets `path`.
@@ -110,43 +118,51 @@ impl AdminClient {
     /// # Errors
     /// There is no answer, in words for people.
     pub(super) fn get(&self, path: &str) -> Result<AdminAnswer, CommandProblem> {
-        self.send(Method::GET, path, "application/json", Vec::new())
+        let asked = (Method::GET, path, "application/json");
+        Ok(self.send(asked, Vec::new(), ANSWER_TIME)?)
     }
 
     fn send(
         &self,
-        method: Method,
-        path: &str,
-        content_type: &str,
+        asked: (Method, &str, &str),
         content: Vec<u8>,
-    ) -> Result<AdminAnswer, CommandProblem> {
+        patience: Duration,
+    ) -> Result<AdminAnswer, Unanswered> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| error.to_string())?;
-        let asked = self.ask(method, path, content_type, content);
-        let asked = async { tokio::time::timeout(ANSWER_TIME, asked).await };
-        match runtime.block_on(asked) {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(CommandProblem::from(format!(
-                "{} does not answer within {} seconds",
-                self.authority,
-                ANSWER_TIME.as_secs()
-            ))),
+            .map_err(|error| Unanswered::NotAsked(error.to_string().into()))?;
+        runtime.block_on(async {
+            let stream = self.connect().await.map_err(|what| {
+                let problem = format!("{}: cannot connect: {what}", self.authority);
+                Unanswered::NotAsked(problem.into())
+            })?;
+            let answer = tokio::time::timeout(patience, self.ask(stream, asked, content));
+            answer
+                .await
+                .unwrap_or_else(|_| {
+                    let seconds = patience.as_secs();
+                    Err(format!("no answer within {seconds} seconds"))
+                })
+                .map_err(|what| Unanswered::NoAnswer(format!("{}: {what}", self.authority)))
+        })
+    }
+
+    async fn connect(&self) -> Result<TcpStream, String> {
+        let stream = tokio::time::timeout(CONNECT_TIME, TcpStream::connect(&self.authority));
+        match stream.await {
+            Ok(stream) => stream.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("not within {} seconds", CONNECT_TIME.as_secs())),
         }
     }
 
     async fn ask(
         &self,
-        method: Method,
-        path: &str,
-        content_type: &str,
+        stream: TcpStream,
+        (method, path, content_type): (Method, &str, &str),
         content: Vec<u8>,
     ) -> Result<AdminAnswer, String> {
-        let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", self.authority);
-        let stream = TcpStream::connect(&self.authority)
-            .await
-            .map_err(|error| failed(&format!("cannot connect: {error}")))?;
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(&error))?;
@@ -167,6 +183,23 @@ impl AdminClient {
         let content = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
         let content = content.await.map_err(|error| failed(&error))?.to_bytes();
         Ok(AdminAnswer { status, content })
+    }
+}
+
+/// Why there is no answer.
+pub(super) enum Unanswered {
+    /// No node was asked.
+    NotAsked(CommandProblem),
+    /// One was, and may do what it was asked for.
+    NoAnswer(String),
+}
+
+impl From<Unanswered> for CommandProblem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotAsked(problem) => problem,
+            Unanswered::NoAnswer(what) => what.into(),
+        }
     }
 }
 

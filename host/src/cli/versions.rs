@@ -2,7 +2,8 @@
 //! function a running node runs.
 //!
 //! Each exits with 0 if it is done, with 1 if the node refuses, with 2 if no node could be asked or
-//! a file cannot be read.
+//! a file cannot be read, and with 3 if the node was asked and did not answer: then it may have been
+//! done, or be done yet.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use clap::Args;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::admin_client::{AdminAnswer, AdminClient, NodeArguments};
+use super::admin_client::{AdminAnswer, AdminClient, NodeArguments, Unanswered};
 use super::problem::CommandProblem;
 use crate::admin::functions::{
     COMPONENT_BYTES_MAX, FunctionVersions, VersionChange, VersionStatus,
@@ -21,6 +22,8 @@ use crate::files;
 
 /// The exit code if no node could be asked.
 const NOT_ASKED: u8 = 2;
+/// The exit code if a node was asked, and did not answer.
+const NOT_ANSWERED: u8 = 3;
 /// The exit code if the node refuses.
 const REFUSED: u8 = 1;
 
@@ -110,12 +113,16 @@ pub(super) fn deploy(arguments: &DeployArguments) -> ExitCode {
         let path = format!("{}/versions{}", path(&arguments.name), query.0);
         changed(&arguments.node, &path, component)
     };
-    finish(run(), arguments.json, |done| {
+    finish(run(), arguments.json, |done: &VersionChange| {
         let function = &done.function;
         let version = short(&done.version);
         let found = function.versions.iter().find(|v| v.digest == done.version);
         match found.and_then(|version| version.note.as_deref()) {
-            None => format!("{}: version {version} is live\n", function.name),
+            None => {
+                let note = done.note.iter().map(|note| format!(" ({note})"));
+                let note: String = note.collect();
+                format!("{}: version {version} is live{note}\n", function.name)
+            }
             Some(_) if arguments.shadow => {
                 format!(
                     "{}: version {version} runs in the shadow of the live one\n",
@@ -175,8 +182,10 @@ pub(super) fn rollback(arguments: &RollbackArguments) -> ExitCode {
         } else {
             ""
         };
+        let warning = done.warning.iter();
+        let warning: String = warning.map(|what| format!("  warning: {what}\n")).collect();
         format!(
-            "{}: version {} is live; {} is taken back{purged}\n",
+            "{}: version {} is live; {} is taken back{purged}\n{warning}",
             done.function.name,
             short(&done.function.live),
             short(&done.version)
@@ -217,7 +226,10 @@ fn list(function: &FunctionVersions) -> String {
         text.push_str(&line(version));
     }
     if !function.is_kept {
-        text.push_str("  no versions are kept: the node's configuration has no `deploy.folder`\n");
+        text.push_str(
+            "  no versions are kept: the node's configuration has no `deploy.folder`, or what is in \
+             it cannot be read (then the node's log says why)\n",
+        );
     }
     text
 }
@@ -250,7 +262,14 @@ fn short(digest: &str) -> &str {
 /// Sends an action.
 fn changed(node: &NodeArguments, path: &str, content: Vec<u8>) -> Result<VersionChange, Failed> {
     let client = AdminClient::new(node).map_err(not_asked)?;
-    let answer = client.post_component(path, content).map_err(not_asked)?;
+    let answer = client.post_component(path, content);
+    let answer = answer.map_err(|unanswered| match unanswered {
+        Unanswered::NotAsked(problem) => (NOT_ASKED, problem),
+        Unanswered::NoAnswer(what) => {
+            let expected = "`verge versions` to tell whether it was done: the node was asked";
+            (NOT_ANSWERED, CommandProblem::new(what, expected))
+        }
+    })?;
     read(&answer)
 }
 
