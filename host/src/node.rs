@@ -78,6 +78,8 @@ pub struct NodeState {
     pub purge_rates: RateCounters,
     /// Validations in the background, as a limit.
     pub background_validations: Permits,
+    /// Requests that find out which slices are kept in tiers, as a limit.
+    pub slice_lookups: Permits,
     /// What compresses responses.
     pub compression: Compression,
     /// The one switch of all listeners.
@@ -122,6 +124,7 @@ impl NodeState {
         self.shadows.places().set_limit(shadows);
         self.background_validations
             .set_limit(limits.background_validations);
+        self.slice_lookups.set_limit(limits.slice_lookups);
         self.compression
             .jobs
             .set_limit(next.config.compression.jobs);

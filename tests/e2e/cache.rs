@@ -28,6 +28,7 @@ mod cache {
     mod release;
     mod slices;
     mod slices_changing;
+    mod slices_kept;
     mod slices_stale;
     mod stale;
     mod status;

@@ -18,5 +18,6 @@ mod region {
     mod responses;
     mod servers;
     mod skew;
+    mod slices;
     mod tiers;
 }

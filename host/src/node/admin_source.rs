@@ -100,6 +100,7 @@ impl AdminSource for NodeSource {
                 },
                 LimitSample::from(&state.detached_fetches),
                 LimitSample::from(&state.background_validations),
+                LimitSample::from(&state.slice_lookups),
                 LimitSample::from(&state.compression.jobs),
                 LimitSample::from(state.foundation.engine.slots()),
                 LimitSample {

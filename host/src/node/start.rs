@@ -188,6 +188,7 @@ fn build_state(
             "background-validations",
             config.limits.background_validations,
         ),
+        slice_lookups: Permits::new("slice-lookups", config.limits.slice_lookups),
         compression: Compression::new(config.compression.jobs, workers),
         drain: Drain::new(),
         tls,

@@ -197,6 +197,8 @@ pub struct CacheReceipt {
     pub tier: Option<&'static str>,
     /// The precise reason, one word.
     pub detail: Option<&'static str>,
+    /// Whether what is stored stands in for an origin that failed in this request.
+    pub stands_in: bool,
 }
 
 impl CacheReceipt {
@@ -213,6 +215,7 @@ impl CacheReceipt {
             forward_status: None,
             tier: None,
             detail: None,
+            stands_in: false,
         }
     }
 

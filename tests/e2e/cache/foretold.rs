@@ -17,7 +17,9 @@ async fn store(node: &TestNode, pairs: &[(String, Asked)]) {
     for (path, _) in pairs {
         let fields: &[(&str, &str)] = match state(path) {
             "none" => continue,
-            "pieces" | "stale-pieces" | "large-first" => &[("range", "bytes=0-3")],
+            "pieces" | "stale-pieces" | "large-first" | "large-window-first" => {
+                &[("range", "bytes=0-3")]
+            }
             "large-two" | "large-window-two" => &[("range", "bytes=0-70000")],
             _ => &[],
         };
@@ -138,6 +140,11 @@ async fn what_is_told_of_slices_on_a_disk_is_what_happens() {
         "large-two",
         "large-window",
         "large-window-two",
+        "large-window-first",
+        "large-stale",
+        "large-whole",
+        "large-whole-stale",
+        "large-whole-window",
     ]);
     store(&node, &pairs).await;
     node.stop().await;

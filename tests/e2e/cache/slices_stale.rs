@@ -13,7 +13,7 @@ use super::slices::{Resource, SLICE, connect, content, node_in_slices};
 const WINDOW: &str = "max-age=0, stale-while-revalidate=600";
 
 /// A GET of `range`, or of all.
-async fn get(node: &TestNode, range: Option<&str>, fields: &[(&str, &str)]) -> Reply {
+pub(super) async fn get(node: &TestNode, range: Option<&str>, fields: &[(&str, &str)]) -> Reply {
     let range = range.map(|range| ("range", range));
     let fields: Vec<_> = range.into_iter().chain(fields.iter().copied()).collect();
     connect(node).await.get_with("/a", &fields).await
@@ -25,7 +25,7 @@ async fn validated(node: &TestNode) {
     settled(node).await;
 }
 
-fn slices_on_disk(origin: &Origin, folder: &TempDir) -> String {
+pub(super) fn slices_on_disk(origin: &Origin, folder: &TempDir) -> String {
     let route = disk::with_disk(origin, folder.path());
     format!("{route}ranges = \"slices\"\nslice = \"64KiB\"\n")
 }

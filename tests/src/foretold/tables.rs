@@ -259,6 +259,42 @@ pub const STATES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "large-window-first",
+        &[
+            ("cache-control", "max-age=60, stale-while-revalidate=600"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
+        "large-stale",
+        &[
+            ("cache-control", "max-age=60"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
+        "large-whole",
+        &[("cache-control", "max-age=600"), ("etag", "\"a\"")],
+    ),
+    (
+        "large-whole-stale",
+        &[
+            ("cache-control", "max-age=60"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
+        "large-whole-window",
+        &[
+            ("cache-control", "max-age=60, stale-while-revalidate=600"),
+            ("age", "70"),
+            ("etag", "\"a\""),
+        ],
+    ),
+    (
         "large-text",
         &[
             ("cache-control", "max-age=600"),
@@ -279,7 +315,7 @@ pub const STATES: &[(&str, &[(&str, &str)])] = &[
 /// What is stored as `superseded` becomes, with the same Date, once it was asked for again.
 const RENEWED: &[(&str, &str)] = &[("cache-control", "max-age=600"), ("etag", "\"a\"")];
 
-/// What a server answers that knows validators and ranges.
+/// What a server answers that knows validators and ranges, but none of `large-whole`.
 fn answer(request: &Recorded, fields: &[(&str, &str)]) -> OriginResponse {
     let content = match state(request.path()).starts_with("large") {
         true => CONTENT.repeat(20_000),
@@ -295,6 +331,7 @@ fn answer(request: &Recorded, fields: &[(&str, &str)]) -> OriginResponse {
         return respond(304, fields, "");
     }
     let allowed = request.field("if-range").is_none_or(|tag| tag == "\"a\"");
+    let allowed = allowed && !state(request.path()).starts_with("large-whole");
     match select_ranges(&Method::GET, &request.fields, allowed, total) {
         RangeSelection::Single(part) => {
             let range = content_range(part, total);

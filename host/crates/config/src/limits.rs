@@ -30,6 +30,9 @@ section! {
         /// Stored responses that are validated in the background at once; 0 (none) to
         /// 100000, default 256. One more is validated when it is asked for the next time.
         pub background_validations: usize = 256, Count(0..=100_000);
+        /// Requests that find out at once which slices of a response are kept in tiers; 0 (none)
+        /// to 10000, default 32. One more is answered as if they were not.
+        pub slice_lookups: usize = 32, Count(0..=10_000);
         /// Interim responses (RFC 8297) of one exchange that an origin may send to the client; 0
         /// (none) to 100, default 8. More are dropped.
         pub interim_responses: usize = 8, Count(0..=100);

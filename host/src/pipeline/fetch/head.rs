@@ -3,6 +3,8 @@
 //! and its answer freshens or removes what is stored (RFC 9111 4.3.5). The
 //! answer itself is never stored.
 
+use std::sync::Arc;
+
 use verge_cache::policy::{OriginError, RequestFacts};
 use verge_cache::tier::TierKey;
 use verge_cache::{FreshenedByHead, Newer, ResponseHead};
@@ -32,7 +34,8 @@ pub(super) async fn fetch(
 ) -> Result<Answer, Failure> {
     if let (None, RangePolicy::Slices { size }) = (&search.stale, routed.route.ranges) {
         let slices = (&search.key, &search.directives);
-        if let Some(answer) = slices::Slices::new(routed, viewed, slices, size).head() {
+        let slices = Arc::new(slices::Slices::new(routed, viewed, slices, size));
+        if let Some(answer) = slices.head() {
             return Ok(answer);
         }
     }

@@ -17,6 +17,7 @@ use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
+use super::look_up::Reusing;
 use super::storing::Withheld;
 use super::tiers::{FromTier, TierBody};
 use super::{Search, forward, pass, stale};
@@ -250,6 +251,7 @@ async fn settle(
         FillOutcome::FromTier(found) => Ok(from_found(routed, found, facts)),
         FillOutcome::Stale { stored, grant } => {
             facts.detail = Some(grant.label());
+            facts.stands_in = true;
             Ok(from_stored(routed, &stored, facts))
         }
         FillOutcome::Passed { response, reason } => {
@@ -279,11 +281,9 @@ fn from_passed(response: Response<Body>, mut facts: CacheReceipt) -> Answer {
 }
 
 /// What is said of a part that memory has.
-pub(super) const fn part_hit(reuse: Reuse) -> CacheReceipt {
+pub(super) const fn part_hit(reusing: Reusing) -> CacheReceipt {
     let mut facts = CacheReceipt::new(Outcome::Hit);
-    if !matches!(reuse, Reuse::Fresh) {
-        facts.detail = Some(reuse.label());
-    }
+    facts.detail = reusing.detail();
     facts
 }
 

@@ -32,34 +32,52 @@ pub(super) struct WouldAsk<'a> {
     pub(super) known: Option<SystemTime>,
     /// The request, where a slice is asked for of what it wants.
     pub(super) in_slices: Option<&'a TrustedHead>,
+    /// Whether the other slices are known to be kept, too.
+    pub(super) is_proven: bool,
 }
 
 impl Listed {
-    /// What the tiers have for `key`; each answers within a bounded time.
+    /// Nothing, of no tier.
+    pub(super) const NOTHING: Self = Self {
+        tiers: Vec::new(),
+        unknown: Vec::new(),
+    };
+
+    /// What all tiers have for `key`; each answers within a bounded time.
     pub(super) async fn of(node: &NodeState, key: &Key) -> Self {
-        let mut all = Self {
-            tiers: Vec::new(),
-            unknown: Vec::new(),
-        };
-        for (tier, listed) in node.tiers.list(&TierKey::of(key)).await {
-            match listed {
-                Ok(recorded) => {
-                    let recorded = recorded.into_iter().take(LISTED_MAX);
-                    let kept = recorded.map(|recorded| node.cache.kept_elsewhere(key, recorded));
-                    all.tiers.push((tier, kept.collect()));
-                }
-                Err(reason) => all.unknown.push((tier, reason)),
-            }
+        let mut all = Self::NOTHING;
+        for tier in node.tiers.names() {
+            all.ask(node, key, tier).await;
         }
         all
     }
 
-    /// What would become of it if the tiers were asked for a request, and of which response.
-    pub(super) fn decide(
-        &self,
-        node: &NodeState,
-        asks: &WouldAsk<'_>,
-    ) -> (TierDecision, Option<Offered<&Kept>>) {
+    /// What tiers have for `key` that a request would find: one after the other is asked, for as
+    /// long as the next may have what is better.
+    pub(super) async fn sought(node: &NodeState, key: &Key, asks: &WouldAsk<'_>) -> Self {
+        let mut known = Self::NOTHING;
+        for tier in node.tiers.names() {
+            if known.search(node, asks).asks(tier) {
+                known.ask(node, key, tier).await;
+            }
+        }
+        known
+    }
+
+    async fn ask(&mut self, node: &NodeState, key: &Key, tier: TierName) {
+        match node.tiers.list(tier, &TierKey::of(key)).await {
+            Some(Ok(recorded)) => {
+                let recorded = recorded.into_iter().take(LISTED_MAX);
+                let kept = recorded.map(|recorded| node.cache.kept_elsewhere(key, recorded));
+                self.tiers.push((tier, kept.collect()));
+            }
+            Some(Err(reason)) => self.unknown.push((tier, reason)),
+            None => {}
+        }
+    }
+
+    /// The search of a request through what is listed.
+    fn search<'l>(&'l self, node: &NodeState, asks: &WouldAsk<'_>) -> TierSearch<&'l Kept> {
         let mut search = TierSearch::new(asks.known.is_some());
         for (tier, kept) in &self.tiers {
             let mut kept = kept.iter();
@@ -74,13 +92,22 @@ impl Listed {
                 search.offer(*tier, is_usable.then_some((found, kept)));
             }
         }
-        let offered = search.selected();
+        search
+    }
+
+    /// What would become of it if the tiers were asked for a request, and of which response.
+    pub(super) fn decide(
+        &self,
+        node: &NodeState,
+        asks: &WouldAsk<'_>,
+    ) -> (TierDecision, Option<Offered<&Kept>>) {
+        let offered = self.search(node, asks).selected();
         let decision = decide_tier(&TierFacts {
             found: offered.as_ref().map(|offered| offered.found),
             known: asks.known,
             is_for_nobody: false,
             is_all: match (asks.in_slices, &offered) {
-                (Some(request), Some(offered)) => {
+                (Some(request), Some(offered)) if !asks.is_proven => {
                     slice::is_all_wanted(request, &offered.response.head, node.clock.wall())
                 }
                 _ => true,

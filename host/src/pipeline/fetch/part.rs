@@ -17,6 +17,7 @@ use verge_http::Body;
 
 use super::fill::{FillJob, FillOutcome};
 use super::forward::ForwardNotes;
+use super::slice::Slices;
 use super::storing::withheld_fields;
 
 /// What a fetch asks the origin for.
@@ -41,6 +42,8 @@ pub(super) struct PartAim {
     pub(super) pieces: Option<Arc<StoredResponse>>,
     /// What becomes of a 206.
     pub(super) keep: KeepPart,
+    /// The response that it is a slice of.
+    pub(super) slices: Option<Arc<Slices>>,
 }
 
 /// What becomes of a 206 that may be stored.

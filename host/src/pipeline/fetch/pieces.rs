@@ -23,6 +23,7 @@ use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::join::part_hit;
 use super::listed::{Listed, WouldAsk};
+use super::look_up::Reusing;
 use super::part::{Aim, KeepPart, PartAim};
 use super::rest::Rest;
 use super::{Search, join, pass, slices, stale};
@@ -81,7 +82,7 @@ fn from_pieces(
     };
     let facts = CacheReceipt {
         lookup: search.facts.lookup,
-        ..part_hit(reuse)
+        ..part_hit(Reusing::Allowed(reuse))
     };
     Some((held_part(routed, viewed, stored, facts)?, reuse))
 }
@@ -244,6 +245,7 @@ pub(super) fn search_as_asked(
         },
         if_range,
         pieces: search.pieces.clone(),
+        slices: None,
     };
     let mut facts = search.facts;
     if search.pieces.is_some() {
@@ -257,13 +259,14 @@ async fn is_in_tier(routed: &Routed, viewed: &ViewedRequest, search: &Search) ->
     if routed.node.tiers.is_empty() {
         return false;
     }
-    let listed = Listed::of(&routed.node, &search.key).await;
     let asks = WouldAsk {
         fields: &viewed.head.fields,
         directives: &search.directives,
         known: None,
         in_slices: None,
+        is_proven: false,
     };
+    let listed = Listed::sought(&routed.node, &search.key, &asks).await;
     let (decision, _) = listed.decide(&routed.node, &asks);
     !matches!(decision, TierDecision::Leave(_))
 }

@@ -124,6 +124,7 @@ impl Rest {
             if_range: if_range_value(self.stored.head().fields(), now),
             pieces: Some(Arc::clone(&self.stored)),
             keep: KeepPart::Piece,
+            slices: None,
         };
         let facts = CacheReceipt {
             lookup: search.facts.lookup,

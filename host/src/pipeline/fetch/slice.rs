@@ -1,12 +1,15 @@
 //! One slice of a response: found, asked for, compared with the others.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::header::{ETAG, HeaderValue, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use verge_cache::partial::{Part, part_of};
-use verge_cache::policy::{Reuse, decide_reuse};
+use verge_cache::policy::{Form, Reuse, ValidateReason, decide_reuse};
 use verge_cache::tier::TierKey;
 use verge_cache::{Key, Lookup, StoredHead, StoredResponse};
 use verge_http::cache_control::RequestDirectives;
@@ -21,7 +24,9 @@ use super::super::ranges::narrow;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::join::part_hit;
+use super::look_up::Reusing;
 use super::part::{Aim, KeepPart, PartAim};
+use super::slices::InTiers;
 use super::{Search, background, from_stored, join};
 use crate::node::NodeState;
 use crate::telemetry::{CacheReceipt, Receipt};
@@ -37,8 +42,27 @@ pub(super) struct Slices {
     pub(super) whole: Key,
     pub(super) directives: RequestDirectives,
     pub(super) size: u64,
-    /// Whether memory held all that is wanted when that was first asked.
-    pub(super) holds_all: OnceLock<bool>,
+    /// Whether memory and tiers held all that is wanted when that was first asked.
+    pub(super) proof: OnceCell<bool>,
+    /// What memory held then, and is sent whatever becomes of it.
+    pub(super) in_hand: Mutex<BTreeMap<u64, Arc<StoredResponse>>>,
+    /// The representation for which the origin failed just now.
+    pub(super) failing: OnceLock<Found>,
+    /// What tiers had of the whole when that was first asked.
+    pub(super) in_tiers: OnceCell<InTiers>,
+    /// The form that was decided for when memory lacked a slice.
+    pub(super) form: OnceCell<Form>,
+    /// The date of the slice in memory with which the response begins.
+    pub(super) begun: OnceLock<SystemTime>,
+}
+
+/// Whether anything of a response was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing yet: it can become another one.
+    Beginning,
+    /// Its head at least.
+    Sending,
 }
 
 /// What all slices of one representation have in common.
@@ -55,12 +79,15 @@ pub(super) enum Slice {
     Found(Answer, Found),
     /// Something else.
     Other(Answer),
+    /// A tier has the whole, which is to be taken in its place.
+    Whole,
 }
 
 /// What memory has of a slice.
+#[derive(Clone)]
 pub(super) enum Held {
     /// It answers as it is.
-    Answers(Arc<StoredResponse>, Found, Reuse),
+    Answers(Arc<StoredResponse>, Found, Reusing),
     /// It has to be validated first.
     Stale(Arc<StoredResponse>, Reuse),
     /// It is no such slice, or one of another representation.
@@ -129,7 +156,12 @@ impl Slices {
             whole: key.clone(),
             directives: directives.clone(),
             size,
-            holds_all: OnceLock::new(),
+            proof: OnceCell::new(),
+            in_hand: Mutex::default(),
+            failing: OnceLock::new(),
+            in_tiers: OnceCell::new(),
+            form: OnceCell::new(),
+            begun: OnceLock::new(),
         }
     }
 
@@ -170,9 +202,9 @@ impl Slices {
     /// Slice `number`, from the store or the origin. A stored one that is not of the
     /// representation `expected` is removed, wherever it is.
     pub(super) async fn get(
-        &self,
+        self: &Arc<Self>,
         receipt: &mut Receipt,
-        number: u64,
+        (number, stage): (u64, Stage),
         expected: Option<&Found>,
         directives: &RequestDirectives,
     ) -> Result<Slice, Failure> {
@@ -180,10 +212,14 @@ impl Slices {
         let (cache, key) = (&self.routed.node.cache, self.key(number));
         let found = cache.lookup(&key, &self.viewed.head.fields);
         let held = self.decide(number, found, is_expected, directives);
-        let (mut stale, mut facts) = match self.proven(held) {
-            Held::Answers(stored, found, reuse) => {
-                self.validate_if_due(number, key, &stored, reuse);
-                let answer = from_stored(&self.routed, &stored, part_hit(reuse));
+        let held = self.proven(held).await;
+        let held = self.or_in_hand(number, held);
+        let held = self.or_brought(number, held, expected).await;
+        let (known, facts) = match held {
+            Held::Answers(stored, found, reusing) => {
+                self.begun.get_or_init(|| stored.head().date());
+                self.validate_if_due(number, key, &stored, reusing);
+                let answer = from_stored(&self.routed, &stored, part_hit(reusing));
                 return Ok(Slice::Found(answer, found));
             }
             Held::Stale(stored, reuse) => {
@@ -199,12 +235,30 @@ impl Slices {
             }
             Held::No => (None, CacheReceipt::forwarded(Forward::UriMiss, None)),
         };
+        if stage == Stage::Beginning
+            && Box::pin(self.is_whole_sought(number, known.as_deref())).await
+        {
+            return Ok(Slice::Whole);
+        }
+        self.ask(receipt, number, (known, facts), (expected, directives))
+            .await
+    }
+
+    /// Slice `number`, of which memory has no more than what is stale.
+    async fn ask(
+        self: &Arc<Self>,
+        receipt: &mut Receipt,
+        number: u64,
+        (mut known, mut facts): (Option<Arc<StoredResponse>>, CacheReceipt),
+        (expected, directives): (Option<&Found>, &RequestDirectives),
+    ) -> Result<Slice, Failure> {
+        let is_expected = |found: &Found| expected.is_none_or(|expected| found == expected);
         let mut directives = directives.clone();
         loop {
             let search = Search {
                 key: self.key(number),
                 directives: directives.clone(),
-                stale: stale.take(),
+                stale: known.take(),
                 variants: Vec::new(),
                 pieces: None,
                 aim: self.aim(number),
@@ -226,6 +280,9 @@ impl Slices {
                 directives.no_cache = true;
                 facts = CacheReceipt::forwarded(Forward::Stale, None);
                 continue;
+            }
+            if answer.cache.as_ref().is_some_and(|facts| facts.stands_in) {
+                self.failing.get_or_init(|| found.clone());
             }
             return Ok(Slice::Found(answer, found));
         }
@@ -249,33 +306,39 @@ impl Slices {
         };
         let now = self.routed.node.clock.now();
         match decide_reuse(directives, &stored.freshness(now)) {
+            Reuse::Validate(ValidateReason::Stale)
+                if self.is_failing(&stored, &found, directives) =>
+            {
+                Held::Answers(stored, found, Reusing::OriginFailing)
+            }
             reuse @ Reuse::Validate(_) => Held::Stale(stored, reuse),
-            reuse => Held::Answers(stored, found, reuse),
+            reuse => Held::Answers(stored, found, Reusing::Allowed(reuse)),
         }
     }
 
     /// Slice `number` answers as it is; it is validated meanwhile if that is due (RFC 5861 3).
     pub(super) fn validate_if_due(
-        &self,
+        self: &Arc<Self>,
         number: u64,
         key: Key,
         stored: &Arc<StoredResponse>,
-        reuse: Reuse,
+        reusing: Reusing,
     ) {
-        if matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate) {
+        if reusing.is_due() {
             let (head, marks) = (&self.viewed.head, &self.viewed.marks);
             background::validate(&self.routed, head, marks, (key, self.aim(number)), stored);
         }
     }
 
     /// What is asked of the origin for slice `number`.
-    fn aim(&self, number: u64) -> Aim {
+    fn aim(self: &Arc<Self>, number: u64) -> Aim {
         Aim::Part(Box::new(PartAim {
             whole: self.whole.clone(),
             range: range::range_value(self.range(number)),
             if_range: None,
             pieces: None,
             keep: KeepPart::Slice,
+            slices: Some(Arc::clone(self)),
         }))
     }
 
@@ -286,6 +349,7 @@ impl Slices {
 
     /// Removes slices of the representation `old`.
     pub(super) fn forget(&self, old: &Found) {
+        self.in_hand.lock().clear();
         let count = old.total.div_ceil(self.size).min(FORGOTTEN_MAX);
         for number in 0..count {
             let (cache, key) = (&self.routed.node.cache, self.key(number));

@@ -10,7 +10,7 @@ use verge_http::failure::OriginFault;
 use verge_http::range::ByteRange;
 use verge_http::{Body, Failure};
 
-use super::slice::{Found, Slices};
+use super::slice::{Found, Slices, Stage};
 use crate::telemetry::Receipt;
 
 type NextSlice = Pin<Box<dyn Future<Output = Result<Body, Failure>> + Send>>;
@@ -70,7 +70,8 @@ impl SlicedBody {
                 let (now, wall) = (node.clock.now(), node.clock.wall());
                 // Told to nobody: what the origin cost is counted where it is asked.
                 let mut receipt = Receipt::begin(slices.routed.id, now, wall);
-                let next = slices.next(&mut receipt, number, &found).await;
+                let place = (number, Stage::Sending);
+                let next = slices.next(&mut receipt, place, &found).await;
                 next.map_err(Failure::from)
             }));
         }

@@ -5,7 +5,10 @@
 //! An origin that answers a slice with the whole is taken at its word: the
 //! whole is passed on and stored as ever.
 
+mod failing;
 mod held;
+mod kept;
+mod whole;
 
 use std::sync::Arc;
 
@@ -22,12 +25,14 @@ use super::super::answer::{Answer, Source};
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 pub(super) use super::slice::{Found, Held, Slices};
-use super::slice::{Slice, wanted_of};
+use super::slice::{Slice, Stage, wanted_of};
 use super::sliced_body::SlicedBody;
 use super::{Search, join, pass};
 use crate::telemetry::{CacheReceipt, Receipt};
 
 pub(super) use held::hold_all;
+pub(super) use kept::AllKept;
+pub(super) use whole::InTiers;
 
 /// Gets what the client asks for in slices of `size` bytes.
 ///
@@ -42,10 +47,16 @@ pub(super) async fn fetch(
 ) -> Result<Answer, Failure> {
     let slices = (&search.key, &search.directives);
     let slices = Arc::new(Slices::new(routed, viewed, slices, size));
-    if search.directives.only_if_cached && !slices.are_all_kept().await {
+    if search.directives.only_if_cached {
         // What is begun has to be completed, and no origin may be asked to (RFC 9111 5.2.1.7).
-        receipt.cache = Some(search.facts);
-        return Err(ClientFault::OnlyIfCachedMissed.into());
+        match slices.all_kept().await {
+            AllKept::Slices => {}
+            AllKept::Whole => return join(routed, receipt, viewed, search).await,
+            AllKept::No => {
+                receipt.cache = Some(search.facts);
+                return Err(ClientFault::OnlyIfCachedMissed.into());
+            }
+        }
     }
     let mut directives = search.directives.clone();
     // A representation that turns out to have changed before anything of it is sent is begun
@@ -91,6 +102,8 @@ pub(super) enum Wanted {
 pub(super) enum Missed {
     /// There is a slice, of another representation.
     Changed,
+    /// A tier has the whole, which is to be taken in its place; not once anything was sent.
+    Whole,
     Failed(Failure),
 }
 
@@ -104,7 +117,7 @@ impl From<Missed> for Failure {
     fn from(missed: Missed) -> Self {
         match missed {
             // What was sent cannot be completed.
-            Missed::Changed => Self::responding(OriginFault::ResponseIncomplete),
+            Missed::Changed | Missed::Whole => Self::responding(OriginFault::ResponseIncomplete),
             Missed::Failed(failure) => failure,
         }
     }
@@ -177,8 +190,10 @@ impl Slices {
         let head = &self.viewed.head;
         let asked = range::single_range(&head.method, &head.fields);
         let number = first_slice(asked, self.size);
-        let (answer, found) = match self.get(receipt, number, None, directives).await? {
+        let place = (number, Stage::Beginning);
+        let (answer, found) = match self.get(receipt, place, None, directives).await? {
             Slice::Found(answer, found) => (answer, found),
+            Slice::Whole => return Ok(Begun::Whole),
             // Nothing of it exists: what the origin says about it is the answer to a range.
             Slice::Other(answer)
                 if answer.status == StatusCode::RANGE_NOT_SATISFIABLE && number > 0 =>
@@ -205,6 +220,7 @@ impl Slices {
         {
             Ok(answer) => Ok(Begun::Answer(Box::new(answer))),
             Err(Missed::Changed) => Ok(Begun::Changed),
+            Err(Missed::Whole) => Ok(Begun::Whole),
             Err(Missed::Failed(failure)) => Err(failure),
         }
     }
@@ -224,14 +240,19 @@ impl Slices {
         } else {
             // A suffix, of which the first slice told the total; or a range that does not
             // hold, and so the whole.
-            self.next(receipt, first, &found).await?
+            let place = (first, Stage::Beginning);
+            self.next(receipt, place, &found).await?
         };
         // What is stored may have changed since: the slice that would be fetched ahead anyway
         // tells, before anything is sent.
-        let outcome = answer.cache.as_ref().map(|facts| facts.outcome);
-        let ahead = match outcome {
-            Some(Outcome::Hit) if first < self.number(want.last) => {
-                Some(self.next(receipt, first + 1, &found).await?)
+        let is_kept = answer.cache.as_ref().is_some_and(|facts| {
+            // Who follows another request does not know where that found it.
+            facts.outcome == Outcome::Hit || facts.collapsed || facts.stands_in
+        });
+        let ahead = match is_kept {
+            true if first < self.number(want.last) => {
+                let place = (first + 1, Stage::Beginning);
+                Some(self.next(receipt, place, &found).await?)
             }
             _ => None,
         };
@@ -241,19 +262,20 @@ impl Slices {
         Ok(answer)
     }
 
-    /// The content of slice `number` of the representation `expected`.
+    /// The content of a slice of the representation `expected`.
     ///
     /// # Errors
-    /// The representation has changed: stored slices of it are removed.
+    /// The representation has changed: stored slices of it are removed. Or why there is none.
     pub(super) async fn next(
-        &self,
+        self: &Arc<Self>,
         receipt: &mut Receipt,
-        number: u64,
+        place: (u64, Stage),
         expected: &Found,
     ) -> Result<Body, Missed> {
-        let slice = self.get(receipt, number, Some(expected), &self.directives);
+        let slice = self.get(receipt, place, Some(expected), &self.directives);
         match slice.await? {
             Slice::Found(answer, found) if found == *expected => Ok(answer.body),
+            Slice::Whole => Err(Missed::Whole),
             Slice::Found(..) | Slice::Other(_) => {
                 self.forget(expected);
                 Err(Missed::Changed)

@@ -74,10 +74,19 @@ pub(super) fn answers_while_failing(
     directives: &RequestDirectives,
     reason: ValidateReason,
 ) -> bool {
-    let error = OriginError::Failed(Failure::unsent(OriginFault::DestinationUnavailable));
     reason == ValidateReason::Stale
         && stored.is_origin_failing(routed.node.clock.now())
-        && allowed(routed, stored, directives, error).is_some()
+        && may_stand_in(routed, stored, directives)
+}
+
+/// Whether `stored` may answer for an origin that cannot be reached.
+pub(super) fn may_stand_in(
+    routed: &Routed,
+    stored: &Arc<StoredResponse>,
+    directives: &RequestDirectives,
+) -> bool {
+    let error = OriginError::Failed(Failure::unsent(OriginFault::DestinationUnavailable));
+    allowed(routed, stored, directives, error).is_some()
 }
 
 /// The origin's error that a leader met. What failed on the leader's side of the origin may be
@@ -106,6 +115,7 @@ pub(super) fn after_release(
         let mut facts = search.facts;
         facts.collapsed = true;
         facts.detail = Some(grant.label());
+        facts.stands_in = true;
         return Some(Ok(from_stored(routed, stored, facts)));
     }
     match error {

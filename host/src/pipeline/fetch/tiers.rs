@@ -21,6 +21,7 @@ use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
 use super::part::Aim;
 use super::pump::pump;
+use super::slice::Slices;
 use super::{Search, background, pass, slice};
 use crate::node::NodeState;
 use crate::route::RangePolicy;
@@ -68,6 +69,14 @@ pub(super) fn may_answer(routed: &Routed, viewed: &ViewedRequest) -> bool {
         && matches!(head.method, Method::GET | Method::HEAD)
         && !is_passed
         && !pass::is_for_origin_to_check(&head.fields)
+}
+
+/// Whether what a tier has is all that a request wants.
+enum IsAll {
+    Yes,
+    /// It is a slice within its window (RFC 5861 3): yes if the others are kept, too.
+    WithOthers(Arc<Slices>),
+    No,
 }
 
 /// What a tier has.
@@ -193,6 +202,21 @@ pub(super) async fn ask_for_head(
     }
 }
 
+/// Brings what the tiers have into memory, for a request that asks no origin for it.
+pub(super) async fn bring(routed: &Routed, seeker: &Seeker<'_>) -> Option<Arc<StoredResponse>> {
+    let node = &routed.node;
+    let permit = node.cache.alone(seeker);
+    let asking = Asking {
+        node,
+        permit: &permit,
+        fields: seeker.fields,
+        directives: seeker.directives,
+        want: Want::Whole,
+    };
+    let (found, content) = asking.find(seeker.seen.is_some()).await?.response;
+    permit.restore(found, content).await.ok()
+}
+
 impl FillJob {
     /// Asks the tiers; what has to be validated stands in memory then, and is known to the job.
     pub(super) async fn ask_tiers(&mut self, permit: FillPermit) -> Asked {
@@ -205,17 +229,16 @@ impl FillJob {
             want: Want::Whole,
         };
         let offered = asking.find(self.stale.is_some()).await;
+        let is_all = match self.is_all(offered.as_ref()) {
+            IsAll::Yes => true,
+            IsAll::WithOthers(slices) => Box::pin(async move { slices.are_proven().await }).await,
+            IsAll::No => false,
+        };
         let decision = decide_tier(&TierFacts {
             found: offered.as_ref().map(|offered| offered.found),
             known: self.stale.as_ref().map(|stale| stale.head().date()),
             is_for_nobody: self.is_for_nobody,
-            is_all: match (&self.aim, &offered) {
-                (Aim::Part(_), Some(offered)) => {
-                    let slice = offered.response.0.head();
-                    slice::is_all_wanted(&self.head, slice, node.clock.wall())
-                }
-                _ => true,
-            },
+            is_all,
         });
         let Some(Offered { tier, response, .. }) = offered else {
             return Asked::Nothing(permit);
@@ -239,6 +262,24 @@ impl FillJob {
                 Asked::Nothing(permit)
             }
             TierDecision::Leave(_) => Asked::Nothing(permit),
+        }
+    }
+
+    /// Whether what is found is all that the request wants.
+    fn is_all(&self, offered: Option<&Offered<Found>>) -> IsAll {
+        let (Aim::Part(aim), Some(offered)) = (&self.aim, offered) else {
+            return IsAll::Yes;
+        };
+        let (head, wall) = (offered.response.0.head(), self.routed.node.clock.wall());
+        if slice::is_all_wanted(&self.head, head, wall) {
+            return IsAll::Yes;
+        }
+        let is_within_window = offered.found.reuse == Reuse::StaleWhileRevalidate;
+        match &aim.slices {
+            Some(slices) if is_within_window && !self.is_for_nobody => {
+                IsAll::WithOthers(Arc::clone(slices))
+            }
+            _ => IsAll::No,
         }
     }
 

@@ -5,6 +5,7 @@
 //! the time, or knows how responses are kept.
 
 mod advice;
+mod form;
 mod freshen;
 mod invalidation;
 mod key;
@@ -19,6 +20,7 @@ mod stale;
 mod storage;
 mod tier;
 
+pub use form::{Form, decide_form};
 pub use freshen::{
     Freshening, HeadFreshening, Validators, decide_freshening, decide_head_freshening,
     select_validated,

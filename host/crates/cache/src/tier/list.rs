@@ -74,13 +74,10 @@ impl Tiers {
         Some((looked, hit))
     }
 
-    /// All that they have for `key`, nearest first, as if nobody had asked.
-    pub async fn list(&self, key: &TierKey) -> Vec<(TierName, Listed)> {
-        let mut listed = Vec::new();
-        for tier in self.list.iter() {
-            listed.push((tier.name(), tier.list(key).await));
-        }
-        listed
+    /// All that this one of them has for `key`, as if nobody had asked; `None` if it is not there.
+    pub async fn list(&self, name: TierName, key: &TierKey) -> Option<Listed> {
+        let tier = self.list.iter().find(|tier| tier.name() == name)?;
+        Some(tier.list(key).await)
     }
 
     /// Gives `response` to all tiers but `except`, from which it came. Pieces of a response are

@@ -75,12 +75,12 @@ impl Asked<'_> {
             return None;
         };
         let slices = self.in_slices(size);
-        let Held::Answers(stored, found, reuse) = slices.held(0) else {
+        let Held::Answers(stored, found, reusing) = slices.held(0) else {
             return None;
         };
         let what = "The first slice that is stored tells all that a HEAD asks for.";
-        let next = in_memory(outcome("hit", reuse.label(), reuse.section(), what));
-        let answer = slices.head_of(&stored, &found, reuse);
+        let next = in_memory(outcome("hit", reusing.label(), reusing.section(), what));
+        let answer = slices.head_of(&stored, &found, reusing);
         Some(self.with_status(next, answer))
     }
 }

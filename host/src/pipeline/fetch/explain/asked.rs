@@ -78,6 +78,11 @@ impl Asked<'_> {
             directives: &self.search.directives,
             known: sought.stale.map(|stored| stored.head().date()),
             in_slices: sought.is_slice.then_some(request),
+            is_proven: self
+                .holdings
+                .slice
+                .as_ref()
+                .is_some_and(|slice| slice.is_proven),
         };
         sought.listed.decide(&self.routed.node, &asks)
     }

@@ -23,7 +23,7 @@ use super::super::triggers::ViewedRequest;
 use super::super::url::OperatorUrl;
 use super::key;
 use super::listed::Listed;
-use super::slices::Slices;
+use super::slices::{AllKept, Held, Slices};
 use crate::admin::ScopeProblem;
 use crate::admin::explain::{
     ExplainRequest, ExplainedKey, ExplainedNext, ExplainedPurge, ExplainedTier, Explanation,
@@ -140,17 +140,41 @@ pub(super) struct Holdings {
     pub(super) found: Lookup,
     pub(super) memory: Vec<Kept>,
     pub(super) listed: Listed,
-    /// The slice with which an answer begins, and the same of it.
-    pub(super) slice: Option<(u64, Listed)>,
-    /// Whether memory and tiers together hold all slices that are wanted; looked at for a request
-    /// that takes what is stored or nothing.
-    pub(super) are_slices_kept: bool,
+    /// The slice with which an answer begins, on a route in slices.
+    pub(super) slice: Option<FirstSlice>,
+    /// How memory and tiers together keep all that is wanted; looked at for a request that takes
+    /// what is stored or nothing.
+    pub(super) all_kept: AllKept,
+}
+
+/// What is kept of the slice with which an answer begins.
+pub(super) struct FirstSlice {
+    pub(super) number: u64,
+    pub(super) held: Held,
+    pub(super) listed: Listed,
+    /// Whether all others are known to be kept, too; looked at for one that is to be validated.
+    pub(super) is_proven: bool,
+}
+
+impl FirstSlice {
+    async fn of(slices: &Slices) -> Self {
+        let (node, number) = (&slices.routed.node, slices.first());
+        let listed = Listed::of(node, &slices.key(number)).await;
+        let held = slices.proven(slices.held(number)).await;
+        let is_due = !matches!(held, Held::Answers(..)) && slices.is_due_in(&listed);
+        Self {
+            number,
+            is_proven: is_due && slices.are_proven().await,
+            held,
+            listed,
+        }
+    }
 }
 
 impl Holdings {
     /// The tiers that could not be asked, each once, and why.
     fn unknown(&self) -> Vec<ExplainedTier> {
-        let slice = self.slice.iter().flat_map(|(_, listed)| &listed.unknown);
+        let slice = self.slice.iter().flat_map(|slice| &slice.listed.unknown);
         let mut told: Vec<ExplainedTier> = Vec::new();
         for (tier, reason) in self.listed.unknown.iter().chain(slice) {
             if told.iter().all(|known| known.tier != tier.label()) {
@@ -210,14 +234,13 @@ async fn holdings(routed: &Routed, viewed: &ViewedRequest, key: Key) -> Holdings
     let node = &routed.node;
     let listed = Listed::of(node, &key).await;
     let directives = RequestDirectives::parse(&viewed.head.fields);
-    let (mut slice, mut are_slices_kept) = (None, false);
-    if let RangePolicy::Slices { size } = routed.route.ranges
-        && !node.tiers.is_empty()
-    {
+    let (mut slice, mut all_kept) = (None, AllKept::No);
+    if let RangePolicy::Slices { size } = routed.route.ranges {
         let slices = Slices::new(routed, viewed, (&key, &directives), size);
-        let first = slices.first();
-        slice = Some((first, Listed::of(node, &slices.key(first)).await));
-        are_slices_kept = directives.only_if_cached && slices.are_all_kept().await;
+        slice = Some(FirstSlice::of(&slices).await);
+        if directives.only_if_cached {
+            all_kept = slices.all_kept().await;
+        }
     }
     // Memory last: what was moved there meanwhile is not missed.
     let memory = node.cache.kept(&key);
@@ -226,7 +249,7 @@ async fn holdings(routed: &Routed, viewed: &ViewedRequest, key: Key) -> Holdings
         memory,
         listed,
         slice,
-        are_slices_kept,
+        all_kept,
         key,
     }
 }

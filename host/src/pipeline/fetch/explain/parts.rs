@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verge_cache::policy::{Reuse, TierDecision};
+use verge_cache::policy::{Form, Reuse, TierDecision};
 use verge_cache::{StoredHead, StoredResponse};
 use verge_http::Body;
 use verge_http::cache_status::{Forward, Outcome};
@@ -12,7 +12,7 @@ use super::super::join::from_fill;
 use super::super::listed::Listed;
 use super::super::part::{Aim, KeepPart};
 use super::super::pieces::{self, Way};
-use super::super::slices::{Found, Held, Slices, Wanted, become_wanted, unsatisfied};
+use super::super::slices::{AllKept, Found, Held, Slices, Wanted, become_wanted, unsatisfied};
 use super::answers::of_length;
 use super::asked::{Asked, Led, Sought};
 use super::next::Told;
@@ -22,10 +22,7 @@ use crate::admin::explain::ExplainedNext;
 use crate::telemetry::CacheReceipt;
 
 /// Nothing is listed of what no tier was asked for.
-static NOTHING: Listed = Listed {
-    tiers: Vec::new(),
-    unknown: Vec::new(),
-};
+static NOTHING: Listed = Listed::NOTHING;
 
 impl Asked<'_> {
     /// A part out of stored pieces.
@@ -109,17 +106,22 @@ impl Asked<'_> {
         let slices = self.in_slices(size);
         let number = slices.first();
         let is_in_tiers = !self.routed.node.tiers.is_empty();
-        if self.search.directives.only_if_cached && is_in_tiers && !self.holdings.are_slices_kept {
-            return (not_stored(), None);
+        if self.search.directives.only_if_cached && is_in_tiers {
+            match self.holdings.all_kept {
+                AllKept::Slices => {}
+                AllKept::Whole => return self.whole(),
+                AllKept::No => return (not_stored(), None),
+            }
         }
-        let (stored, found, reuse) = match slices.proven(slices.held(number)) {
-            Held::Answers(stored, found, reuse) => (stored, found, reuse),
+        let held = self.holdings.slice.as_ref().map(|slice| &slice.held);
+        let (stored, found, reusing) = match held.cloned().unwrap_or(Held::No) {
+            Held::Answers(stored, found, reusing) => (stored, found, reusing),
             Held::Stale(stored, reuse) => {
                 return self.slice(&slices, number, Some((&stored, reuse)));
             }
             Held::Other(_) | Held::No => return self.slice(&slices, number, None),
         };
-        let next = in_memory(outcome("hit", reuse.label(), reuse.section(), ""));
+        let next = in_memory(outcome("hit", reusing.label(), reusing.section(), ""));
         self.first_slice(&slices, number, (stored.head(), &found), next)
     }
 
@@ -163,7 +165,7 @@ impl Asked<'_> {
 
     fn listed_slice(&self, number: u64) -> &Listed {
         match &self.holdings.slice {
-            Some((listed, of_it)) if *listed == number => of_it,
+            Some(slice) if slice.number == number => &slice.listed,
             Some(_) | None => &NOTHING,
         }
     }
@@ -187,7 +189,15 @@ impl Asked<'_> {
             stale: stale.map(|(stored, _)| stored),
             is_slice: true,
         };
-        match self.led(&sought) {
+        let led = self.led(&sought);
+        let whole = slices.in_tiers_of(&self.holdings.listed);
+        let known = sought.stale.map(|stored| stored.head().date());
+        let form = slices.form_of(whole, known, sought.listed);
+        let is_decided = self.search.directives.only_if_cached || matches!(led, Led::Follows(_));
+        if form == Form::Whole && !is_decided {
+            return self.whole();
+        }
+        match led {
             Led::Follows(_) => {
                 let what = what(&format!("slice {number} is being fetched, and shared."));
                 let reason = Forward::UriMiss.label();

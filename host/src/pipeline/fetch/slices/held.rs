@@ -1,13 +1,13 @@
-//! What is kept of a response in slices, looked up before the first is sent: for HEAD, for a
+//! What memory has of a response in slices, looked up before the first is sent: for HEAD, for a
 //! client that takes what is stored or nothing (RFC 9111 5.2.1.7), for slices that are being
-//! validated, and for whoever explains.
+//! validated, and for whoever explains. What tiers have is `kept.rs`.
 
 use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue};
 use http::{Method, StatusCode};
-use verge_cache::policy::{Reuse, TierDecision};
-use verge_cache::{StoredHead, StoredResponse};
+use verge_cache::StoredResponse;
+use verge_cache::policy::Reuse;
 use verge_http::Body;
 use verge_http::range;
 
@@ -15,16 +15,13 @@ use super::super::super::answer::Answer;
 use super::super::super::routed::Routed;
 use super::super::super::triggers::ViewedRequest;
 use super::super::join::part_hit;
-use super::super::listed::{Listed, WouldAsk};
+use super::super::look_up::Reusing;
 use super::super::{Search, from_stored};
-use super::{Found, Held, Slices, Wanted, first_slice};
+use super::{AllKept, Found, Held, Slices, Wanted, first_slice};
 use crate::route::RangePolicy;
 
 /// Most slices that are looked up before the first is sent; of more, one counts as missing.
 const SLICES_LOOKED_UP_MAX: u64 = 1024;
-
-/// The same where memory does not hold all of them, and tiers have to be asked.
-const SLICES_ASKED_FOR_MAX: u64 = 256;
 
 /// Whether the route's slices answer the whole request from memory.
 pub(in super::super) fn hold_all(routed: &Routed, viewed: &ViewedRequest, search: &Search) -> bool {
@@ -57,116 +54,105 @@ impl Slices {
 
     /// The same of a slice with which others are to be sent. While one is validated in the
     /// background (RFC 5861 3), it tells nothing of what the origin has of the others: it answers
-    /// if these are held, too, and else after its validation (RFC 9111 3.4).
-    pub(in super::super) fn proven(&self, held: Held) -> Held {
+    /// if these are kept, too, and else after its validation (RFC 9111 3.4).
+    pub(in super::super) async fn proven(&self, held: Held) -> Held {
         match held {
-            Held::Answers(stored, _, reuse @ Reuse::StaleWhileRevalidate)
-                if !*self.holds_all.get_or_init(|| self.hold_all()) =>
+            Held::Answers(stored, found, Reusing::Allowed(reuse @ Reuse::StaleWhileRevalidate))
+                if !Box::pin(self.are_proven()).await =>
             {
-                Held::Stale(stored, reuse)
+                match self.is_failing(&stored, &found, &self.directives) {
+                    true => Held::Answers(stored, found, Reusing::OriginFailing),
+                    false => Held::Stale(stored, reuse),
+                }
             }
             held => held,
         }
     }
 
+    /// Whether memory and tiers hold all that the request wants, of one representation. What
+    /// memory holds stays in hand.
+    pub(in super::super) async fn are_proven(&self) -> bool {
+        let proof = self.proof.get_or_init(|| async {
+            match self.held_all() {
+                Some(held) => {
+                    self.keep_in_hand(held);
+                    true
+                }
+                None => self.all_kept_with_tiers().await == AllKept::Slices,
+            }
+        });
+        *proof.await
+    }
+
     /// Whether memory holds all that the request wants, of one representation.
     pub(in super::super) fn hold_all(&self) -> bool {
+        self.held_all().is_some()
+    }
+
+    fn held_all(&self) -> Option<Vec<(u64, Arc<StoredResponse>)>> {
         let number = self.first();
         let Held::Answers(stored, found, _) = self.held(number) else {
-            return false;
+            return None;
         };
         let want = match self.wanted(number, stored.head().fields(), &found) {
             Wanted::Slices(want, _) => want,
             // That there is no such part is known, too.
-            Wanted::Nothing => return true,
-            Wanted::Whole => return false,
+            Wanted::Nothing => return Some(Vec::new()),
+            Wanted::Whole => return None,
         };
         let (first, last) = (self.number(want.first), self.number(want.last));
-        last.saturating_sub(first) < SLICES_LOOKED_UP_MAX
-            && (first..=last).all(
-                |number| matches!(self.held(number), Held::Answers(_, other, _) if other == found),
-            )
-    }
-
-    /// Whether memory and tiers together hold all that the request wants, and may answer it as it
-    /// is.
-    pub(in super::super) async fn are_all_kept(&self) -> bool {
-        if self.hold_all() {
-            return true;
+        if last.saturating_sub(first) >= SLICES_LOOKED_UP_MAX {
+            return None;
         }
-        if self.routed.node.tiers.is_empty() {
-            return false;
-        }
-        let number = self.first();
-        let Some((head, found)) = self.kept(number).await else {
-            return false;
-        };
-        let want = match self.wanted(number, head.fields(), &found) {
-            Wanted::Slices(want, _) => want,
-            Wanted::Nothing => return true,
-            Wanted::Whole => return self.is_whole_kept().await,
-        };
-        let (first, last) = (self.number(want.first), self.number(want.last));
-        if last.saturating_sub(first) >= SLICES_ASKED_FOR_MAX {
-            return false;
-        }
-        for other in (first..=last).filter(|other| *other != number) {
-            if self.kept(other).await.is_none_or(|(_, it)| it != found) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Slice `number`, if memory or a tier has it and it may answer as it is.
-    async fn kept(&self, number: u64) -> Option<(Arc<StoredHead>, Found)> {
-        let stale = match self.proven(self.held(number)) {
-            Held::Answers(stored, found, _) => return Some((Arc::clone(stored.head()), found)),
-            Held::Stale(stored, _) => Some(stored),
-            Held::Other(_) | Held::No => None,
-        };
-        let listed = Listed::of(&self.routed.node, &self.key(number)).await;
-        let head = self.answered_by(&listed, stale.as_deref(), true)?;
-        let found = self.found(number, head.status(), head.fields())?;
-        Some((head, found))
-    }
-
-    /// Whether a tier has the whole in one, and that may answer as it is.
-    async fn is_whole_kept(&self) -> bool {
-        let listed = Listed::of(&self.routed.node, &self.whole).await;
-        self.answered_by(&listed, None, false).is_some()
-    }
-
-    fn answered_by(
-        &self,
-        listed: &Listed,
-        stale: Option<&StoredResponse>,
-        is_slice: bool,
-    ) -> Option<Arc<StoredHead>> {
-        let request = &self.viewed.head;
-        let asks = WouldAsk {
-            fields: &request.fields,
-            directives: &self.directives,
-            known: stale.map(|stored| stored.head().date()),
-            in_slices: is_slice.then_some(request),
-        };
-        match listed.decide(&self.routed.node, &asks) {
-            (TierDecision::Answer(_), Some(offered)) => Some(Arc::clone(&offered.response.head)),
+        let held = (first..=last).map(|number| match self.held(number) {
+            Held::Answers(stored, other, _) if other == found => Some((number, stored)),
             _ => None,
+        });
+        held.collect()
+    }
+
+    /// Keeps what was found until it is sent: no more than one stored response may have. What is
+    /// behind that is looked up when its turn comes.
+    fn keep_in_hand(&self, held: Vec<(u64, Arc<StoredResponse>)>) {
+        let mut room = self.routed.node.cache.settings().max_object;
+        let held = held.into_iter().map_while(|(number, stored)| {
+            room = room.checked_sub(stored.content_length())?;
+            Some((number, stored))
+        });
+        *self.in_hand.lock() = held.collect();
+    }
+
+    /// What was in hand of slice `number`, unless memory `held` that answers, or it was purged: a
+    /// response that was begun with what may be reused ends with it.
+    pub(in super::super) fn or_in_hand(&self, number: u64, held: Held) -> Held {
+        let Some(stored) = self.in_hand.lock().remove(&number) else {
+            return held;
+        };
+        let is_purged = || self.routed.node.cache.is_purged(&self.key(number), &stored);
+        if matches!(held, Held::Answers(..)) || is_purged() {
+            return held;
+        }
+        let head = stored.head();
+        match self.found(number, head.status(), head.fields()) {
+            Some(found) => {
+                let reusing = Reusing::Allowed(Reuse::StaleWhileRevalidate);
+                Held::Answers(stored, found, reusing)
+            }
+            None => held,
         }
     }
 
     /// The answer to a HEAD out of the first slice, if that is stored and fresh.
-    pub(in super::super) fn head(&self) -> Option<Answer> {
+    pub(in super::super) fn head(self: &Arc<Self>) -> Option<Answer> {
         let cache = &self.routed.node.cache;
         let key = self.key(0);
         let found = cache.lookup(&key, &self.viewed.head.fields);
         let decided = self.decide(0, found, |_| true, &self.directives);
-        let Held::Answers(stored, found, reuse) = decided else {
+        let Held::Answers(stored, found, reusing) = decided else {
             return None;
         };
-        self.validate_if_due(0, key, &stored, reuse);
-        Some(self.head_of(&stored, &found, reuse))
+        self.validate_if_due(0, key, &stored, reusing);
+        Some(self.head_of(&stored, &found, reusing))
     }
 
     /// The answer to a HEAD that the first slice of `found` is.
@@ -174,9 +160,9 @@ impl Slices {
         &self,
         first: &StoredResponse,
         found: &Found,
-        reuse: Reuse,
+        reusing: Reusing,
     ) -> Answer {
-        let mut answer = from_stored(&self.routed, first, part_hit(reuse));
+        let mut answer = from_stored(&self.routed, first, part_hit(reusing));
         answer.status = StatusCode::OK;
         answer.body = Body::Empty;
         answer.fields.remove(CONTENT_RANGE);
