@@ -29,6 +29,8 @@ const GUARD: u64 = 2 << 20;
 const CORE_INSTANCES: u32 = 16;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 4;
+/// Instances that have ended and are not taken down yet, at most; they have room of their own.
+const ENDED: u32 = 64;
 /// Bytes of a stack beyond the guest's own, for hostcalls.
 const HOST_STACK: usize = 3 << 19;
 /// The unit in which linear memory grows.
@@ -154,6 +156,8 @@ pub(crate) struct Shared {
     pub(crate) ticker: Ticker,
     pub(crate) keeper: Keeper,
     pub(crate) slots: Permits,
+    /// Instances that have ended and are not taken down yet.
+    pub(crate) ended: Permits,
     pub(crate) clock: Clock,
     pub(crate) settings: EngineSettings,
     /// What every function may import; a function's own linker adds what it was granted.
@@ -201,6 +205,7 @@ impl Engine {
             ticker,
             keeper,
             slots,
+            ended: Permits::new("ended instances", ended(&settings) as usize),
             clock,
             settings,
             imports,
@@ -356,8 +361,13 @@ pub(crate) fn pooled(config: &mut Config, settings: &EngineSettings, stacks: u32
         )));
 }
 
+/// How many ended instances may be there beside those in slots.
+fn ended(settings: &EngineSettings) -> u32 {
+    settings.instances.clamp(1, ENDED)
+}
+
 fn pool(settings: &EngineSettings, memory: u64, stacks: u32) -> PoolingAllocationConfig {
-    let instances = settings.instances.max(1);
+    let instances = settings.instances.max(1).saturating_add(ended(settings));
     let mut pool = PoolingAllocationConfig::new();
     // Stacks stay resident as they are: no guest can see another's native stack, so they are not
     // zeroed (`async_stack_zeroing` is off).

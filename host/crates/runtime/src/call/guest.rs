@@ -17,10 +17,10 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use super::Shared;
-use super::held::{Held, Seat, Served};
+use super::held::{self, Held, Seat, Served};
 use super::output::Committed;
 use super::passing::incoming;
-use super::service;
+use super::{service, teardown};
 use crate::bindings::exports::verge::edge::{origin_request, viewer_request};
 use crate::function::Inner;
 use crate::outcome::{CallFailure, Trigger};
@@ -88,6 +88,7 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
     let shared = Arc::clone(&state.shared);
     let (mut store, mut instance, slot, served, call) = match seat {
         Seat::Slot(slot, call) => {
+            teardown::finish_last();
             let served = Served::none(function.engine.clock.now());
             (new_store(state), None, slot, served, call)
         }
@@ -125,9 +126,16 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
             stock.put(held);
             state
         }
-        _ => {
+        // What tasks of WASI 0.3 hold is given up with them, and others wait for that.
+        _ if function.exports.service.is_some() || !matches!(raced, Ok(Ok(_))) => {
             let state = store.into_data();
             drop(slot);
+            state
+        }
+        _ => {
+            let state = held::take_call(&mut store);
+            drop(slot);
+            teardown::later(store, &function.engine);
             state
         }
     };

@@ -182,6 +182,14 @@ impl CallState {
     }
 }
 
+/// Takes the call out of a store that is not used again.
+pub(super) fn take_call(store: &mut Store<Data>) -> Data {
+    let ended = store.data_mut();
+    let shared = Arc::new(Shared::new(&ended.function));
+    let rest = CallState::idle(&ended.function, shared, Arc::clone(&ended.request_id));
+    std::mem::replace(ended, rest)
+}
+
 /// Makes an instance ahead of need, within the function's limits; an error tells why there is none.
 pub(crate) async fn prepare(function: &Arc<Inner>, slot: Permit) -> Result<Held, String> {
     let shared = Arc::new(Shared::new(function));

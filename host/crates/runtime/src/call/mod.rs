@@ -16,6 +16,7 @@ pub(crate) mod next;
 mod output;
 mod passing;
 mod service;
+mod teardown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
