@@ -10,6 +10,9 @@ use crate::greeting;
 /// How much is asked for at once.
 const PIECE: u64 = 16 * 1024;
 
+/// How many bytes a host takes at once.
+const WRITE: usize = 4096;
+
 #[allow(
     unsafe_code,
     reason = "a component's export is a symbol with a fixed name"
@@ -52,9 +55,9 @@ fn head() -> Result<OutgoingResponse, ErrorCode> {
 /// The greeting, then the request's content. Neither is ever held as a whole.
 fn write(body: &OutgoingBody, text: &str, request: &IncomingRequest) -> Result<(), ()> {
     let output = body.write()?;
-    output
-        .blocking_write_and_flush(text.as_bytes())
-        .map_err(drop)?;
+    for piece in text.as_bytes().chunks(WRITE) {
+        output.blocking_write_and_flush(piece).map_err(drop)?;
+    }
     let content = request.consume()?;
     let input = content.stream()?;
     loop {

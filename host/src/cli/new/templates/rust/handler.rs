@@ -1,6 +1,9 @@
 //! A standard `wasi:http` 0.2 component: it answers in place of an origin, here and under every
 //! other host of such components.
 
+/// How many bytes a host takes at once.
+const PIECE: usize = 4096;
+
 /// What it says.
 fn greeting(path: &str) -> String {
     // The path is text for a terminal or a page: nothing in it is shown as anything else.
@@ -29,9 +32,10 @@ mod component {
             ResponseOutparam::set(outparam, Ok(response));
             let Ok(body) = body else { return };
             let Ok(output) = body.write() else { return };
-            let written = output.blocking_write_and_flush(text.as_bytes());
+            let mut pieces = text.as_bytes().chunks(super::PIECE);
+            let is_written = pieces.all(|piece| output.blocking_write_and_flush(piece).is_ok());
             drop(output);
-            if written.is_ok() {
+            if is_written {
                 // Without `finish` the response stays incomplete, which is what a failure is.
                 let _ = OutgoingBody::finish(body, None);
             }
@@ -40,7 +44,7 @@ mod component {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-const _: fn(&str) -> String = greeting;
+const _: (fn(&str) -> String, usize) = (greeting, PIECE);
 
 #[cfg(test)]
 mod tests {
