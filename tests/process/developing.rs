@@ -1,97 +1,29 @@
 //! The commands of a function's developer, as one uses them: `verge new`,
 //! `verge test`, `verge build` and `verge dev`, outside of the repository.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use parking_lot::Mutex;
-use tempfile::TempDir;
 use verge_tests::Client;
 
 use crate::kit::binary;
-
-/// How long a build may take on a busy machine: the first one compiles the SDK.
-const BUILD_PATIENCE: Duration = Duration::from_secs(900);
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
-}
-
-/// A folder for functions, away from the repository.
-struct Workshop(TempDir);
-
-impl Workshop {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// `verge` with these arguments. What it compiles is kept with the sample functions, and in
-    /// their versions, so that nothing is downloaded.
-    fn verge(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env("CARGO_TARGET_DIR", repository().join("functions/target"))
-            .env("CARGO_NET_OFFLINE", "true")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.verge(arguments).output().unwrap()
-    }
-
-    /// A new function, locked to the versions of the sample functions.
-    fn make(&self, name: &str, template: &str) {
-        let made = self.run(&["new", name, "--template", template]);
-        assert!(made.status.success(), "{}", text(&made.stderr));
-        let lock = repository().join("functions/Cargo.lock");
-        std::fs::copy(lock, self.folder(name).join("Cargo.lock")).unwrap();
-        // A busy machine does not pass wide limits.
-        let config = self.folder(name).join("verge.toml");
-        let text = std::fs::read_to_string(&config).unwrap();
-        let (before, behind) = text.split_once("component = ").unwrap();
-        let limits = verge_tests::guests::WIDE_LIMITS;
-        std::fs::write(&config, format!("{before}{limits}component = {behind}")).unwrap();
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// All that `verge new` can begin with, as it says itself.
-fn templates(workshop: &Workshop) -> Vec<String> {
-    let refused = workshop.run(&["new", "any", "--template", "none-of-them"]);
-    let said = text(&refused.stderr);
-    let (_, rest) = said.split_once("[possible values: ").unwrap();
-    let (names, _) = rest.split_once(']').unwrap();
-    names.split(", ").map(str::to_owned).collect()
-}
+use crate::workshop::{BUILD_PATIENCE, Dev, Workshop, repository, text};
 
 #[test]
 fn every_template_passes_its_own_scenario() {
     let workshop = Workshop::new();
-    let templates = templates(&workshop);
+    let templates = workshop.templates();
     assert!(templates.len() >= 5, "{templates:?}");
     for template in templates {
         let name = format!("made-{template}");
         workshop.make(&name, &template);
+        let scenarios = workshop.add_scenarios(&name, &template);
         let tested = workshop.run(&["test", &name]);
         let (out, errors) = (text(&tested.stdout), text(&tested.stderr));
         assert!(tested.status.success(), "{template}\n{out}{errors}");
-        assert!(out.contains("1 passed, 0 failed"), "{out}");
+        assert!(
+            out.contains(&format!("{scenarios} passed, 0 failed")),
+            "{out}"
+        );
         assert!(!errors.contains("warning"), "{template}\n{errors}");
     }
 }
@@ -146,87 +78,6 @@ fn a_failed_step_is_shown_with_its_place_and_what_differs() {
     assert_eq!(tested.status.code(), Some(1));
     let expected = "wrong.toml:6:1: step[0].expect.statsu: unknown key; did you mean `status`?";
     assert!(errors.contains(expected), "{errors}");
-}
-
-/// `verge dev` in a process of its own; killed when dropped.
-struct Dev {
-    child: Child,
-    output: Arc<Mutex<String>>,
-}
-
-impl Dev {
-    fn start(workshop: &Workshop, arguments: &[&str]) -> Self {
-        let mut command = workshop.verge(&["dev", "--listen", "127.0.0.1:0"]);
-        let mut child = command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output: Arc<Mutex<String>> = Arc::default();
-        keep(child.stdout.take().unwrap(), &output);
-        keep(child.stderr.take().unwrap(), &output);
-        Self { child, output }
-    }
-
-    fn output(&self) -> String {
-        self.output.lock().clone()
-    }
-
-    /// Waits until the output has `wanted` so many times.
-    fn wait_for(&self, wanted: &str, times: usize) {
-        let give_up = Instant::now() + BUILD_PATIENCE;
-        while self.output.lock().matches(wanted).count() < times {
-            assert!(
-                Instant::now() < give_up,
-                "no {wanted:?} in\n{}",
-                self.output()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn address(&self) -> std::net::SocketAddr {
-        let output = self.output();
-        let (_, rest) = output.split_once("  http://").unwrap();
-        rest.split('/').next().unwrap().parse().unwrap()
-    }
-
-    /// One GET on a connection of its own: the clock may have jumped past an idle one's end.
-    async fn get(&self, path: &str) -> verge_tests::Reply {
-        Client::http1(self.address()).await.get(path).await
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    /// Interrupts it, as Ctrl-C does; its exit code.
-    fn interrupt(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", "INT", &id]).status();
-        assert!(sent.unwrap().success());
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn keep(mut from: impl std::io::Read + Send + 'static, to: &Arc<Mutex<String>>) {
-    let to = Arc::clone(to);
-    std::thread::spawn(move || {
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = from.read(&mut piece) {
-            to.lock()
-                .push_str(&String::from_utf8_lossy(&piece[..count]));
-        }
-    });
 }
 
 #[tokio::test]

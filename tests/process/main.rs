@@ -23,3 +23,4 @@ mod serve;
 mod soak;
 mod stop;
 mod versions;
+mod workshop;

@@ -48,7 +48,7 @@ pub(super) enum Template {
 }
 
 impl Template {
-    /// Whether it is a standard component, which needs no SDK and is there in Rust only.
+    /// Whether it is a standard component, which needs no SDK.
     pub(super) fn is_standard(self) -> bool {
         matches!(self, Self::Handler | Self::Middleware)
     }
@@ -103,22 +103,25 @@ fn make(arguments: &NewArguments) -> Result<String, String> {
     if is_taken {
         return Err(format!("`{}` is there already", folder.display()));
     }
-    check_tools(arguments)?;
     let sdk = match (arguments.template, arguments.language, &arguments.sdk) {
         (template, _, None) if template.is_standard() => None,
         (_, Language::Javascript | Language::Python, _) => None,
         (_, Language::Rust, sdk) => Some(sdk_folder(sdk.as_deref())?),
     };
-    for (file, content) in files::of(
-        arguments.template,
-        arguments.language,
-        &name,
-        sdk.as_deref(),
-    ) {
+    let (template, language) = (arguments.template, arguments.language);
+    let files = files::of(template, language, &name, sdk.as_deref());
+    let files = files.ok_or(NO_MIDDLEWARE)?;
+    check_tools(arguments)?;
+    for (file, content) in files {
         write(&folder.join(file), &content)?;
     }
     Ok(name)
 }
+
+/// Why the one pair that is missing is, and what there is instead.
+const NO_MIDDLEWARE: &str = "the template `middleware` is not there in JavaScript: `wasi:http` 0.3 needs asynchronous \
+     imports and exports, which `componentize-js` does not build; choose `--language rust` or `--language python`, or \
+     the triggers `viewer-request` and `viewer-response`";
 
 /// What builds functions in other languages has to be there, or be had with npm.
 fn check_tools(arguments: &NewArguments) -> Result<(), String> {
@@ -127,11 +130,6 @@ fn check_tools(arguments: &NewArguments) -> Result<(), String> {
         Language::Javascript => (Script::JavaScript, Some("npm")),
         Language::Python => (Script::Python, None),
     };
-    if arguments.template.is_standard() {
-        let name = arguments.template.to_possible_value();
-        let name = name.as_ref().map_or("", |value| value.get_name());
-        return Err(format!("the template `{name}` is there in Rust only"));
-    }
     let above = arguments.folder.parent().unwrap_or(Path::new(""));
     let is_there = script.find(above).is_some()
         || installer.is_some_and(|installer| packages::find_program(installer).is_some());
@@ -222,6 +220,22 @@ mod tests {
         assert_eq!(make(&arguments), Ok("greeter".to_owned()));
         assert!(folder.join("src/lib.rs").is_file());
         assert!(make(&arguments).unwrap_err().ends_with("is there already"));
+    }
+
+    #[test]
+    fn a_template_that_a_language_lacks_says_what_there_is_instead() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("greeter");
+        let refused = make(&NewArguments {
+            folder: folder.clone(),
+            template: Template::Middleware,
+            language: Language::Javascript,
+            sdk: None,
+        });
+        let refused = refused.unwrap_err();
+        assert!(refused.contains("asynchronous"), "{refused}");
+        assert!(refused.contains("--language python"), "{refused}");
+        assert!(!folder.exists());
     }
 
     #[test]

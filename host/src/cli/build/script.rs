@@ -89,10 +89,14 @@ pub(super) fn build(
     let mut command = Command::new(program);
     command.current_dir(&folder);
     match script {
-        Script::JavaScript => command
-            .args(["function.js", "--wit", "wit", "--world-name", WORLD])
-            // Nothing of these is a function's: requests come through its trigger.
-            .args(["--disable", "http", "--disable", "fetch-event", "--out"]),
+        Script::JavaScript => {
+            command.args(["function.js", "--wit", "wit", "--world-name", WORLD]);
+            // They are a standard handler's; to a function, requests come through its trigger.
+            if !names_http(&folder.join("wit")) {
+                command.args(["--disable", "http", "--disable", "fetch-event"]);
+            }
+            command.arg("--out")
+        }
         Script::Python => command.args(["--wit-path", "wit", "--world", WORLD]).args([
             "componentize",
             "app",
@@ -115,6 +119,22 @@ pub(super) fn build(
     })
 }
 
+/// Whether a world in the folder `wit` names `wasi:http`: then the engine's own `fetch` and `fetch`
+/// events are built in.
+fn names_http(wit: &Path) -> bool {
+    let Ok(entries) = wit.read_dir() else {
+        return false;
+    };
+    let mut files = entries.flatten().map(|entry| entry.path());
+    files.any(|file| {
+        let is_wit = file.extension().is_some_and(|extension| extension == "wit");
+        // What cannot be read, the componentizer refuses.
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut code = text.lines().filter_map(|line| line.split("//").next());
+        is_wit && code.any(|code| code.contains("wasi:http/"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +145,21 @@ mod tests {
         assert_eq!(Script::in_folder(folder.path()), None);
         std::fs::write(folder.path().join("app.py"), "").unwrap();
         assert_eq!(Script::in_folder(folder.path()), Some(Script::Python));
+    }
+
+    #[test]
+    fn the_world_tells_whether_the_engine_speaks_http() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!names_http(folder.path()));
+        assert!(!names_http(&folder.path().join("wit")));
+        let world = folder.path().join("world.wit");
+        std::fs::write(&world, "world w {\n    // not wasi:http/types\n}\n").unwrap();
+        assert!(!names_http(folder.path()));
+        let text = "world w {\n    export wasi:http/incoming-handler@0.2.10;\n}\n";
+        std::fs::write(folder.path().join("notes.txt"), text).unwrap();
+        assert!(!names_http(folder.path()));
+        std::fs::write(&world, text).unwrap();
+        assert!(names_http(folder.path()));
     }
 
     #[test]

@@ -19,12 +19,15 @@ const RUST: [(&str, &str); 4] = [
     ),
 ];
 
-/// What is common to all functions in other languages: the parts of the contract that their
-/// world names.
-const SCRIPT: [(&str, &str); 7] = [
+/// What is common to all functions in other languages.
+const SCRIPT: [(&str, &str); 2] = [
     (".gitignore", include_str!("templates/gitignore")),
     ("README.md", include_str!("templates/script-README.md")),
-    ("wit/world.wit", include_str!("templates/world.wit")),
+];
+
+/// The world of a trigger, and the parts of the contract that it names.
+const TRIGGER_WIT: [(&str, &str); 5] = [
+    ("wit/world.wit", include_str!("templates/wit/trigger.wit")),
     (
         "wit/deps/verge-edge/types.wit",
         include_str!("../../../../guest-sdk/wit/types.wit"),
@@ -43,8 +46,41 @@ const SCRIPT: [(&str, &str); 7] = [
     ),
 ];
 
+/// The world of a handler. The version is that of the engine which `componentize-js` brings along.
+const HANDLER_WIT: [(&str, &str); 4] = [
+    ("wit/world.wit", include_str!("templates/wit/handler.wit")),
+    (
+        "wit/deps/wasi-http/http.wit",
+        include_str!("templates/wit/0.2/http.wit"),
+    ),
+    (
+        "wit/deps/wasi-io/io.wit",
+        include_str!("templates/wit/0.2/io.wit"),
+    ),
+    (
+        "wit/deps/wasi-clocks/clocks.wit",
+        include_str!("templates/wit/0.2/clocks.wit"),
+    ),
+];
+
+/// The world of a middleware.
+const MIDDLEWARE_WIT: [(&str, &str); 3] = [
+    (
+        "wit/world.wit",
+        include_str!("templates/wit/middleware.wit"),
+    ),
+    (
+        "wit/deps/wasi-http/http.wit",
+        include_str!("templates/wit/0.3/http.wit"),
+    ),
+    (
+        "wit/deps/wasi-clocks/clocks.wit",
+        include_str!("templates/wit/0.3/clocks.wit"),
+    ),
+];
+
 /// What functions in other languages need: they bring an interpreter along.
-const SCRIPT_LIMITS: &str = "memory = \"64MiB\"\ncpu = \"100ms\"\ndeadline = \"1s\"\n";
+const SCRIPT_LIMITS: &str = "memory = \"64MiB\"\ncpu = \"100ms\"\ndeadline = \"1s\"";
 
 /// What differs between templates.
 struct Parts {
@@ -64,18 +100,17 @@ struct Parts {
 /// The function itself, in each language that the template has.
 struct Code {
     rust: &'static str,
-    scripts: Option<[&'static str; 2]>,
+    javascript: Option<&'static str>,
+    python: Option<&'static str>,
 }
 
-/// The code of a trigger, in Rust, JavaScript and Python.
-macro_rules! trigger {
+/// The code of a template that is there in all languages.
+macro_rules! in_all {
     ($name:literal) => {
         Code {
             rust: include_str!(concat!("templates/rust/", $name, ".rs")),
-            scripts: Some([
-                include_str!(concat!("templates/javascript/", $name, ".js")),
-                include_str!(concat!("templates/python/", $name, ".py")),
-            ]),
+            javascript: Some(include_str!(concat!("templates/javascript/", $name, ".js"))),
+            python: Some(include_str!(concat!("templates/python/", $name, ".py"))),
         }
     };
 }
@@ -92,7 +127,7 @@ fn parts(template: Template) -> Parts {
             what: "It runs for each request, before the cache is asked.",
             key: "viewer_request",
             settings: "config = { greeting = \"Hello\" }",
-            code: trigger!("viewer-request"),
+            code: in_all!("viewer-request"),
             configuration: TRIGGER,
             scenario: include_str!("templates/viewer-request.scenario.toml"),
         },
@@ -101,7 +136,7 @@ fn parts(template: Template) -> Parts {
             what: "It runs for each request that goes to an origin.",
             key: "origin_request",
             settings: "config = { edge = \"north\" }",
-            code: trigger!("origin-request"),
+            code: in_all!("origin-request"),
             configuration: TRIGGER,
             scenario: include_str!("templates/origin-request.scenario.toml"),
         },
@@ -110,7 +145,7 @@ fn parts(template: Template) -> Parts {
             what: "It runs for each response of an origin, before it is stored.",
             key: "origin_response",
             settings: "config = { lifetime = \"60\" }",
-            code: trigger!("origin-response"),
+            code: in_all!("origin-response"),
             configuration: TRIGGER,
             scenario: include_str!("templates/origin-response.scenario.toml"),
         },
@@ -119,7 +154,7 @@ fn parts(template: Template) -> Parts {
             what: "It runs for each response before it is sent, cache hits too.",
             key: "viewer_response",
             settings: "config = { referrer-policy = \"no-referrer\" }",
-            code: trigger!("viewer-response"),
+            code: in_all!("viewer-response"),
             configuration: TRIGGER,
             scenario: include_str!("templates/viewer-response.scenario.toml"),
         },
@@ -128,10 +163,7 @@ fn parts(template: Template) -> Parts {
             what: "It is a standard `wasi:http` 0.2 component, and answers in place of an origin.",
             key: "",
             settings: "",
-            code: Code {
-                rust: include_str!("templates/rust/handler.rs"),
-                scripts: None,
-            },
+            code: in_all!("handler"),
             configuration: include_str!("templates/verge-handler.toml"),
             scenario: include_str!("templates/handler.scenario.toml"),
         },
@@ -143,7 +175,8 @@ fn parts(template: Template) -> Parts {
             settings: "",
             code: Code {
                 rust: include_str!("templates/rust/middleware.rs"),
-                scripts: None,
+                javascript: None,
+                python: Some(include_str!("templates/python/middleware.py")),
             },
             configuration: TRIGGER,
             scenario: include_str!("templates/middleware.scenario.toml"),
@@ -151,35 +184,16 @@ fn parts(template: Template) -> Parts {
     }
 }
 
-/// The files of a function `name` that begins as `template`, with the SDK at `sdk`.
+/// The files of a function `name` that begins as `template`, with the SDK at `sdk`; `None` when
+/// the template is not there in that language.
 pub(super) fn of(
     template: Template,
     language: Language,
     name: &str,
     sdk: Option<&Path>,
-) -> Vec<File> {
+) -> Option<Vec<File>> {
     let parts = parts(template);
-    let [javascript, python] = parts.code.scripts.unwrap_or_default();
-    let mut files: Vec<(&str, &str)> = match language {
-        Language::Rust => RUST.to_vec(),
-        Language::Javascript | Language::Python => SCRIPT.to_vec(),
-    };
-    match language {
-        Language::Rust => {
-            files.push(("src/lib.rs", parts.code.rust));
-            if template == Template::Middleware {
-                files.push(("wit/next.wit", NEXT));
-            }
-        }
-        Language::Javascript => {
-            files.push(("function.js", javascript));
-            files.push((
-                "package.json",
-                include_str!("templates/javascript/package.json"),
-            ));
-        }
-        Language::Python => files.push(("app.py", python)),
-    }
+    let mut files = sources(template, language, parts.code)?;
     files.push(("verge.toml", parts.configuration));
     files.push(("scenarios/first.toml", parts.scenario));
     let (word, install, limits) = match language {
@@ -195,16 +209,22 @@ pub(super) fn of(
             SCRIPT_LIMITS,
         ),
     };
+    let contract = if template.is_standard() {
+        "the interfaces of the standard"
+    } else {
+        "the contract of Verge"
+    };
     let values = [
         ("{{name}}", name.to_owned()),
         ("{{file}}", name.replace('-', "_")),
         ("{{template}}", parts.template.to_owned()),
         ("{{what}}", parts.what.to_owned()),
         ("{{key}}", parts.key.to_owned()),
-        ("{{settings}}", format!("{limits}{}", parts.settings)),
+        ("{{settings}}\n", lines(&[limits, parts.settings])),
         ("{{dependencies}}", dependencies(template, sdk)),
         ("{{language}}", word.to_owned()),
         ("{{install}}", install.to_owned()),
+        ("{{contract}}", contract.to_owned()),
     ];
     let fill = |text: &str| {
         let mut filled = text.to_owned();
@@ -214,7 +234,54 @@ pub(super) fn of(
         filled
     };
     let filled = files.into_iter().map(|(file, text)| (file, fill(text)));
-    filled.collect()
+    Some(filled.collect())
+}
+
+/// What it is built from: what is common to a language, the code, and what that is built for.
+fn sources(
+    template: Template,
+    language: Language,
+    code: Code,
+) -> Option<Vec<(&'static str, &'static str)>> {
+    let mut files: Vec<_> = match language {
+        Language::Rust => {
+            let next = (template == Template::Middleware).then_some(("wit/next.wit", NEXT));
+            let own = ("src/lib.rs", code.rust);
+            RUST.into_iter().chain([own]).chain(next).collect()
+        }
+        Language::Javascript => {
+            let package = include_str!("templates/javascript/package.json");
+            let package = ("package.json", package);
+            let own = ("function.js", code.javascript?);
+            SCRIPT.into_iter().chain([own, package]).collect()
+        }
+        Language::Python => {
+            let own = ("app.py", code.python?);
+            SCRIPT.into_iter().chain([own]).collect()
+        }
+    };
+    if language != Language::Rust {
+        files.extend_from_slice(wit(template));
+    }
+    Some(files)
+}
+
+/// What a function in a language without the SDK is built for.
+fn wit(template: Template) -> &'static [(&'static str, &'static str)] {
+    match template {
+        Template::Handler => &HANDLER_WIT,
+        Template::Middleware => &MIDDLEWARE_WIT,
+        Template::ViewerRequest
+        | Template::OriginRequest
+        | Template::OriginResponse
+        | Template::ViewerResponse => &TRIGGER_WIT,
+    }
+}
+
+/// Those of `parts` that say something, each on lines of its own.
+fn lines(parts: &[&str]) -> String {
+    let said = parts.iter().filter(|part| !part.is_empty());
+    said.map(|part| format!("{part}\n")).collect()
 }
 
 fn dependencies(template: Template, sdk: Option<&Path>) -> String {
@@ -245,7 +312,7 @@ mod tests {
         for template in Template::value_variants() {
             for language in Language::value_variants() {
                 let files = of(*template, *language, "my-function", Some(Path::new("/sdk")));
-                all.push((*template, files));
+                all.extend(files.map(|files| (*template, files)));
             }
         }
         all
@@ -255,10 +322,10 @@ mod tests {
     fn every_template_is_filled_in() {
         for (template, files) in all() {
             for (file, text) in files {
-                let is_code = file == "function.js" || file == "app.py";
                 assert!(!text.contains("{{"), "{file} of {template:?}");
-                let is_whole = text.ends_with('\n') || (is_code && template.is_standard());
-                assert!(is_whole, "{file} of {template:?}");
+                assert!(text.ends_with('\n'), "{file} of {template:?}");
+                let has_gap = file.ends_with(".toml") && text.contains("\n\n\n");
+                assert!(!has_gap, "{file} of {template:?}");
             }
         }
     }
