@@ -40,12 +40,15 @@ pub fn version(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The component of the sample function in `javascript`, `python` or `go`, built by
-/// `cargo xtask languages`.
+/// The component of the sample function in `rust`, built by `cargo xtask setup`, or in `javascript`,
+/// `python` or `go`, built by `cargo xtask languages`.
 ///
 /// # Panics
 /// When it was not built.
 pub fn language(name: &str) -> PathBuf {
+    if name == "rust" {
+        return component("languages-rust");
+    }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../functions/target/languages")
         .join(format!("{name}.wasm"));

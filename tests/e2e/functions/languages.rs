@@ -1,4 +1,4 @@
-//! Functions in JavaScript, Python and Go, which do the same small job, and what each costs.
+//! Functions in Rust, JavaScript, Python and Go, which do the same small job, and what each costs.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,9 +9,9 @@ use verge_tests::guests::language;
 /// Calls that are measured of each.
 const CALLS: usize = 20;
 
-/// Compiled code is kept beside the components: their scenarios use it, too.
+/// Compiled code is kept beside the large components: their scenarios use it, too.
 fn toml(component: &Path) -> String {
-    let code = component.with_file_name("code");
+    let code = language("go").with_file_name("code");
     format!(
         "[runtime]\ninstances = 16\ncache_dir = \"{}\"\n[function.f]\ncomponent = \"{}\"\nmemory = \"64MiB\"\ncpu = \"10s\"\ndeadline = \"15s\"\n\
          [[site]]\nnames = [\"*\"]\n[[site.route]]\npath = \"/{{*rest}}\"\n\
@@ -28,6 +28,7 @@ async fn all_languages_do_the_same_and_this_is_what_each_costs() {
     println!("| language | component | load, once compiled | start | call | memory |");
     println!("|---|---|---|---|---|---|");
     for (name, called) in [
+        ("rust", "Rust"),
         ("go", "Go"),
         ("javascript", "JavaScript"),
         ("python", "Python"),
@@ -43,7 +44,7 @@ async fn all_languages_do_the_same_and_this_is_what_each_costs() {
         let [start, call, memory] = measure(&node).await;
         let size = std::fs::metadata(language(name)).unwrap().len() as f64 / f64::from(1 << 20);
         println!(
-            "| {called} | {size:.1} MiB | {load} ms | {start:.2} ms | {call:.2} ms | {memory:.1} MiB |"
+            "| {called} | {size:.2} MiB | {load} ms | {start:.2} ms | {call:.2} ms | {memory:.1} MiB |"
         );
         assert!(start > 0.0 && call > 0.0, "{name}: {start} {call}");
     }
