@@ -11,6 +11,7 @@
 mod region {
     mod explain;
     mod foretold;
+    mod held;
     mod hostile;
     mod kit;
     mod load;

@@ -140,8 +140,8 @@ section! {
         pub breaker_open: Duration = Duration::from_secs(1), time("10ms", "5m");
         /// Largest content that is shared; 1KiB to 256MiB, default 8MiB.
         pub max_object: u64 = 8 << 20, Size(1 << 10..=256 << 20);
-        /// Bytes of content under way from Redis at once; beyond it is a miss. 1MiB to
-        /// 16GiB, default 64MiB.
+        /// Bytes of content from Redis at once, on their way or for clients that read slowly while
+        /// memory has no room; beyond it is a miss. 1MiB to 16GiB, default 64MiB.
         pub loads: u64 = 64 << 20, Size(1 << 20..=16 << 30);
         /// Responses that wait to be saved; more are not saved. 1 to 1000000, default 1024.
         pub saves: usize = 1024, Count(1..=1_000_000);

@@ -74,7 +74,7 @@ pub struct SharedSettings {
     pub breaker: BreakerSettings,
     /// Largest content that is shared, in bytes.
     pub object_max: u64,
-    /// Bytes of content under way from Redis at once; more is a miss.
+    /// Bytes of content from Redis that are under way or held at once; more is a miss.
     pub loads_max: u64,
     /// Responses that wait to be saved; more are dropped.
     pub saves_max: usize,

@@ -16,8 +16,8 @@ use verge_cache::tier::{
     Dropped, Listed, Off, Saved, Tier, TierAnswer, TierFuture, TierHit, TierKey, TierMiss,
     TierName, Want,
 };
-use verge_http::{Body, StoredBody};
 
+use crate::l2::content::body;
 use crate::l2::{Candidate, LookupOutcome, SavedResponse};
 use crate::shared::Shared;
 
@@ -109,14 +109,6 @@ fn refusal(outcome: LookupOutcome) -> TierAnswer {
         LookupOutcome::Trouble | LookupOutcome::Incomplete => TierAnswer::Miss(TierMiss::Failed),
         LookupOutcome::Garbage => TierAnswer::Miss(TierMiss::Corrupt(RecordError::Malformed)),
         LookupOutcome::Busy => TierAnswer::Miss(TierMiss::Busy),
-    }
-}
-
-fn body(mut content: Vec<Bytes>) -> Body {
-    match content.len() {
-        0 => Body::Empty,
-        1 => content.pop().map_or(Body::Empty, Body::Full),
-        _ => Body::Stored(StoredBody::new(content.into())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! is given out, so that Redis cannot fail a response that has begun. Nothing is
 //! found while the node has not read the purge stream lately.
 
+pub(crate) mod content;
 pub(crate) mod format;
 mod listing;
 mod names;
@@ -17,13 +18,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use redis::{Value, cmd};
-use tokio::sync::Semaphore;
 use verge_cache::tier::Want;
 
 use crate::histogram::{Histogram, HistogramSample};
 use crate::link::{Link, Surroundings};
 use crate::stream::Stream;
 use crate::trouble::Trouble;
+use content::Loads;
 use format::{Head, KeyDigest, decode_chunk};
 pub(crate) use names::Names;
 pub(crate) use owed::Owed;
@@ -42,9 +43,6 @@ const CHUNKS_AT_ONCE: u32 = 4;
 
 /// A whole lookup takes no longer than one command may, so many times.
 const LOOKUP_TIMES: u32 = 10;
-
-/// The unit in which bytes under way are counted.
-const LOAD_UNIT: u64 = 1 << 10;
 
 /// Why nothing was found; also how a lookup ended, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +63,7 @@ pub enum LookupOutcome {
     Garbage,
     /// A part of the content is gone.
     Incomplete,
-    /// As much content is under way as may be.
+    /// As much content is under way, or held by those who asked for it, as may be.
     Busy,
 }
 
@@ -131,7 +129,8 @@ pub struct Candidate<'a> {
 pub struct LoadedResponse<T> {
     /// What was made of its record.
     pub head: T,
-    /// All of its content, in pieces.
+    /// All of its content, in pieces. Each counts as under way for as long as anybody holds any
+    /// of it.
     pub content: Vec<Bytes>,
     /// The local purge sequence that says the same as when its origin request was sent.
     pub sequence: u64,
@@ -159,7 +158,7 @@ struct Inner {
     stream: Stream,
     link: Link,
     owed: Arc<Owed>,
-    loads: Arc<Semaphore>,
+    loads: Loads,
     outcomes: [AtomicU64; LookupOutcome::ALL.len()],
     latency: Histogram,
 }
@@ -171,13 +170,11 @@ impl L2 {
         link: Link,
         owed: Arc<Owed>,
     ) -> Self {
-        let units = around.settings.loads_max / LOAD_UNIT;
-        let units = usize::try_from(units).unwrap_or(usize::MAX);
         Self(Arc::new(Inner {
             stream: stream.clone(),
             link,
             owed,
-            loads: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            loads: Loads::new(around.settings.loads_max),
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
             latency: Histogram::default(),
             around: Arc::clone(around),
@@ -254,7 +251,11 @@ impl L2 {
         let content = match &head.inline {
             _ if want == Want::Head => Vec::new(),
             Some(inline) if inline.is_empty() => Vec::new(),
-            Some(inline) => vec![inline.clone()],
+            Some(inline) => {
+                let room = inner.loads.room_for(inline.len() as u64);
+                let mut room = room.ok_or(LookupOutcome::Busy)?;
+                vec![room.hold(inline.clone())]
+            }
             None => self.content(&names, key, &head).await?,
         };
         if inner.owed.owes(key) {
@@ -304,10 +305,8 @@ impl L2 {
         if head.content_length > inner.around.settings.object_max {
             return Err(LookupOutcome::Miss);
         }
-        let units = u32::try_from(head.content_length.div_ceil(LOAD_UNIT)).unwrap_or(u32::MAX);
-        let Ok(_under_way) = inner.loads.try_acquire_many(units) else {
-            return Err(LookupOutcome::Busy);
-        };
+        let room = inner.loads.room_for(head.content_length);
+        let mut room = room.ok_or(LookupOutcome::Busy)?;
         let chunks = head.chunks();
         let mut content = Vec::new();
         for first in (0..chunks).step_by(CHUNKS_AT_ONCE as usize) {
@@ -323,7 +322,7 @@ impl L2 {
             for (index, value) in indices.zip(values) {
                 let bytes = bulk(value).ok_or(LookupOutcome::Incomplete)?;
                 let piece = decode_chunk(&bytes, key, head, index);
-                content.push(piece.ok_or(LookupOutcome::Garbage)?);
+                content.push(room.hold(piece.ok_or(LookupOutcome::Garbage)?));
             }
         }
         Ok(content)

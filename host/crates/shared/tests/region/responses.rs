@@ -100,6 +100,33 @@ async fn response_without_a_chunk_is_none() {
 }
 
 #[tokio::test]
+async fn content_counts_as_under_way_for_as_long_as_anybody_holds_it() {
+    let redis = Redis::start().await;
+    let mut settings = settings(redis.address());
+    settings.loads_max = 1 << 20;
+    let here = Side::of(settings);
+    here.ready().await;
+    for (index, size) in [900_000, 10_000].into_iter().enumerate() {
+        here.shared
+            .save(response(&here, Bytes::from(vec![7; size])));
+        saved(&here, index as u64 + 1).await;
+        let most = (1 << 10) / size.div_ceil(1 << 10);
+        let mut held = Vec::new();
+        for _ in 0..most {
+            let found = here.shared.load(&KEY, Want::Whole, any).await;
+            held.extend(found.unwrap().content);
+        }
+        let one_more = load(&here).await.map(|content| content.len());
+        assert_eq!(one_more, Err(LookupOutcome::Busy), "{size}");
+        // A slice of the last piece holds that piece, and nothing else.
+        let last = held.pop().unwrap().slice(1..2);
+        drop(held);
+        assert_eq!(load(&here).await.unwrap().len(), size);
+        drop(last);
+    }
+}
+
+#[tokio::test]
 async fn noise_in_redis_is_a_miss() {
     let redis = Redis::start().await;
     let (here, there) = pair(&redis).await;
