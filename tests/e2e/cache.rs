@@ -13,6 +13,7 @@ mod cache {
     mod bounds;
     mod collapse;
     mod compression;
+    mod detached;
     mod disk;
     mod disk_stale;
     mod failures;

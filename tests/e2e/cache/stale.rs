@@ -330,32 +330,3 @@ async fn a_failure_amid_a_fill_counts_although_its_client_left() {
     let failures = "verge_origin_failures_total{origin=\"app\"";
     node.settles(failures, 1.0).await;
 }
-
-#[tokio::test]
-async fn a_fetch_without_a_place_of_its_own_ends_with_its_client() {
-    let stepped = SteppedOrigin::start(&[("cache-control", "max-age=60")]).await;
-    let limits = "[limits]\ndetached_fetches = 1\n";
-    let toml = format!("{limits}{}", verge_tests::node::route_to(&stepped.origin));
-    let node = TestNode::start(&toml).await;
-    let mut first = node.client().await;
-    let mut second = node.client().await;
-    let one = async {
-        let steps = stepped.asked().await;
-        send(&steps, "one");
-        steps
-    };
-    let (one, (_, body)) = tokio::join!(one, begin(&mut first, "/one"));
-    let two = async {
-        let steps = stepped.asked().await;
-        send(&steps, "two");
-        super::kit::finish(&steps);
-    };
-    let ((), reply) = tokio::join!(two, second.get("/two"));
-    assert_eq!(reply.text(), "two");
-    node.settles("verge_limit_hits_total{limit=\"detached-fetches\"}", 1.0)
-        .await;
-    super::kit::finish(&one);
-    assert_eq!(super::kit::rest(body).await.unwrap(), "one");
-    node.settles("verge_limit_in_use{limit=\"detached-fetches\"}", 0.0)
-        .await;
-}

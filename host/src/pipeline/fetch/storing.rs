@@ -21,7 +21,7 @@ use super::super::routed::Routed;
 use super::super::triggers::{RequestMarks, SeenInput};
 use super::fill::{FillJob, FillOutcome};
 use super::forward::ForwardNotes;
-use super::pump::pump;
+use super::pump::{Place, pump};
 use super::tiers;
 
 /// Fields that are for the client that asked and are not stored: those that `private` and
@@ -167,12 +167,13 @@ impl FillJob {
             .origin
             .as_ref()
             .map(|receipt| Arc::clone(&receipt.origin));
-        let (place, mut lease) = (self.place.take(), self.lease.take());
+        let mut place = Place::new(&node, self.place.take());
+        let mut lease = self.lease.take();
         let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
         tokio::spawn(async move {
-            let pumped = pump(body, writer, &mut lease).await;
+            let pumped = pump(body, writer, &mut place, &mut lease).await;
             if let Some((key, stored)) = &pumped.stored {
                 tiers::save(&node, key, stored, None);
             }

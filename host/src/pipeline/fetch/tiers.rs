@@ -20,7 +20,7 @@ use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::fill::{FillJob, FillOutcome};
 use super::part::Aim;
-use super::pump::pump;
+use super::pump::{Place, pump};
 use super::slice::Slices;
 use super::{Search, background, pass, slice};
 use crate::node::NodeState;
@@ -317,7 +317,7 @@ impl FillJob {
             reader,
         } = filling;
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
-        let place = self.place.take();
+        let mut place = Place::new(&node, self.place.take());
         let site = Arc::clone(&self.routed.site);
         let begun = node.clock.now();
         let guard = node.drain.guard();
@@ -332,7 +332,7 @@ impl FillJob {
             ))
         });
         tokio::spawn(async move {
-            let pumped = pump(content, writer, &mut None).await;
+            let pumped = pump(content, writer, &mut place, &mut None).await;
             if let Some((key, stored)) = &pumped.stored {
                 save(&node, key, stored, Some(tier));
                 if let Some((routed, head, marks, aim)) = due.as_deref() {

@@ -152,6 +152,17 @@ impl FillWriter {
         Ok(())
     }
 
+    /// Whether as much has come as the response's Content-Length says.
+    #[must_use]
+    pub fn is_all_there(&self) -> bool {
+        self.fill.expected() == Some(self.written)
+    }
+
+    /// Returns once nobody reads what is written.
+    pub async fn unread(&self) {
+        poll_fn(|context| self.fill.poll_unread(context)).await;
+    }
+
     /// Whether the content only passes through: nothing of it will be stored.
     #[must_use]
     pub fn has_given_up(&self) -> bool {
