@@ -130,6 +130,7 @@ impl Shop {
             request: &self.request,
             facts: RequestFacts::of(&Method::GET, &self.request, false),
             route: &self.route,
+            made_by: None,
         };
         matches!(permit.freshen(stored, &answer), Freshened::Stored(_))
     }

@@ -11,6 +11,7 @@ mod deploy {
     mod kit;
     mod lasting;
     mod promptly;
+    mod purged;
     mod reach;
     mod refused;
     mod registries;

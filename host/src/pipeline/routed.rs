@@ -101,6 +101,28 @@ impl Routed {
         picked.filter(move |(name, _)| may_fetch && own().all(|used| used.function.name != **name))
     }
 
+    /// Whether a function of its route has another version by now for those who would find what
+    /// this request stores: it lives on the generation that it began with.
+    #[must_use]
+    pub fn runs_replaced_version(&self) -> bool {
+        let now = self.node.generation.load();
+        if Arc::ptr_eq(&now, &self.generation) {
+            return false;
+        }
+        self.route.fill_functions().any(|used| {
+            let version = self.version(used);
+            let is_live = Arc::ptr_eq(version, &used.function);
+            let runs = now
+                .functions
+                .get(&version.name)
+                .and_then(|entry| match is_live {
+                    true => Some(entry),
+                    false => entry.beside.as_ref().map(|beside| &beside.entry),
+                });
+            runs.is_none_or(|runs| runs.function.digest() != version.function.digest())
+        })
+    }
+
     /// What its functions may choose, for as long as its response lasts.
     #[must_use]
     pub fn scope(&self) -> Option<Arc<SiteScope>> {

@@ -5,6 +5,7 @@
 //! reused, and nothing here changes once it is stored.
 
 mod head;
+pub(crate) mod made_by;
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::forward::forward;
 use super::join::{from_fill, from_stored, from_tier};
-use super::storing::{depends_on_unkeyed, jitter_roll};
+use super::storing::{depends_on_unkeyed, jitter_roll, made_by};
 use super::tiers::{self, ForHead};
 use super::{Search, look_up, pass, slices, stale};
 use crate::route::RangePolicy;
@@ -83,13 +83,16 @@ async fn ask(
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
         let (seen, fields) = (&forwarded.notes.seen, response.headers());
         request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);
+        request.is_version_replaced = routed.runs_replaced_version();
         request.is_function_skipped = viewed.marks.is_function_skipped || seen.is_function_skipped;
         let times = arrived.after(&sent);
+        let made_by = made_by(routed);
         let newer = Newer {
             response: &ResponseHead::new(response.status(), fields, times),
             request: &head.fields,
             facts: request,
             route: &routed.route.policy,
+            made_by: made_by.as_deref(),
             sent,
         };
         // What becomes of it is the cache's affair: the client gets the origin's answer.

@@ -42,6 +42,7 @@ impl FillJob {
             depends_on_unkeyed(&self.routed, &self.marks, &notes.seen, response);
         facts.is_function_skipped =
             self.marks.is_function_skipped || notes.seen.is_function_skipped;
+        facts.is_version_replaced = self.routed.runs_replaced_version();
         facts.declared_keys = &self.marks.surrogate_keys;
         facts
     }
@@ -114,7 +115,7 @@ impl FillJob {
             plan,
             request: &self.head.fields,
             route: &self.routed.route.policy,
-            made_by: self.made_by(),
+            made_by: made_by(&self.routed),
         };
         permit.begin_into(start, target)
     }
@@ -147,19 +148,6 @@ impl FillJob {
         }
     }
 
-    /// Names and digests of the functions that can have a part in the response.
-    fn made_by(&self) -> Option<Arc<str>> {
-        let route = &self.routed.route;
-        let nested = self.routed.nested_versions();
-        let names: Vec<String> = route
-            .fill_functions()
-            .map(|used| self.routed.version(used))
-            .map(|version| format!("{}@{}", version.name, version.function.digest()))
-            .chain(nested.map(|(name, digest)| format!("{name}@{digest}")))
-            .collect();
-        (!names.is_empty()).then(|| names.join(" ").into())
-    }
-
     /// Stores the content on a task of its own, as fast as the origin and memory allow.
     fn pump(&mut self, body: Body, writer: FillWriter, notes: &ForwardNotes) {
         let (node, id) = (Arc::clone(&self.routed.node), self.routed.id);
@@ -189,6 +177,19 @@ impl FillJob {
             drop((guard, place));
         });
     }
+}
+
+/// Names and digests of the functions that can have a part in the response.
+pub(super) fn made_by(routed: &Routed) -> Option<Arc<str>> {
+    let route = &routed.route;
+    let nested = routed.nested_versions();
+    let names: Vec<String> = route
+        .fill_functions()
+        .map(|used| routed.version(used))
+        .map(|version| format!("{}@{}", version.name, version.function.digest()))
+        .chain(nested.map(|(name, digest)| format!("{name}@{digest}")))
+        .collect();
+    (!names.is_empty()).then(|| names.join(" ").into())
 }
 
 /// A random number for the route's jitter.

@@ -20,7 +20,7 @@ use super::fill::{FillJob, FillOutcome, Tried};
 use super::forward::ForwardNotes;
 use super::part::Aim;
 use super::stale;
-use super::storing::withheld_fields;
+use super::storing::{made_by, withheld_fields};
 use super::tiers;
 
 impl FillJob {
@@ -78,11 +78,13 @@ impl FillJob {
     ) -> Tried {
         let fields = not_modified.headers();
         let head = ResponseHead::new(not_modified.status(), fields, times);
+        let made_by = made_by(&self.routed);
         let answer = NotModified {
             response: &head,
             request: &self.head.fields,
             facts: self.facts(fields, notes),
             route: &self.routed.route.policy,
+            made_by: made_by.as_deref(),
         };
         let key = permit.key().clone();
         let freshened = match &self.stale {

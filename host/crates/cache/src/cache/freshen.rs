@@ -18,7 +18,7 @@ use crate::policy::{
     LifetimeSource, RefuseReason, RequestFacts, RequestMethod, RoutePolicy, StaleWindows, Storage,
     StorageFacts, StoragePlan, decide_storage, sets_own_cookie, updated_fields,
 };
-use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse};
+use crate::response::{HeadParts, ResponseHead, StoredHead, StoredResponse, made_by};
 
 /// A newer head for a stored response: a 304, or the response to HEAD.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Newer<'a> {
     pub facts: RequestFacts<'a>,
     /// Of its route.
     pub route: &'a RoutePolicy,
+    /// Names and digests of the functions that had a part in it.
+    pub made_by: Option<&'a str>,
     /// When that request was sent.
     pub sent: SentAt,
 }
@@ -93,6 +95,12 @@ impl Inner {
             Ok(keys) => plan.surrogate_keys = keys,
             Err(_) => refused = Some(RefuseReason::SurrogateKeys),
         }
+        // What functions made of the newer head is in the stored fields from now on.
+        let stored_by = stored.head().made_by();
+        let made_by = made_by::joined(stored_by, newer.made_by).unwrap_or_else(|_| {
+            refused = Some(RefuseReason::Functions);
+            stored_by.cloned()
+        });
         let Some(variant_key) = plan.vary.variant_key(newer.request) else {
             // Not reached: Vary * was refused, and the plan for one use does not vary.
             return Updated::Used(Arc::clone(stored), RefuseReason::VaryAny);
@@ -100,7 +108,7 @@ impl Inner {
         let parts = HeadParts {
             plan,
             variant_key,
-            made_by: stored.head().made_by().cloned(),
+            made_by,
             route: newer.route,
             sequence: newer.sent.sequence,
         };

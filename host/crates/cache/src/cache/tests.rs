@@ -169,6 +169,7 @@ fn a_response_to_head_freshens_or_removes_rfc_9111_4_3_5() {
                 request: &request,
                 facts: RequestFacts::of(&Method::HEAD, &request, false),
                 route: &RoutePolicy::default(),
+                made_by: Some("f@2"),
                 sent,
             },
         )
@@ -178,6 +179,8 @@ fn a_response_to_head_freshens_or_removes_rfc_9111_4_3_5() {
     let stored = kit.selected(&key, &[]).expect("still stored");
     assert_eq!(stored.head().freshness(kit.clock.now()).ttl(), 30);
     assert_eq!(content(stored.body()), b"abc");
+    // What a function made of the newer head is found by that function.
+    assert_eq!(stored.head().made_by().map(|names| &**names), Some("f@2"));
     assert!(matches!(apply("\"b\""), FreshenedByHead::Removed));
     assert!(kit.selected(&key, &[]).is_none());
 }

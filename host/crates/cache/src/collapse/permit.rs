@@ -98,6 +98,8 @@ pub struct NotModified<'a> {
     pub facts: RequestFacts<'a>,
     /// Of its route.
     pub route: &'a RoutePolicy,
+    /// Names and digests of the functions that had a part in it.
+    pub made_by: Option<&'a str>,
 }
 
 impl NotModified<'_> {
@@ -294,6 +296,7 @@ impl FillPermit {
             request: answer.request,
             facts: answer.facts,
             route: answer.route,
+            made_by: answer.made_by,
             sent: self.sent,
         };
         let updated = self
@@ -316,17 +319,17 @@ impl FillPermit {
             }
             Updated::Used(response, reason) => {
                 self.note(NotStored::Refused(reason));
-                self.release_marked(Released::Refused(reason));
+                self.release_refused(reason);
                 Freshened::Used(response, reason)
             }
         }
     }
 
     /// The response is not stored: those that wait are released together, and
-    /// requests for this key are not collapsed for a while.
+    /// requests for this key are not collapsed for a while, unless it is only about this one.
     pub fn refuse(self, reason: RefuseReason) {
         self.note(NotStored::Refused(reason));
-        self.release_marked(Released::Refused(reason));
+        self.release_refused(reason);
     }
 
     /// There is no response: those that wait are released together with what
@@ -348,6 +351,17 @@ impl FillPermit {
 
     fn note(&self, reason: NotStored) {
         self.lead.inner().note_not_stored(self.key(), reason);
+    }
+
+    fn release_refused(mut self, reason: RefuseReason) {
+        if reason == RefuseReason::VersionReplaced {
+            // The next one runs what runs now, and its response is stored.
+            self.lead
+                .share(Outcome::Released(Released::Refused(reason)));
+            self.lead.leave();
+        } else {
+            self.release_marked(Released::Refused(reason));
+        }
     }
 
     fn release_marked(mut self, released: Released) {

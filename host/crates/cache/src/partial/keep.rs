@@ -13,7 +13,7 @@ use crate::cache::{Cache, Inner, Lookup};
 use crate::collapse::{Outcome, Seeker};
 use crate::key::Key;
 use crate::policy::updated_fields;
-use crate::response::{StoredHead, StoredResponse};
+use crate::response::{StoredHead, StoredResponse, made_by};
 
 /// The part of a key under which pieces of its response stand. No function
 /// can declare a part of this name: theirs begin with `part `, `field ` or a word of the host.
@@ -236,7 +236,7 @@ impl Inner {
             if let Some((pieces, combined)) =
                 pieces.combined(stored.segments(), range, &content, most)
                 && content_length(&combined) <= self.settings.max_object
-                && let Some(head) = self.with_keys_of(head, stored.head())
+                && let Some(head) = self.with_names_of(head, stored.head())
             {
                 return Combined {
                     head,
@@ -255,13 +255,17 @@ impl Inner {
         }
     }
 
-    /// `head` with the surrogate keys of `stored`, too: a purge by a key of any piece is about all
-    /// that the piece is a part of. `None` if there are too many, or no memory for them.
-    fn with_keys_of(&self, head: &StoredHead, stored: &StoredHead) -> Option<StoredHead> {
+    /// `head` with the surrogate keys and the functions of `stored`, too: a purge by those of any
+    /// piece is about all that the piece is a part of. `None` if there are too many, or no memory
+    /// for them.
+    fn with_names_of(&self, head: &StoredHead, stored: &StoredHead) -> Option<StoredHead> {
         let keys = stored.surrogate_keys().joined(head.surrogate_keys()).ok()?;
+        let made_by = made_by::joined(stored.made_by(), head.made_by().map(|names| &**names));
+        let made_by = made_by.ok()?;
         let mut head = head.clone();
-        if keys != *head.surrogate_keys() {
+        if keys != *head.surrogate_keys() || made_by.as_ref() != head.made_by() {
             head.set_surrogate_keys(keys);
+            head.set_made_by(made_by);
             let reservation = self.reserve(head.cost())?;
             head = head.with_reservation(reservation);
         }

@@ -20,6 +20,17 @@ fn bytes(range: ByteRange, tag: u8) -> Bytes {
 
 /// What the origin's answer to a request for a part comes to.
 fn fill_piece(kit: &Kit, key: &Key, range: ByteRange, tag: u8) -> Finished {
+    fill_piece_by(kit, key, range, tag, None)
+}
+
+/// The same, with the functions that had a part in it.
+fn fill_piece_by(
+    kit: &Kit,
+    key: &Key,
+    range: ByteRange,
+    tag: u8,
+    made_by: Option<&str>,
+) -> Finished {
     let (etag, said) = (format!("\"{tag}\""), content_range(range, SIZE));
     let fields = map(&[
         ("cache-control", "max-age=60"),
@@ -51,7 +62,7 @@ fn fill_piece(kit: &Kit, key: &Key, range: ByteRange, tag: u8) -> Finished {
         plan,
         request: &request,
         route: &route,
-        made_by: None,
+        made_by: made_by.map(Into::into),
     };
     let Begun::Filling(mut filling) = permit.begin_into(start, target) else {
         panic!("refused");
@@ -180,4 +191,21 @@ fn the_beginning_of_what_was_cut_is_kept_if_it_can_be_completed() {
             assert_eq!(pieces.total(), Some(10), "{name}");
         }
     }
+}
+
+#[test]
+fn functions_of_every_piece_are_named() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let names = |stored: &crate::StoredResponse| {
+        let names = stored.head().made_by().expect("functions had a part");
+        names.to_string()
+    };
+    fill_piece_by(&kit, &key, range(0, 9), 0, Some("f@1"));
+    fill_piece_by(&kit, &key, range(10, 19), 0, Some("f@2"));
+    let pieces = kit.cache.lookup_incomplete(&key, &map(&[]));
+    assert_eq!(names(&pieces.expect("they are stored")), "f@1 f@2");
+    fill_piece_by(&kit, &key, range(20, SIZE - 1), 0, Some("f@2"));
+    let whole = kit.selected(&key, &[]).expect("it is complete");
+    assert_eq!(names(&whole), "f@1 f@2");
 }

@@ -24,6 +24,10 @@ impl RefuseReason {
                 "A function of the route failed and was left out (`on_failure`): what it did not touch \
                  answers this request alone."
             }
+            Self::VersionReplaced => {
+                "Another version of a function of the route took its place while the response was \
+                 on its way: the next response will be stored."
+            }
             Self::StatusInterim => "Interim responses are never stored.",
             Self::StatusPartial => {
                 "The part has no strong validator or no valid Content-Range: a strong ETag would \
@@ -52,6 +56,10 @@ impl RefuseReason {
             }
             Self::SurrogateKeys => {
                 "The response has more than 128 surrogate keys, or more than 8 KiB of them."
+            }
+            Self::Functions => {
+                "More than 64 versions of functions had a part in it: the next response will be \
+                 stored."
             }
             Self::NotCacheable => {
                 "The response names no freshness: the origin could send `Cache-Control: max-age`, \

@@ -32,6 +32,7 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::NoValidator
         | RefuseReason::StatusNotUnderstood
         | RefuseReason::SurrogateKeys
+        | RefuseReason::Functions
         | RefuseReason::ObjectTooLarge
         | RefuseReason::MemoryExhausted => true,
         // What was asked for was a part: there is another one now, or none (RFC 9110 15.5.17).
@@ -49,6 +50,7 @@ pub fn decide_nominated(status: StatusCode, reason: RefuseReason) -> Nominated {
         | RefuseReason::SetCookie
         | RefuseReason::UnkeyedInput
         | RefuseReason::FunctionSkipped
+        | RefuseReason::VersionReplaced
         | RefuseReason::RequestNoStore
         // Whatever purged it has purged what was stored.
         | RefuseReason::Purged

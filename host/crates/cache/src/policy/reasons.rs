@@ -33,6 +33,9 @@ pub enum RefuseReason {
     UnkeyedInput,
     /// A function that should have had a part in it failed, and was left out.
     FunctionSkipped,
+    /// A version of a function had a part in it that does not run any more for those who would
+    /// find it.
+    VersionReplaced,
     /// An interim response (RFC 9111 3).
     StatusInterim,
     /// A part of a representation (RFC 9111 3.3).
@@ -55,6 +58,8 @@ pub enum RefuseReason {
     SetCookie,
     /// It has more surrogate keys than are kept: a purge could miss it.
     SurrogateKeys,
+    /// More functions had a part in it than are kept: a purge could miss it.
+    Functions,
     /// It says nothing about freshness and its status is not heuristically cacheable (RFC 9111 3).
     NotCacheable,
     /// It could not be reused without validation, and has no validator.
@@ -119,12 +124,13 @@ impl LifetimeSource {
 
 impl RefuseReason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Method,
         Self::Post,
         Self::RequestNoStore,
         Self::UnkeyedInput,
         Self::FunctionSkipped,
+        Self::VersionReplaced,
         Self::StatusInterim,
         Self::StatusPartial,
         Self::StatusNotModified,
@@ -136,6 +142,7 @@ impl RefuseReason {
         Self::VaryAny,
         Self::SetCookie,
         Self::SurrogateKeys,
+        Self::Functions,
         Self::NotCacheable,
         Self::NoValidator,
         Self::ObjectTooLarge,
@@ -153,6 +160,7 @@ impl RefuseReason {
             Self::RequestNoStore => "request-no-store",
             Self::UnkeyedInput => "unkeyed-input",
             Self::FunctionSkipped => "function-skipped",
+            Self::VersionReplaced => "version-replaced",
             Self::StatusInterim => "status-interim",
             Self::StatusPartial => "status-partial",
             Self::StatusNotModified => "status-not-modified",
@@ -164,6 +172,7 @@ impl RefuseReason {
             Self::VaryAny => "vary-any",
             Self::SetCookie => "set-cookie",
             Self::SurrogateKeys => "surrogate-keys",
+            Self::Functions => "functions",
             Self::NotCacheable => "not-cacheable",
             Self::NoValidator => "no-validator",
             Self::ObjectTooLarge => "object-too-large",
@@ -180,7 +189,7 @@ impl RefuseReason {
             Self::Method | Self::StatusInterim | Self::NotCacheable => "RFC 9111 3",
             Self::Post => "RFC 9110 9.3.3",
             Self::RequestNoStore => "RFC 9111 5.2.1.5",
-            Self::UnkeyedInput | Self::FunctionSkipped => "RFC 9111 2",
+            Self::UnkeyedInput | Self::FunctionSkipped | Self::VersionReplaced => "RFC 9111 2",
             Self::StatusPartial => "RFC 9111 3.3",
             Self::StatusNotModified => "RFC 9111 4.3.3",
             Self::StatusForbidden => "RFC 6585 3-6",
@@ -192,7 +201,11 @@ impl RefuseReason {
             Self::Superseded => "RFC 9111 4",
             Self::SetCookie => "RFC 9111 7.3",
             Self::NoValidator => "RFC 9111 4.3.1",
-            Self::SurrogateKeys | Self::ObjectTooLarge | Self::MemoryExhausted | Self::Purged => "",
+            Self::SurrogateKeys
+            | Self::Functions
+            | Self::ObjectTooLarge
+            | Self::MemoryExhausted
+            | Self::Purged => "",
         }
     }
 }

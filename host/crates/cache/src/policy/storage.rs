@@ -31,6 +31,9 @@ pub struct RequestFacts<'a> {
     /// A function that should have had a part in the response was left out: what it would have
     /// changed is not for others.
     pub is_function_skipped: bool,
+    /// A version of a function had a part in the response that does not run any more for those
+    /// who would find it.
+    pub is_version_replaced: bool,
     /// A random number of the whole range, for the route's jitter.
     pub roll: u32,
     /// The surrogate keys that functions declared for what answers the request.
@@ -102,7 +105,8 @@ pub struct StoragePlan {
 
 impl RequestFacts<'_> {
     /// The facts of a request; a POST's response is of another resource,
-    /// `has_unkeyed_input` and `is_function_skipped` are false, `roll` is 0, and no key is declared.
+    /// `has_unkeyed_input`, `is_function_skipped` and `is_version_replaced` are false, `roll` is 0,
+    /// and no key is declared.
     #[must_use]
     pub fn of(method: &Method, fields: &HeaderMap, no_store: bool) -> Self {
         Self {
@@ -111,6 +115,7 @@ impl RequestFacts<'_> {
             no_store,
             has_unkeyed_input: false,
             is_function_skipped: false,
+            is_version_replaced: false,
             roll: 0,
             declared_keys: &[],
         }
@@ -257,6 +262,9 @@ fn check_request(request: RequestFacts<'_>) -> Result<(), RefuseReason> {
     }
     if request.is_function_skipped {
         return Err(RefuseReason::FunctionSkipped);
+    }
+    if request.is_version_replaced {
+        return Err(RefuseReason::VersionReplaced);
     }
     Ok(())
 }

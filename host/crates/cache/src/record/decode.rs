@@ -14,6 +14,7 @@ use super::{
 use crate::fields::{compact, head_cost};
 use crate::policy::StaleWindows;
 use crate::response::StoredHead;
+use crate::response::made_by::made_by_cost;
 
 /// The moment at which a record is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,9 @@ pub fn decode(bytes: &[u8], at: ReadAt) -> Result<Recorded, RecordError> {
     let is_set = |flag: Flag| flags & flag as u8 != 0;
     let head = StoredHead {
         status,
-        cost: head_cost(&fields, &vary, &variant_key).saturating_add(surrogate_keys.cost()),
+        cost: head_cost(&fields, &vary, &variant_key)
+            .saturating_add(surrogate_keys.cost())
+            .saturating_add(made_by_cost(made_by.as_ref())),
         fields,
         date,
         last_modified,

@@ -14,6 +14,7 @@ use verge_http::date;
 use verge_http::surrogate::SurrogateKeys;
 use verge_http::vary::{VariantKey, Vary};
 
+use super::made_by::made_by_cost;
 use crate::age::{self, ResponseTimes};
 use crate::derived::Derived;
 use crate::fields::{compact, head_cost};
@@ -137,7 +138,8 @@ impl StoredHead {
             stale: plan.stale,
             refresh_at: plan.refresh_at,
             cost: head_cost(&fields, &plan.vary, &variant_key)
-                .saturating_add(plan.surrogate_keys.cost()),
+                .saturating_add(plan.surrogate_keys.cost())
+                .saturating_add(made_by_cost(made_by.as_ref())),
             fields,
             vary: plan.vary,
             variant_key,
@@ -257,6 +259,15 @@ impl StoredHead {
         let others = self.cost.saturating_sub(self.surrogate_keys.cost());
         self.cost = others.saturating_add(keys.cost());
         self.surrogate_keys = keys;
+    }
+
+    /// The functions of `made_by` had a part in it; as above.
+    pub(crate) fn set_made_by(&mut self, made_by: Option<Arc<str>>) {
+        let others = self
+            .cost
+            .saturating_sub(made_by_cost(self.made_by.as_ref()));
+        self.cost = others.saturating_add(made_by_cost(made_by.as_ref()));
+        self.made_by = made_by;
     }
 
     /// Its lifetime ends at `age` at the latest.

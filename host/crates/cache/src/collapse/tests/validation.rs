@@ -56,6 +56,7 @@ fn freshen(
         request: &request,
         facts,
         route: &RoutePolicy::default(),
+        made_by: None,
     };
     permit.freshen(seen, &answer)
 }
@@ -113,6 +114,7 @@ fn what_functions_declared_stays_with_what_is_freshened() {
                 ..RequestFacts::of(&Method::GET, &request, false)
             },
             route: &RoutePolicy::default(),
+            made_by: None,
         };
         let Freshened::Stored(fresh) = permit.freshen(&seen, &answer) else {
             panic!("not stored");
@@ -123,6 +125,51 @@ fn what_functions_declared_stays_with_what_is_freshened() {
     let mut keys: Vec<_> = keys.map(SurrogateKey::as_str).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["one", "three", "two", "y"]);
+}
+
+#[test]
+fn functions_of_a_304_are_named_with_those_of_what_it_freshens() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let mut seen = stale(&kit, &key);
+    let request = map(&[]);
+    let versions = crate::response::made_by::MADE_BY_MAX;
+    for version in 0..=versions {
+        let permit = lead_validation(&kit, &key, &seen);
+        let fields = map(&[("etag", "\"a\"")]);
+        let name = format!("f@{version}");
+        let answer = NotModified {
+            response: &ResponseHead::new(StatusCode::NOT_MODIFIED, &fields, permit.received_now()),
+            request: &request,
+            facts: RequestFacts::of(&Method::GET, &request, false),
+            route: &RoutePolicy::default(),
+            made_by: Some(&name),
+        };
+        match permit.freshen(&seen, &answer) {
+            Freshened::Stored(fresh) => seen = fresh,
+            Freshened::Used(_, reason) => {
+                assert_eq!((version, reason), (versions, RefuseReason::Functions));
+            }
+            Freshened::OtherRepresentation(_) => panic!("it is the same"),
+        }
+        let names = seen.head().made_by().expect("functions had a part in it");
+        let named = (version + 1).min(versions);
+        assert_eq!(names.split(' ').count(), named, "{names}");
+    }
+    // What nobody could purge by all of its functions is not there.
+    assert!(kit.selected(&key, &[]).is_none());
+}
+
+#[test]
+fn version_that_runs_no_more_leaves_no_marker() {
+    let kit = kit();
+    let key = kit.key("/a");
+    let permit = kit.lead(&key, &[]);
+    let mut waiter = kit.follow(&key, &[]);
+    permit.refuse(RefuseReason::VersionReplaced);
+    let released = wait(&mut waiter, &[]);
+    assert!(matches!(released, Some(Followed::Released(_))));
+    assert!(matches!(kit.join(&key, &[]), Join::Leader(_)));
 }
 
 #[test]
@@ -197,6 +244,7 @@ fn a_head_response_does_not_bring_back_what_was_purged() {
         request: &request,
         facts: RequestFacts::of(&Method::HEAD, &request, false),
         route: &RoutePolicy::default(),
+        made_by: None,
         sent: kit.cache.sent_at(),
     };
     kit.cache.freshen_by_head(&key, &seen, &newer);

@@ -364,6 +364,15 @@ fn facts_of_the_request_refuse_before_the_response_is_looked_at() {
         decide_storage(&facts),
         Storage::Refuse(RefuseReason::UnkeyedInput)
     );
+    facts.request = RequestFacts {
+        has_unkeyed_input: false,
+        is_version_replaced: true,
+        ..facts.request
+    };
+    assert_eq!(
+        decide_storage(&facts),
+        Storage::Refuse(RefuseReason::VersionReplaced)
+    );
 }
 
 #[test]
