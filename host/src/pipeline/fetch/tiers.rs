@@ -11,7 +11,9 @@ use http::{HeaderMap, Method};
 use verge_cache::policy::{
     Reuse, TierDecision, TierFacts, TierFound, ValidateReason, decide_reuse, decide_tier,
 };
-use verge_cache::tier::{Admitted, Offered, Saved, TierHit, TierKey, TierName, TierSearch, Want};
+use verge_cache::tier::{
+    Admitted, Offered, Restored, Saved, TierHit, TierKey, TierName, TierSearch, Want,
+};
 use verge_cache::{FillPermit, FillReader, Filling, Key, Seeker, StoredHead, StoredResponse};
 use verge_http::Body;
 use verge_http::cache_control::RequestDirectives;
@@ -184,22 +186,20 @@ pub(super) async fn ask_for_head(
         return ForHead::Nothing;
     };
     let (found, content) = offered.response;
-    let Ok(stored) = permit.restore(found, content).await else {
+    let restored = permit.restore(found, content, &search.directives).await;
+    let Ok(Restored { response, reuse }) = restored else {
         return ForHead::Nothing;
     };
-    match decide_tier(&facts(offered.found)) {
-        TierDecision::Answer(reuse) => {
-            if reuse == Reuse::StaleWhileRevalidate {
-                let (head, marks) = (&viewed.head, &viewed.marks);
-                let whole = (search.key.clone(), Aim::Whole);
-                background::validate(routed, head, marks, whole, &stored);
-            }
-            ForHead::Reusable(Arc::clone(stored.head()), offered.tier, reuse)
+    match reuse {
+        Reuse::Validate(reason) => return ForHead::Stale(response, reason),
+        Reuse::StaleWhileRevalidate => {
+            let (head, marks) = (&viewed.head, &viewed.marks);
+            let whole = (search.key.clone(), Aim::Whole);
+            background::validate(routed, head, marks, whole, &response);
         }
-        TierDecision::Validate(Reuse::Validate(reason)) => ForHead::Stale(stored, reason),
-        // Not reached: these are for those whom no client waits for, and for what memory has.
-        TierDecision::Validate(_) | TierDecision::Leave(_) => ForHead::Nothing,
+        Reuse::Fresh | Reuse::RefreshAhead | Reuse::StaleAccepted => {}
     }
+    ForHead::Reusable(Arc::clone(response.head()), offered.tier, reuse)
 }
 
 /// Brings what the tiers have into memory, for a request that asks no origin for it.
@@ -254,10 +254,9 @@ impl FillJob {
                 Asked::Found(FillOutcome::FromTier(found))
             }
             TierDecision::Validate(reuse) => {
-                if let Ok(stored) = permit.restore(found, content).await {
-                    self.stale = Some(stored);
-                    self.variants.clear();
-                    self.restored = Some(reuse);
+                let restored = permit.restore(found, content, &self.directives).await;
+                if let Ok(Restored { response, .. }) = restored {
+                    self.validates(response, reuse);
                 }
                 Asked::Nothing(permit)
             }
@@ -291,15 +290,39 @@ impl FillJob {
         content: Body,
         tier: TierName,
     ) -> Asked {
-        match permit.restore(found, content).await {
-            Ok(stored) => Asked::Found(FillOutcome::FromTier(FromTier {
-                head: Arc::clone(stored.head()),
-                body: TierBody::Stored(stored),
-                tier,
-                reuse: Reuse::StaleAccepted,
-            })),
+        match permit.restore(found, content, &self.directives).await {
+            Ok(Restored {
+                response,
+                reuse: reuse @ Reuse::Validate(_),
+            }) => {
+                // What took its place meanwhile may not answer without the origin.
+                self.validates(response, reuse);
+                Asked::Nothing(permit)
+            }
+            Ok(Restored { response, reuse }) => {
+                let what = (permit.key().clone(), self.aim.clone());
+                // It leads no more, so that another may: for all, it is validated.
+                drop(permit);
+                if matches!(reuse, Reuse::RefreshAhead | Reuse::StaleWhileRevalidate) {
+                    let routed = &self.routed;
+                    background::validate(routed, &self.head, &self.marks, what, &response);
+                }
+                Asked::Found(FillOutcome::FromTier(FromTier {
+                    head: Arc::clone(response.head()),
+                    body: TierBody::Stored(response),
+                    tier,
+                    reuse,
+                }))
+            }
             Err(_) => Asked::Nothing(permit),
         }
+    }
+
+    /// The origin is asked about `stored`, which came into memory for that.
+    fn validates(&mut self, stored: Arc<StoredResponse>, reuse: Reuse) {
+        self.stale = Some(stored);
+        self.variants.clear();
+        self.restored = Some(reuse);
     }
 
     /// Writes the content into memory on a task of its own. What is due to be validated is then

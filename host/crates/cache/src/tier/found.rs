@@ -7,10 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use verge_http::Body;
+use verge_http::cache_control::RequestDirectives;
 
 use crate::collapse::{FillPermit, Filling};
 use crate::partial::FillTarget;
-use crate::policy::Freshness;
+use crate::policy::{Freshness, Reuse, decide_reuse};
 use crate::record::Recorded;
 use crate::response::{StoredHead, StoredResponse};
 use crate::segment::{self, SEGMENT_BYTES};
@@ -23,8 +24,14 @@ pub struct Admitted {
     content_length: u64,
 }
 
-/// What came of bringing into memory what has to be validated.
-pub type Restored = Result<Arc<StoredResponse>, Unusable>;
+/// What stands in memory for what a tier had.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The tier's response, or one that took its place meanwhile.
+    pub response: Arc<StoredResponse>,
+    /// Whether that one may be reused for the request that asked the tier.
+    pub reuse: Reuse,
+}
 
 impl Recorded {
     /// The same, as of the purge `sequence` of this node, which says what was purged since more
@@ -67,12 +74,29 @@ impl FillPermit {
         self.fill(found.head, Some(found.content_length), FillTarget::Own)
     }
 
-    /// Brings into memory what has to be validated before it is reused. It is stored there as
-    /// it is; the permit stands.
+    /// Brings into memory what a request with these `directives` found in a tier, as it is. A
+    /// response that somebody brought meanwhile and that is no older stays, so what stands there
+    /// is judged anew (RFC 9111 4). The permit stands.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub async fn restore(&self, found: Admitted, mut content: Body) -> Restored {
+    pub async fn restore(
+        &self,
+        found: Admitted,
+        content: Body,
+        directives: &RequestDirectives,
+    ) -> Result<Restored, Unusable> {
+        let response = self.bring(found, content).await?;
+        let freshness = response.freshness(self.inner().clock.now());
+        let reuse = decide_reuse(directives, &freshness);
+        Ok(Restored { response, reuse })
+    }
+
+    async fn bring(
+        &self,
+        found: Admitted,
+        mut content: Body,
+    ) -> Result<Arc<StoredResponse>, Unusable> {
         let Admitted {
             head,
             content_length,
@@ -128,3 +152,6 @@ impl Admitted {
         self.head.freshness(now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use http_body_util::BodyExt as _;
+use verge_http::cache_control::RequestDirectives;
 
 use super::super::*;
 use super::FRESH;
@@ -137,7 +138,9 @@ fn what_was_refilled_between_a_purge_and_its_echo_comes_back_into_memory() {
     );
     assert!(bench.kit.selected(&key, &[]).is_some());
     let (permit, found, content) = admitted().expect("still");
-    let restored = bench.runtime.block_on(permit.restore(found, content));
+    let directives = RequestDirectives::default();
+    let restored = permit.restore(found, content, &directives);
+    let restored = bench.runtime.block_on(restored);
     assert!(restored.is_ok());
     // A purge that is new concerns it, wherever it is.
     bench.kit.cache.purge(uri(), Hardness::Hard);
