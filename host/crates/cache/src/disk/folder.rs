@@ -12,7 +12,7 @@ const PROBE_BYTES: usize = 4096;
 /// A folder that this process alone uses, as long as this lives.
 pub(super) struct Folder {
     root: PathBuf,
-    #[expect(dead_code, reason = "held for the lock that is on it")]
+    /// Held for the lock that is on it.
     lock: File,
 }
 
@@ -99,6 +99,14 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that was forked just now has it open, too, until
+        // it runs its own program, and the lock stands for as long.
+        let _ = self.lock.unlock();
+    }
+}
+
 fn segments(root: &Path) -> PathBuf {
     root.join("segments")
 }
@@ -119,4 +127,21 @@ pub(super) fn remove_all(root: &Path) -> bool {
         let is_removed = entry.is_ok_and(|entry| fs::remove_file(entry.path()).is_ok());
         is_empty && is_removed
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_is_free_once_it_is_let_go_whoever_else_has_its_lock_open() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(root.path()).expect("it is free");
+        // What a process has that was forked and has not run its program yet.
+        let inherited = folder.lock.try_clone().expect("one more descriptor");
+        assert!(matches!(Folder::open(root.path()), Err(FolderError::InUse)));
+        drop(folder);
+        assert!(Folder::open(root.path()).is_ok());
+        drop(inherited);
+    }
 }
