@@ -214,7 +214,8 @@ pub(super) async fn bring(routed: &Routed, seeker: &Seeker<'_>) -> Option<Arc<St
         want: Want::Whole,
     };
     let (found, content) = asking.find(seeker.seen.is_some()).await?.response;
-    permit.restore(found, content).await.ok()
+    let restored = permit.restore(found, content, seeker.directives).await;
+    restored.ok().map(|restored| restored.response)
 }
 
 impl FillJob {
