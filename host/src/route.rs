@@ -234,6 +234,14 @@ impl Route {
             .chain(handler)
     }
 
+    /// Whether no part is asked for, past the cache either: functions behind the origin can change
+    /// content, and have all of it before them (RFC 9110 14.2 lets a Range be ignored).
+    #[must_use]
+    pub fn asks_for_whole(&self) -> bool {
+        let is_changed = !(self.origin_response.is_empty() && self.origin_middleware.is_empty());
+        is_changed && self.ranges == RangePolicy::Whole
+    }
+
     /// Whether functions change responses on their way to the client.
     #[must_use]
     pub fn changes_responses(&self) -> bool {

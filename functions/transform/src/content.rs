@@ -261,10 +261,13 @@ mod tests {
     }
 
     #[test]
-    fn origin_is_asked_for_content_that_can_be_read() {
+    fn origin_is_asked_for_content_that_can_be_read_and_for_all_of_it() {
         for (is_set, expected) in [(true, "identity"), (false, "br")] {
             let _host = if is_set { host() } else { Host::new() };
-            let request = testing::Request::get("/").header("accept-encoding", "br");
+            let request = testing::Request::get("/")
+                .header("accept-encoding", "br")
+                .header("range", "bytes=0-9")
+                .header("if-range", "\"v1\"");
             let request = request.in_trigger(testing::Trigger::OriginRequest);
             let mut request = request.build();
             let asked = crate::ask(&mut request).expect("it works");
@@ -273,6 +276,8 @@ mod tests {
                 request.header("accept-encoding").expect("it is there"),
                 expected
             );
+            let part = request.headers_many(["range", "if-range"]);
+            assert_eq!(part.map(|field| field.is_some()), [!is_set; 2]);
         }
     }
 }

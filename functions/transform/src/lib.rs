@@ -73,12 +73,17 @@ fn transform(request: &Request, response: &mut Response) -> Result<(), Error> {
     Ok(())
 }
 
-/// Asks the origin for content that can be read, if there is something to substitute in it.
+/// Asks the origin for content that can be read, and for all of it, if there is something to
+/// substitute in it. In a part nothing is found that stands across its ends; what were left of it
+/// as it is would be put together with others (RFC 9111 3.4).
 #[verge_sdk::origin_request]
 fn ask(request: &mut Request) -> Result<Verdict, Error> {
     if !content::Substitutions::configured()?.is_empty() {
         let edit = request.edit();
-        edit.set("accept-encoding", "identity").apply()?;
+        edit.set("accept-encoding", "identity")
+            .remove("range")
+            .remove("if-range")
+            .apply()?;
     }
     Ok(Verdict::Next)
 }

@@ -2,17 +2,28 @@
 //! store.
 
 use bytes::Bytes;
+use http::Method;
+use verge_http::range::{RangeSelection, content_range, select_ranges};
 use verge_tests::guests::{function, runtime};
-use verge_tests::origin::{respond, respond_in_steps};
-use verge_tests::{Origin, TestNode};
+use verge_tests::origin::{OriginResponse, respond, respond_in_steps};
+use verge_tests::{Origin, Recorded, TestNode};
 
 const RULES: &str = "config = { replace = \"Acme => Emca\", links = \"http://old.example => https://www.example\" }";
 
 async fn start(origin: &Origin, keys: &str) -> TestNode {
+    start_with(
+        origin,
+        keys,
+        "origin_request = [\"rewrite\"]\norigin_response = [\"rewrite\"]\n",
+    )
+    .await
+}
+
+/// The same with other keys of its route.
+async fn start_with(origin: &Origin, keys: &str, route: &str) -> TestNode {
     let toml = format!(
         "{}{}[origin.app]\naddresses = [\"{}\"]\n[[site]]\nnames = [\"*\"]\n\
-         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n\
-         origin_request = [\"rewrite\"]\norigin_response = [\"rewrite\"]\n",
+         [[site.route]]\npath = \"/{{*rest}}\"\norigin = \"app\"\n{route}",
         runtime(),
         function("rewrite", "transform", keys),
         origin.address,
@@ -53,6 +64,59 @@ async fn html_is_rewritten_before_it_is_stored() {
         .field("accept-encoding")
         .map(str::to_owned);
     assert_eq!(asked.as_deref(), Some("identity"));
+}
+
+/// `PAGE`, or the part of it that is asked for.
+fn page_or_part(request: &Recorded) -> OriginResponse {
+    let mut fields = vec![
+        ("cache-control", "max-age=60"),
+        ("content-type", "text/html"),
+        ("etag", "\"v1\""),
+    ];
+    let total = PAGE.len() as u64;
+    match select_ranges(&Method::GET, &request.fields, true, total) {
+        RangeSelection::Single(part) => {
+            let range = content_range(part, total);
+            fields.push(("content-range", range.to_str().unwrap()));
+            let part = &PAGE[part.first as usize..=part.last as usize];
+            respond(206, &fields, part)
+        }
+        _ => respond(200, &fields, PAGE),
+    }
+}
+
+/// Who asks for a part decides for nobody what is substituted: neither by the function's own
+/// request for the whole, nor, where only the response is its own, by the node's.
+#[tokio::test]
+async fn client_that_asks_for_a_part_switches_no_substitution_off() {
+    let all = format!("bytes=0-{}", PAGE.len() - 1);
+    let response = "origin_response = [\"rewrite\"]\n";
+    let both = "origin_request = [\"rewrite\"]\norigin_response = [\"rewrite\"]\n";
+    for (route, is_stored) in [
+        (response.to_owned(), true),
+        (format!("{response}cache = \"off\"\n"), false),
+        (format!("{both}ranges = \"pieces\"\n"), true),
+        (format!("{both}ranges = \"slices\"\n"), true),
+        (format!("{both}ranges = \"pass\"\n"), true),
+    ] {
+        let origin = Origin::start(async |request| page_or_part(&request)).await;
+        let node = start_with(&origin, RULES, &route).await;
+        let mut client = node.client().await;
+        for range in [&*all, "bytes=0-12", "bytes=7-10"] {
+            let part = client.get_with("/", &[("range", range)]).await;
+            assert!(!part.text().contains("Acme"), "{route}: {}", part.text());
+        }
+        let whole = client.get("/").await;
+        assert_eq!(whole.text(), CHANGED, "{route}");
+        assert_eq!(whole.field("etag"), "W/\"v1\"", "{route}");
+        if is_stored {
+            let part = client.get_with("/", &[("range", "bytes=7-10")]).await;
+            assert_eq!(part.text(), "Emca", "{route}");
+        }
+        for asked in origin.requests() {
+            assert_eq!(asked.field("range"), None, "{route}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -137,7 +137,8 @@ pub struct Route {
     pub triggers: Triggers,
     /// Whether responses may be stored and reused; default `on`.
     pub cache: bool,
-    /// How parts are asked for; default `pieces`.
+    /// How parts are asked for; default `whole` with functions behind the origin, or else
+    /// `pieces`.
     pub ranges: Ranges,
     /// Bytes of a slice; default 1 MiB.
     pub slice: u64,

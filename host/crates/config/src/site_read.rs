@@ -121,7 +121,8 @@ fn read_route(
         viewer_middleware: read_uses(table, "viewer_middleware", targets.functions),
         origin_middleware: read_uses(table, "origin_middleware", targets.functions),
     };
-    let ranges = table.or("ranges", &RANGES, Ranges::default());
+    let ranges = table.maybe("ranges", RANGES);
+    let ranges = ranges.unwrap_or_else(|| default_ranges(&triggers));
     let slice = table.or("slice", &SLICE, 1024 * 1024);
     let cache = table.or("cache", &SWITCH, true);
     let key = RouteKey::read(&table.table("key"));
@@ -141,6 +142,16 @@ fn read_route(
         compression,
         policy,
     })
+}
+
+/// A function behind the origin can change content, and few can do so with a part of it: what they
+/// leave as it was would be put together to a whole that none of them has seen.
+fn default_ranges(triggers: &Triggers) -> Ranges {
+    let is_changed = !triggers.origin_response.is_empty() || !triggers.origin_middleware.is_empty();
+    match is_changed {
+        true => Ranges::Whole,
+        false => Ranges::default(),
+    }
 }
 
 fn read_fields(table: &Table<'_, '_>) -> Vec<FieldMatch> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use verge_config::{
-    Config, FieldCondition, LogTarget, OnFailure, SecretSource, SiteName, Target, Topology,
+    Config, FieldCondition, LogTarget, OnFailure, Ranges, SecretSource, SiteName, Target, Topology,
 };
 
 const TEXT: &str = r#"
@@ -200,4 +200,33 @@ fn equal_parts_are_equal_and_changed_ones_are_not() {
 fn debug_output_names_sources_and_no_secrets() {
     let shown = format!("{:?}", read(TEXT).secrets);
     assert!(shown.contains("/etc/verge/jwt"), "{shown}");
+}
+
+/// Functions behind the origin have all of a response before them, unless the route says otherwise.
+#[test]
+fn parts_are_asked_for_where_no_function_stands_behind_the_origin() {
+    for (keys, expected) in [
+        ("", Ranges::Pieces),
+        (
+            "origin_request = [\"auth\"]\nviewer_response = [\"auth\"]",
+            Ranges::Pieces,
+        ),
+        ("origin_response = [\"auth\"]", Ranges::Whole),
+        ("origin_middleware = [\"auth\"]", Ranges::Whole),
+        (
+            "origin_response = [\"auth\"]\nranges = \"pieces\"",
+            Ranges::Pieces,
+        ),
+        (
+            "origin_middleware = [\"auth\"]\nranges = \"slices\"",
+            Ranges::Slices,
+        ),
+    ] {
+        let text = format!(
+            "[listen]\nhttp = \"127.0.0.1:0\"\n[function.auth]\ncomponent = \"auth.wasm\"\n\
+             [origin.app]\naddresses = [\"a:80\"]\n[[site]]\nnames = [\"*\"]\n[[site.route]]\n\
+             path = \"/\"\norigin = \"app\"\n{keys}\n"
+        );
+        assert_eq!(read(&text).sites[0].routes[0].ranges, expected, "{keys}");
+    }
 }

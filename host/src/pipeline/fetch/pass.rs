@@ -33,6 +33,10 @@ pub(super) async fn pass(
         // The client may know the response by the tag of a coding that this node applied.
         coding::add_plain_tags(&mut outgoing.fields);
     }
+    if routed.route.asks_for_whole() {
+        outgoing.fields.remove(RANGE);
+        outgoing.fields.remove(IF_RANGE);
+    }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
     let is_unsafe = forwarded.response.is_ok() && !is_safe(&head.method);
     let (mut stored_as_of, mut has_purged) = (None, false);
