@@ -126,27 +126,25 @@ impl KeySet {
     /// The key of that name, or the only one for the algorithm where the token names none.
     ///
     /// # Errors
-    /// There is one of that name, and it is not for this algorithm or cannot be used.
-    pub(crate) fn find(
-        &self,
-        algorithm: Algorithm,
-        id: Option<&str>,
-    ) -> Result<Option<Key>, Invalid> {
+    /// There is none, or it is not for this algorithm or cannot be used.
+    pub(crate) fn find(&self, algorithm: Algorithm, id: Option<&str>) -> Result<Key, Invalid> {
         let fits = |jwk: &&Map<String, Value>| is_for(jwk, algorithm);
-        let Some(id) = id else {
-            let mut fitting = self.0.iter().filter(fits);
-            return match (fitting.next(), fitting.next()) {
-                (Some(jwk), None) => public_key(jwk, algorithm).map(Some).ok_or(Invalid::Key),
-                _ => Err(Invalid::Key),
-            };
+        let jwk = match id {
+            None => {
+                let mut fitting = self.0.iter().filter(fits);
+                match (fitting.next(), fitting.next()) {
+                    (Some(jwk), None) => jwk,
+                    _ => return Err(Invalid::Key),
+                }
+            }
+            Some(id) => {
+                let of_name = |jwk: &&Map<String, Value>| text(jwk, "kid") == Some(id);
+                let mut named = self.0.iter().filter(of_name).peekable();
+                named.peek().ok_or(Invalid::Key)?;
+                named.find(fits).ok_or(Invalid::Algorithm)?
+            }
         };
-        let of_name = |jwk: &&Map<String, Value>| text(jwk, "kid") == Some(id);
-        let mut named = self.0.iter().filter(of_name).peekable();
-        if named.peek().is_none() {
-            return Ok(None);
-        }
-        let jwk = named.find(fits).ok_or(Invalid::Algorithm)?;
-        public_key(jwk, algorithm).map(Some).ok_or(Invalid::Key)
+        public_key(jwk, algorithm).ok_or(Invalid::Key)
     }
 }
 

@@ -58,24 +58,38 @@ fn authenticate(request: &mut Request) -> Result<Verdict, Error> {
 /// The fields of the token's claims, if it is valid.
 fn admit(request: &Request, keys: &Keys) -> Result<Vec<Edit>, Refusal> {
     let rules = Rules {
-        audience: config::get("audience"),
+        audience: audience(keys)?,
         issuer: config::get("issuer"),
         skew: config::parse("skew").map_err(Error::from)?.unwrap_or(60),
     };
+    let now = clock::unix_seconds();
     let lines = request.header_lines("authorization");
     let token = Token::read(bearer(&lines)?)?;
-    let key = keys.of(&token)?;
-    let claims = token.verify(&key, &rules, clock::unix_seconds())?;
+    let claims = keys.check(&token, |key| token.verify(key, &rules, now))?;
     Ok(claim_fields(&claims)?)
 }
 
-/// The names of the fields in which a client speaks for this function.
+/// Whom tokens must be for. An issuer signs for many: a token that somebody got for another service
+/// would pass here, too (RFC 8725 3.9), unless the operator says that this is meant.
+fn audience(keys: &Keys) -> Result<Option<String>, Error> {
+    match config::get("audience") {
+        Some(any) if any == "*" => Ok(None),
+        None if keys.are_of_issuer() => Err(Error::new(
+            "config `audience`: with `jwks` or `jwks-url`, expected whom tokens must be for, or \"*\" \
+             for all that the issuer signs",
+        )),
+        audience => Ok(audience),
+    }
+}
+
+/// The names of the fields in which a client speaks for this function. An origin that makes
+/// variables of fields takes `_` for `-` (CGI, RFC 3875 4.1.18, and what followed it).
 fn spoofed(request: &Request) -> impl Iterator<Item = HeaderName> {
     let fields = request.headers();
     let names: Vec<HeaderName> = fields.keys().cloned().collect();
     names
         .into_iter()
-        .filter(|name| name.as_str().starts_with(PREFIX))
+        .filter(|name| name.as_str().replace('_', "-").starts_with(PREFIX))
 }
 
 /// Whether no token is needed. A path that an origin could read as another one is never public.

@@ -2,16 +2,18 @@
 //! issuer is down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
 use serde_json::{Value, json};
 use verge_base::{Clock, ManualClock};
 use verge_tests::guests::{function, function_with_limits, runtime};
 use verge_tests::node::Setup;
-use verge_tests::origin::{hang_up, respond};
-use verge_tests::{Origin, TestNode};
+use verge_tests::origin::{hang_up, respond, respond_in_steps};
+use verge_tests::{Origin, TestNode, eventually};
 
 use super::token::{base64url, seconds};
 
@@ -249,6 +251,47 @@ async fn issuer_that_never_answers_is_asked_once_in_an_interval() {
         assert_eq!(status(&node, &key.token()).await, 500);
     }
     assert_eq!(issuer.origin.count(), 1);
+}
+
+/// The set before is used instead, long before the call's own deadline.
+#[tokio::test]
+async fn issuer_that_answers_byte_by_byte_is_given_up_in_time() {
+    let key = Signer::es256("k");
+    let jwks = json!({ "keys": [key.jwk()] }).to_string();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::start(move |_| {
+        let jwks = jwks.clone();
+        let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if is_first {
+                return respond(200, &[], jwks);
+            }
+            let (pieces, response) = respond_in_steps(200, &[]);
+            tokio::spawn(async move {
+                let mut beat = tokio::time::interval(Duration::from_millis(10));
+                while pieces.send(Some(Bytes::from_static(b" "))).is_ok() {
+                    beat.tick().await;
+                }
+            });
+            response
+        }
+    })
+    .await;
+    let set = Arc::default();
+    let issuer = Issuer { origin, set };
+    let keys = "deadline = \"10s\"\ncpu = \"5s\"\ngrants = { fetch = [\"issuer\"], cache = true, secret = [] }\n\
+                config = { audience = \"shop\", jwks-url = \"http://issuer/keys.json\", \
+                jwks-ttl = \"1s\", jwks-interval = \"1s\", jwks-timeout = \"200ms\" }";
+    let auth = function_with_limits("auth", "auth", keys);
+    let node = start_at(Clock::system(), &issuer, &auth).await;
+    let token = key.token_until(u64::try_from(seconds(600)).unwrap());
+    assert_eq!(status(&node, &token).await, 200);
+    eventually("the set is fetched again", async || {
+        assert_eq!(status(&node, &token).await, 200);
+        issuer.origin.count() > 1
+    })
+    .await;
+    assert_eq!(status(&node, &token).await, 200);
 }
 
 /// Default limits: what a signature costs is far below the CPU budget.

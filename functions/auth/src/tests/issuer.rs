@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use verge_sdk::cache::{self, Hardness};
 use verge_sdk::fetch::FetchError;
 
 use super::signed::{ec_jwk, es256, rs256, rsa_jwk, set, verdict};
@@ -161,4 +162,66 @@ fn empty_set_takes_all_keys_back() {
     *answer.borrow_mut() = keys(&[]);
     host.advance(seconds(301));
     assert!(verdict(&signed_by("one")).is_some());
+}
+
+/// The key of RFC 7517 appendix A.1, which has signed nothing here.
+fn other_ec_jwk() -> Value {
+    json!({"kty": "EC", "crv": "P-256",
+           "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+           "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
+}
+
+fn named(mut jwk: Value, kid: &str) -> Value {
+    jwk["kid"] = json!(kid);
+    jwk
+}
+
+fn nameless(mut jwk: Value) -> Value {
+    let fields = jwk.as_object_mut().expect("it is an object");
+    fields.remove("kid");
+    jwk
+}
+
+#[test]
+fn new_key_is_fetched_also_under_the_old_name_and_without_one() {
+    let claims = with("exp", json!(NOW + 1_000_000));
+    let without = es256(&json!({"alg": "ES256"}), &claims);
+    for (old, new, token) in [
+        (
+            named(other_ec_jwk(), "one"),
+            ec_jwk("one"),
+            signed_by("one"),
+        ),
+        (rsa_jwk("one"), ec_jwk("one"), signed_by("one")),
+        (other_ec_jwk(), nameless(ec_jwk("")), without.clone()),
+        (nameless(rsa_jwk("")), nameless(ec_jwk("")), without.clone()),
+    ] {
+        let (host, answer) = published(keys(&[old]));
+        let host = host.config("jwks-ttl", "1h");
+        for _ in 0..20 {
+            assert!(verdict(&token).is_some(), "it is another key");
+        }
+        assert_eq!(host.fetched().len(), 1, "one in an interval");
+        *answer.borrow_mut() = keys(&[new]);
+        host.advance(seconds(31));
+        assert_eq!(verdict(&token), None);
+        assert_eq!(host.fetched().len(), 2);
+    }
+}
+
+/// A set that the node has no room for is right for each call that fetches it.
+#[test]
+fn set_that_is_not_kept_is_fetched_again() {
+    let (host, answer) = published(keys(&[ec_jwk("one")]));
+    for fetches in 1..=3 {
+        assert_eq!(verdict(&signed_by("one")), None);
+        assert_eq!(host.fetched().len(), fetches);
+        cache::purge("jwks", Hardness::Hard).expect("it is a name");
+    }
+    // Not so while that fails: then it is tried once in an interval.
+    *answer.borrow_mut() = Err(FetchError::TimedOut);
+    for _ in 0..5 {
+        authenticate(&mut asking(&signed_by("one"))).expect_err("there is no key");
+    }
+    assert_eq!(host.fetched().len(), 4);
 }

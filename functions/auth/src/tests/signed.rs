@@ -100,7 +100,6 @@ fn examples_of_rfc_7515_appendix_a_2_and_a_3_verify() {
         let text = format!("{header}.{RFC_CLAIMS}.{signature}");
         let token = Token::read(&text).expect("it has three parts");
         let key = set.find(token.algorithm, None).expect("the only one");
-        let key = key.expect("the only one");
         let claims = token.verify(&key, &joe(), 1_300_819_379);
         assert_eq!(
             claims.expect("it is valid").text("iss").as_deref(),
@@ -129,11 +128,12 @@ fn keys_of_rfc_7517_appendix_a_1_are_found_by_name() {
     ]});
     let set = KeySet::read(example.to_string().as_bytes()).expect("it is a set");
     let found = set.find(Algorithm::Rs256, Some("2011-04-29"));
-    assert!(matches!(found, Ok(Some(Key::Rs256(_)))));
+    assert!(matches!(found, Ok(Key::Rs256(_))));
     // That one is for encryption.
     let found = set.find(Algorithm::Es256, Some("1"));
     assert_eq!(found.err(), Some(Invalid::Algorithm));
-    assert!(matches!(set.find(Algorithm::Rs256, Some("none")), Ok(None)));
+    let found = set.find(Algorithm::Rs256, Some("none"));
+    assert_eq!(found.err(), Some(Invalid::Key));
 }
 
 #[test]
@@ -185,4 +185,25 @@ fn settings_that_are_no_keys_fail_the_function_by_name() {
     let _host = knowing().config("jwks-url", "http://issuer/jwks");
     let error = authenticate(&mut asking("a.b.c")).expect_err("both are set");
     assert!(error.to_string().contains("one of them"), "{error}");
+}
+
+/// What an issuer signs for somebody else is nothing here, unless that is meant.
+#[test]
+fn keys_of_an_issuer_need_an_audience() {
+    let elsewhere =
+        json!({"sub": "eve", "aud": "other", "iss": "https://elsewhere", "exp": NOW + 600});
+    let stolen = es256(&json!({"alg": "ES256"}), &elsewhere);
+    for (name, value) in [
+        ("jwks", set(&[ec_jwk("k")])),
+        ("jwks-url", "http://issuer/jwks".to_owned()),
+    ] {
+        let _host = Host::new().config(name, value);
+        let error = authenticate(&mut asking(&stolen)).expect_err("it is for nobody known");
+        assert!(error.to_string().contains("`audience`"), "{error}");
+    }
+    let host = knowing();
+    let refused = verdict(&stolen).expect("refused");
+    assert!(refused.contains("another audience"), "{refused}");
+    let _host = host.config("audience", "*");
+    assert_eq!(verdict(&stolen), None);
 }
