@@ -24,7 +24,7 @@ fn function_that_remembers_is_found_with_what_it_told() {
     let (code, said, _) = check(&[guest, "--a", "/tell?user=ada", "--b", "/tell?user=bob"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("viewer-request: LEAKS: content is \"user=bob\" in a reused instance, \"\" in a fresh one"),
+        said.contains("viewer-request: LEAKS: content is \"user=ada\" in a reused instance, \"\" in a fresh one"),
         "{said}"
     );
     let (code, said, told) = check(&[guest, "--a", "/mark"]);
@@ -34,6 +34,14 @@ fn function_that_remembers_is_found_with_what_it_told() {
         "{said}"
     );
     assert!(told.contains("\"fresh\" or \"prepared\""), "{told}");
+    // What the first request leaves for good shows in the answers to the other one alone.
+    let first = ["--a", "/first?user=ada", "--b", "/first?user=bob"];
+    let (code, said, _) = check(&[&[guest], &first[..]].concat());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("content is \"user=ada\" in a reused instance, \"user=bob\""),
+        "{said}"
+    );
     // With requests that do not show it there is nothing to see.
     let (code, said, _) = check(&[guest]);
     assert_eq!(code, Some(0), "{said}");
@@ -52,6 +60,38 @@ fn functions_that_keep_nothing_pass_with_each_trigger() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+/// One function that cannot be checked hides nothing of another one.
+#[test]
+fn leak_is_told_beside_functions_that_cannot_be_checked() {
+    let guests = ["traps", "service", "leaks-state"].map(component);
+    let [traps, service, leaks] = guests.each_ref().map(|guest| guest.to_str().unwrap());
+    let (code, said, told) = check(&[traps, service, leaks, "--a", "/tell"]);
+    assert_eq!(code, Some(1), "{said}{told}");
+    assert!(
+        said.contains("leaks_state.wasm, viewer-request: LEAKS"),
+        "{said}"
+    );
+    assert!(told.contains("not checked: a call failed"), "{told}");
+    assert!(told.contains("is for triggers"), "{told}");
+    let (code, said, told) = check(&[traps, leaks]);
+    assert_eq!(code, Some(2), "{said}{told}");
+    assert!(
+        said.contains("leaks_state.wasm, viewer-request: no leak"),
+        "{said}"
+    );
+}
+
+#[test]
+fn imports_with_nothing_behind_them_are_named() {
+    let guest = component("keeps-entries");
+    let (code, said, told) = check(&[guest.to_str().unwrap(), "--a", "/look/entry"]);
+    assert_eq!(code, Some(0), "{said}{told}");
+    assert!(
+        said.contains("not fully checked, since it got nothing from: cache"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,26 +1,31 @@
 //! `verge reuse-check`: whether functions can be reused. Each trigger is called with requests A, B
-//! and A on one instance, and on fresh ones: what the second A is answered must be the same.
+//! and A on one instance, with B, A and B on another one, and with both on fresh ones: what each is
+//! answered must be the same. Without content, and with.
 //!
-//! Exits with 0 if nothing leaks, with 1 if something does, with 2 if a function could not be
-//! checked.
+//! Exits with 0 if nothing leaks, with 1 if something does, with 2 if nothing does as far as could
+//! be checked, and a function could not be.
 
 mod answers;
 mod subject;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use verge_runtime::{Function, StartClass, Trigger};
+use verge_runtime::{StartClass, Trigger};
 
 use self::answers::{Answer, Difference};
-use self::subject::{Subject, request_of};
+use self::subject::{Sample, Subject};
 use super::count;
 
 /// The exit code if a function could not be checked.
 const NOT_CHECKED: u8 = 2;
-/// Times that A, B, A is played: what only builds up is found too.
+/// Times that each order is played: what only builds up is found too.
 const ROUNDS: usize = 3;
+/// Orders of A (0) and B (1), each on an instance of its own: what the first request leaves for
+/// good shows in the other one's answers alone.
+const ORDERS: [[usize; 3]; 2] = [[0, 1, 0], [1, 0, 1]];
 
 #[derive(Debug, Args)]
 pub(super) struct ReuseCheckArguments {
@@ -41,17 +46,27 @@ pub(super) struct ReuseCheckArguments {
 
 /// What was found of one trigger.
 enum Finding {
-    /// The second A is answered alike.
+    /// Each request is answered alike.
     Clean {
         /// Parts that differ between fresh instances, too.
         restless: Vec<String>,
+        /// Imports that it asked for and that had nothing behind them.
+        missed: Vec<&'static str>,
     },
-    /// It is not.
+    /// One is not.
     Leaks(Vec<Difference>),
     /// The instance is not kept after such a request, so nothing can leak.
     NotKept,
     /// A call failed.
     Failed(String),
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Clean,
+    Leak,
+    NotChecked,
 }
 
 /// Checks what `arguments` name.
@@ -61,125 +76,167 @@ enum Finding {
     reason = "a command's own output"
 )]
 pub(super) fn reuse_check(arguments: &ReuseCheckArguments) -> ExitCode {
-    match run(arguments) {
-        Ok(lines) => {
-            let leaks = lines.iter().filter(|(leaks, _)| *leaks).count();
-            for (_, line) in &lines {
-                println!("{line}");
-            }
-            if leaks == 0 {
-                return ExitCode::SUCCESS;
-            }
-            eprintln!(
-                "{} kept something of one request for another: isolation \"fresh\" or \"prepared\" \
-                 is right here",
-                count(leaks, "trigger")
-            );
-            ExitCode::FAILURE
-        }
+    let lines = match run(arguments) {
+        Ok(lines) => lines,
         Err(problem) => {
             eprintln!("{problem}");
-            ExitCode::from(NOT_CHECKED)
+            return ExitCode::from(NOT_CHECKED);
         }
+    };
+    for (told, line) in &lines {
+        match told {
+            Told::Clean | Told::Leak => println!("{line}"),
+            Told::NotChecked => eprintln!("{line}"),
+        }
+    }
+    let number = |wanted| lines.iter().filter(|(told, _)| *told == wanted).count();
+    let leaks = number(Told::Leak);
+    if leaks > 0 {
+        eprintln!(
+            "{} kept something of one request for another: isolation \"fresh\" or \"prepared\" \
+             is right here",
+            count(leaks, "trigger")
+        );
+        return ExitCode::FAILURE;
+    }
+    match number(Told::NotChecked) {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_CHECKED),
     }
 }
 
-/// A line for each trigger, and whether it is about a leak.
-fn run(arguments: &ReuseCheckArguments) -> Result<Vec<(bool, String)>, String> {
+/// A line for each trigger, and for each function that has none to check.
+fn run(arguments: &ReuseCheckArguments) -> Result<Vec<(Told, String)>, String> {
+    // Refused before anything runs.
+    let samples = Sample::all(&arguments.a, &arguments.b)?;
     let subjects = match &arguments.config {
         Some(path) => subject::of_config(path, &arguments.functions)?,
         None => subject::of_files(&arguments.functions)?,
     };
-    // Refused before anything runs.
-    for target in [&arguments.a, &arguments.b] {
-        request_of(target)?;
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
     let mut lines = Vec::new();
-    for subject in &subjects {
+    for (name, subject) in subjects {
+        let subject = match subject {
+            Ok(subject) => subject,
+            Err(problem) => {
+                lines.push((Told::NotChecked, problem));
+                continue;
+            }
+        };
         let triggers = subject.fresh.triggers();
         for trigger in triggers.filter(|trigger| *trigger != Trigger::Deferred) {
-            let finding = runtime.block_on(check(subject, trigger, arguments))?;
-            lines.push(told(&subject.name, trigger, &finding)?);
+            let finding = runtime.block_on(check(&subject, trigger, &samples));
+            let finding = finding.unwrap_or_else(Finding::Failed);
+            lines.push(told(&name, trigger, &finding));
         }
     }
     Ok(lines)
 }
 
+/// Plays all samples on fresh instances, and in each order on one that stays.
 async fn check(
     subject: &Subject,
     trigger: Trigger,
-    arguments: &ReuseCheckArguments,
+    samples: &[Sample<'_>],
 ) -> Result<Finding, String> {
-    let requests = [&arguments.a, &arguments.b, &arguments.a];
-    let played = requests.map(String::as_str).repeat(ROUNDS);
-    let fresh = play(&subject.fresh, trigger, &played).await?;
-    let reused = play(&subject.reused, trigger, &played).await?;
-    let failed = fresh.iter().chain(&reused).find_map(Answer::failure);
-    if let Some(failure) = failed {
-        return Ok(Finding::Failed(failure.to_owned()));
+    drop(subject.missed.take());
+    let play = |function, sample| Answer::to(function, trigger, sample, &subject.missed);
+    let mut fresh = Vec::new();
+    for sample in samples {
+        let mut alone = Vec::new();
+        for _ in 0..ROUNDS {
+            alone.push(play(&subject.fresh, sample).await?);
+        }
+        fresh.push(alone);
     }
-    if reused
+    let mut reused = Vec::new();
+    for (function, order) in subject.reused.iter().zip(ORDERS) {
+        for _ in 0..ROUNDS {
+            // Both without content, then both with.
+            for (pair, alone) in samples.chunks(2).zip(fresh.chunks(2)) {
+                for place in order {
+                    if let (Some(sample), Some(alone)) = (pair.get(place), alone.get(place)) {
+                        reused.push((alone, play(function, sample).await?));
+                    }
+                }
+            }
+        }
+    }
+    Ok(judge(&fresh, &reused, subject.missed.take()))
+}
+
+/// `fresh` are the answers of fresh instances to each sample; `reused` those of instances that
+/// stay, each with what fresh ones answered.
+fn judge(
+    fresh: &[Vec<Answer>],
+    reused: &[(&Vec<Answer>, Answer)],
+    missed: Vec<&'static str>,
+) -> Finding {
+    let mut restless = Vec::new();
+    for alone in fresh {
+        for pair in alone.windows(2) {
+            if let [one, other] = pair {
+                restless.extend(one.differences(other, &[]).into_iter().map(|d| d.part));
+            }
+        }
+    }
+    restless.sort();
+    restless.dedup();
+    let has_answered = |answer: &&Answer| answer.failure().is_none();
+    let mut leaks = reused.iter().filter_map(|(alone, answer)| {
+        let alone = alone.iter().find(has_answered)?;
+        let is_told = answer.start == StartClass::Reused && answer.failure().is_none();
+        let differences = is_told.then(|| alone.differences(answer, &restless))?;
+        (!differences.is_empty()).then_some(differences)
+    });
+    if let Some(differences) = leaks.next() {
+        return Finding::Leaks(differences);
+    }
+    let answers = fresh
         .iter()
-        .all(|answer| answer.start != StartClass::Reused)
-    {
-        return Ok(Finding::NotKept);
+        .flatten()
+        .chain(reused.iter().map(|(_, answer)| answer));
+    if let Some(failure) = answers.into_iter().find_map(Answer::failure) {
+        return Finding::Failed(failure.to_owned());
     }
-    let (Some(first), Some(alone)) = (fresh.first(), fresh.get(2)) else {
-        return Err("nothing was played".into());
-    };
-    let restless: Vec<String> = first
-        .differences(alone, &[])
-        .into_iter()
-        .map(|d| d.part)
-        .collect();
-    // Each A but the first one has others behind it.
-    let leaks = (0_usize..).zip(&reused).filter(|(place, _)| place % 3 != 1);
-    let leak = leaks
-        .map(|(_, answer)| alone.differences(answer, &restless))
-        .find(|differences| !differences.is_empty());
-    Ok(match leak {
-        Some(differences) => Finding::Leaks(differences),
-        None => Finding::Clean { restless },
-    })
+    let is_kept = |(_, answer): &(_, Answer)| answer.start == StartClass::Reused;
+    match reused.iter().any(is_kept) {
+        true => Finding::Clean { restless, missed },
+        false => Finding::NotKept,
+    }
 }
 
-async fn play(
-    function: &Function,
-    trigger: Trigger,
-    targets: &[&str],
-) -> Result<Vec<Answer>, String> {
-    let mut answers = Vec::new();
-    for target in targets {
-        answers.push(Answer::to(function, trigger, target).await?);
-    }
-    Ok(answers)
-}
-
-fn told(name: &str, trigger: Trigger, finding: &Finding) -> Result<(bool, String), String> {
+fn told(name: &str, trigger: Trigger, finding: &Finding) -> (Told, String) {
     let place = format!("{name}, {}", trigger.label());
-    Ok(match finding {
-        Finding::Clean { restless } if restless.is_empty() => (false, format!("{place}: no leak")),
-        Finding::Clean { restless } => (
-            false,
-            format!(
-                "{place}: no leak, apart from what differs between fresh instances too: {}",
-                restless.join(", ")
-            ),
-        ),
+    match finding {
+        Finding::Clean { restless, missed } => {
+            let mut line = format!("{place}: no leak");
+            if !restless.is_empty() {
+                line.push_str(", apart from what differs between fresh instances too: ");
+                line.push_str(&restless.join(", "));
+            }
+            if !missed.is_empty() {
+                line.push_str("; not fully checked, since it got nothing from: ");
+                line.push_str(&missed.join(", "));
+            }
+            (Told::Clean, line)
+        }
         Finding::NotKept => (
-            false,
+            Told::Clean,
             format!("{place}: no leak: its instance is not kept after these requests"),
         ),
         Finding::Leaks(differences) => {
             let shown: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            (true, format!("{place}: LEAKS: {}", shown.join("; ")))
+            (Told::Leak, format!("{place}: LEAKS: {}", shown.join("; ")))
         }
-        Finding::Failed(failure) => return Err(format!("{place}: a call failed: {failure}")),
-    })
+        Finding::Failed(failure) => (
+            Told::NotChecked,
+            format!("{place}: not checked: a call failed: {failure}"),
+        ),
+    }
 }
 
 /// A path for a message.

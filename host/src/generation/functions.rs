@@ -368,6 +368,7 @@ pub(crate) fn isolated(
     engine: &Engine,
     entry: &FunctionEntry,
     isolation: Isolation,
+    capabilities: Arc<dyn Capabilities>,
 ) -> Result<Function, LoadError> {
     engine.load(
         &entry.compiled,
@@ -375,7 +376,7 @@ pub(crate) fn isolated(
             name: Arc::clone(&entry.name),
             limits: *entry.function.limits(),
             grants: capabilities::grants(&entry.settings),
-            capabilities: Arc::clone(&entry.capabilities) as Arc<dyn Capabilities>,
+            capabilities,
             quarantine: QuarantineSettings {
                 failures: 0,
                 ..QuarantineSettings::default()

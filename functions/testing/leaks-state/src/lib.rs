@@ -1,13 +1,13 @@
-//! Keeps what it should not: at `/tell` it answers with the query of the request before, at `/mark`
-//! it lets the request go on with a field that says how many there were. Anywhere else it answers
-//! with its own query, and remembers all the same.
+//! Keeps what it should not: at `/tell` it answers with the query of the request before, at `/first`
+//! with that of the first one there, at `/mark` it lets the request go on with a field that says how
+//! many there were. Anywhere else it answers with its own query, and remembers all the same.
 
 #![allow(
     clippy::disallowed_types,
     reason = "a guest has one thread, and what it keeps is a static"
 )]
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use verge_sdk::http::StatusCode;
 use verge_sdk::{EditError, Request, Response, Verdict};
@@ -22,6 +22,9 @@ static MEMORY: Mutex<Memory> = Mutex::new(Memory {
     query: String::new(),
     requests: 0,
 });
+
+/// What is made for the first request, and stays: as a client or a setting that was built for it.
+static FIRST: OnceLock<String> = OnceLock::new();
 
 #[verge_sdk::viewer_request]
 fn remember(request: &mut Request) -> Result<Verdict, EditError> {
@@ -39,6 +42,7 @@ fn remember(request: &mut Request) -> Result<Verdict, EditError> {
     };
     let answer = match request.path() {
         "/tell" => before.query,
+        "/first" => FIRST.get_or_init(|| query).clone(),
         "/mark" => {
             let number = before.requests.to_string();
             request.edit().set("x-before", &number).apply()?;
@@ -65,5 +69,7 @@ mod tests {
         assert_eq!(answer("/a?user=ada"), b"user=ada");
         assert_eq!(answer("/tell?user=bob"), b"user=ada");
         assert_eq!(answer("/tell"), b"user=bob");
+        assert_eq!(answer("/first?user=ada"), b"user=ada");
+        assert_eq!(answer("/first?user=bob"), b"user=ada");
     }
 }

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
 use verge_http::Body;
 use verge_runtime::{
-    Call, CallReceipt, EdgeRequest, FetchFuture, Function, Next, NoScope, RequestEffects,
-    StartClass, Trigger, Unanswered, Verdict,
+    Call, CallReceipt, EdgeRequest, FetchFuture, Function, Next, RequestEffects, StartClass,
+    Trigger, Unanswered, Verdict,
 };
 
-use super::subject::{handled_request_of, request_of, response};
+use super::subject::Sample;
+use super::watched::{Missed, Nowhere};
 
 /// Bytes of a value that are shown.
 const SHOWN_BYTES: usize = 80;
@@ -24,12 +26,23 @@ pub(super) struct Answer {
     failure: Option<String>,
 }
 
-/// What middleware has behind it here: what response triggers are given.
-struct Behind;
+/// What middleware has behind it here: the fields and the content of what response triggers are
+/// given.
+struct Behind(HeaderMap, Bytes);
+
+impl Behind {
+    async fn of(sample: &Sample<'_>) -> Result<Self, String> {
+        let (head, body) = sample.response().into_parts();
+        let content = body.collect().await.map_err(|error| error.to_string())?;
+        Ok(Self(head.headers, content.to_bytes()))
+    }
+}
 
 impl Next for Behind {
     fn handle(&self, _request: Request<Body>) -> FetchFuture {
-        Box::pin(std::future::ready(Ok(response())))
+        let mut response = Response::new(Body::from(self.1.clone()));
+        response.headers_mut().clone_from(&self.0);
+        Box::pin(std::future::ready(Ok(response)))
     }
 }
 
@@ -46,12 +59,13 @@ impl Answer {
     pub(super) async fn to(
         function: &Function,
         trigger: Trigger,
-        target: &str,
+        sample: &Sample<'_>,
+        missed: &Arc<Missed>,
     ) -> Result<Self, String> {
         let call = Call {
-            scope: Arc::new(NoScope),
+            scope: Arc::new(Nowhere(Arc::clone(missed))),
         };
-        let request = request_of(target)?;
+        let request = sample.request()?;
         let mut parts = Parts::default();
         let (receipt, failure) = match trigger {
             Trigger::ViewerRequest | Trigger::OriginRequest => {
@@ -72,9 +86,15 @@ impl Answer {
             Trigger::OriginResponse | Trigger::ViewerResponse => {
                 let ended = match trigger {
                     Trigger::OriginResponse => {
-                        function.origin_response(call, request, response()).await
+                        function
+                            .origin_response(call, request, sample.response())
+                            .await
                     }
-                    _ => function.viewer_response(call, request, response()).await,
+                    _ => {
+                        function
+                            .viewer_response(call, request, sample.response())
+                            .await
+                    }
                 };
                 let failure = match ended.result {
                     Ok(()) => parts.response(ended.response).await.err(),
@@ -83,7 +103,7 @@ impl Answer {
                 (ended.receipt, failure)
             }
             Trigger::Handler => {
-                let request = handled_request_of(target)?;
+                let request = sample.handled_request()?;
                 let ended = function.handle(call, request, "reuse-check".into()).await;
                 let failure = match ended.response {
                     Ok(response) => parts.response(response).await.err(),
@@ -92,8 +112,8 @@ impl Answer {
                 (ended.receipt, failure)
             }
             Trigger::ViewerMiddleware | Trigger::OriginMiddleware => {
-                let request = handled_request_of(target)?;
-                let (id, next) = ("reuse-check".into(), Arc::new(Behind));
+                let request = sample.handled_request()?;
+                let (id, next) = ("reuse-check".into(), Arc::new(Behind::of(sample).await?));
                 let ended = function.middleware(trigger, call, request, id, next).await;
                 let failure = match ended.response {
                     Ok(response) => parts.response(response).await.err(),
