@@ -142,9 +142,10 @@ impl VersionHealth {
     }
 
     /// Notes a call that has ended. Its time is its own: not what clients and origins took to send
-    /// and to read content; nor is it at fault for an upload that was broken off.
+    /// and to read content; nor is it at fault for an upload that was broken off, or for a peer that
+    /// took longer than it may be waited for.
     pub(crate) fn note_call(&self, call: &CallReceipt) {
-        if !call.was_given_less {
+        if !(call.was_given_less || call.was_kept_waiting) {
             self.record(call.outcome, call.wall.saturating_sub(call.waited));
         }
     }

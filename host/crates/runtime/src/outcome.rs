@@ -230,6 +230,9 @@ pub struct CallReceipt {
     /// Whether content that it was given broke off or was more than it takes: what became of the
     /// call then is not only its doing.
     pub was_given_less: bool,
+    /// Whether it passed its deadline only because peers, whose content it read or who are behind
+    /// it, took longer than `peer_wait`.
+    pub was_kept_waiting: bool,
     /// Calls into the host.
     pub hostcalls: u32,
     /// Requests that it sent, refused ones included.

@@ -63,10 +63,9 @@ impl Ending {
     fn end(&mut self, outcome: Outcome, failure: Option<&CallFailure>) -> CallReceipt {
         self.concluded = true;
         let receipt = self.receipt(outcome);
-        let was_given_less = self.shared.was_given_less.load(Ordering::Relaxed);
         self.function.gate.conclude(
             self.admission,
-            conclusion(outcome, was_given_less),
+            conclusion(outcome, &self.shared),
             &self.function.engine.clock,
         );
         if let Some(pending) = self.pending.take() {
@@ -96,6 +95,7 @@ impl Ending {
             wall: meter.wall(),
             waited: meter.waited(),
             was_given_less: self.shared.was_given_less.load(Ordering::Relaxed),
+            was_kept_waiting: self.shared.was_kept_waiting.load(Ordering::Relaxed),
             hostcalls: meter.hostcalls(),
             fetches: self.shared.fetches.sent(),
             fetch_time: self.shared.fetches.waited(),
@@ -114,13 +114,16 @@ impl Drop for Ending {
     }
 }
 
-/// What quarantine learns: only what the function itself did. Who breaks off an upload must not put
-/// a function out for everybody, whatever the function makes of it.
-fn conclusion(outcome: Outcome, was_given_less: bool) -> Conclusion {
+/// What quarantine learns: only what the function itself did. Who breaks off an upload, or sends it
+/// as slowly as he may, must not put a function out for everybody, whatever the function makes of it.
+fn conclusion(outcome: Outcome, shared: &Shared) -> Conclusion {
     match outcome {
         Outcome::Trapped | Outcome::NoResponse | Outcome::ResponseInvalid | Outcome::Refused
-            if was_given_less =>
+            if shared.was_given_less.load(Ordering::Relaxed) =>
         {
+            Conclusion::Unknown
+        }
+        Outcome::DeadlineExceeded if shared.was_kept_waiting.load(Ordering::Relaxed) => {
             Conclusion::Unknown
         }
         Outcome::Responded | Outcome::Continued => Conclusion::Success,

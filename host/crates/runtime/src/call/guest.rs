@@ -148,7 +148,11 @@ async fn run(state: Data, seat: Seat, stock: Option<Arc<Stock>>) -> GuestEnd {
         Ok(Err(error)) => Err(classify(&error, &state)),
         Err(fault) => Err(CallFailure {
             fault,
-            detail: "it was stopped between two turns".into(),
+            detail: match shared.was_kept_waiting.load(Ordering::Relaxed) {
+                true => "content that it read, or what is behind it, took longer than `peer_wait`",
+                false => "it was stopped between two turns",
+            }
+            .into(),
         }),
     };
     if result.is_err() {
@@ -296,6 +300,9 @@ fn on_tick(mut store: StoreContextMut<'_, Data>) -> wasmtime::Result<UpdateDeadl
     let meter = &state.shared.meter;
     let cpu = meter.cpu();
     if let Some(fault) = meter.exceeded(cpu, &state.function.limits) {
+        if fault == FunctionFault::DeadlineExceeded {
+            state.shared.note_late(&state.function.limits);
+        }
         state.stop = Some(fault);
         wasmtime::bail!("it was stopped while it ran");
     }
@@ -337,6 +344,7 @@ pub(super) async fn race<W: Future>(
         loop {
             // The CPU budget is checked while it runs, where there is a backtrace.
             if meter.time_left(limits).is_zero() {
+                shared.note_late(limits);
                 return Poll::Ready(Err(FunctionFault::DeadlineExceeded));
             }
             if meter.is_interrupted() {

@@ -241,6 +241,14 @@ impl Meter {
             .saturating_sub(Duration::from_nanos(now.saturating_sub(waited)))
     }
 
+    /// Whether the guest would be within its deadline if no wait for a peer counted.
+    pub(crate) fn is_late_for_peers(&self, limits: &Limits) -> bool {
+        let now = self.now();
+        let (waited, for_peers) = self.waits(now);
+        let own = now.saturating_sub(waited).saturating_sub(for_peers);
+        own < nanos(limits.deadline)
+    }
+
     /// How long the guest may wait from now on until it has passed its deadline; `None` while it
     /// waits for what does not count.
     pub(crate) fn wait_left(&self, limits: &Limits) -> Option<Duration> {
@@ -493,6 +501,11 @@ mod tests {
             meter.exceeded(meter.cpu(), &limits),
             Some(FunctionFault::DeadlineExceeded)
         );
+        assert!(meter.is_late_for_peers(&limits));
+        meter.begin_poll();
+        meter.end_poll();
+        thread.waits(6);
+        assert!(!meter.is_late_for_peers(&limits), "its own 10 ms are over");
         meter.begin_wait();
         assert_eq!(meter.wait_left(&limits), None);
     }

@@ -39,7 +39,7 @@ use self::meter::Meter;
 pub(crate) use self::output::{Committed, Output};
 use crate::function::{Function, Inner};
 use crate::hostcalls::Exchanges;
-use crate::limits::MemoryLimiter;
+use crate::limits::{Limits, MemoryLimiter};
 use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdict};
 use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 use crate::quarantine::Admission;
@@ -58,6 +58,10 @@ pub(crate) struct Shared {
     /// Whether content that the function was given broke off or was more than it takes.
     pub(crate) was_given_less: AtomicBool,
     /// Whether the guest has ended: content that it still sends does not come to its end.
+    /// Whether it passed its deadline because peers took longer than [`Limits::peer_wait`].
+    ///
+    /// [`Limits::peer_wait`]: crate::limits::Limits::peer_wait
+    pub(crate) was_kept_waiting: AtomicBool,
     pub(crate) is_over: AtomicBool,
 }
 
@@ -68,6 +72,12 @@ impl Shared {
     }
 
     fn new(function: &Inner) -> Self {
+    /// The deadline has passed: whose time that was.
+    pub(crate) fn note_late(&self, limits: &Limits) {
+        let is_for_peers = self.meter.is_late_for_peers(limits);
+        self.was_kept_waiting.store(is_for_peers, Ordering::Relaxed);
+    }
+
         Self {
             meter: Meter::new(function.engine.clock.clone()),
             log: LogBudget::new(function.limits.log_bytes),
@@ -75,6 +85,7 @@ impl Shared {
             fetches: Fetches::default(),
             was_given_less: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            was_kept_waiting: AtomicBool::new(false),
         }
     }
 }
