@@ -328,3 +328,13 @@ async fn guest_ends_with_the_client_that_it_runs_for() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn answer_that_was_read_in_part_is_not_handed_on_as_if_it_were_all() {
+    let origin = Origin::start(async |_| respond(200, &[], "abcdef")).await;
+    let node = start(origin.address, &granted("")).await;
+    let mut client = node.client().await;
+    let fields = [("x-to", "http://api/a")];
+    assert_eq!(client.get_with("/skip-to", &fields).await.status, 500);
+    ends(&node, "response-invalid", 1.0).await;
+}

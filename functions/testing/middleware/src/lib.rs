@@ -2,7 +2,9 @@
 //! request and response on as they are, `/shout` makes the response's content capital letters and
 //! `/upload` the request's, `/tier` sends on what it derives from the client, `/fixed` a field that is
 //! always the same, `/move` asks for `/moved`, `/elsewhere` for another authority; `/answer` asks nobody,
-//! `/flood` asks until it may no more; `/trap` traps at once, `/trap-after` once there is a response,
+//! `/flood` asks until it may no more and `/hold` until it may have no more answers at once; `/tell` hands on
+//! what it derives from the client, and answers with that where it got it so; `/skip` hands the response on
+//! but for its first three bytes, `/skip-upload` the request; `/double` sends the content twice; `/trap` traps at once, `/trap-after` once there is a response,
 //! `/hang` waits for ever, `/after` works on when it has answered. Any other path gets a field into its
 //! response.
 
@@ -99,6 +101,47 @@ mod component {
                     }
                     Ok(text(200, "without a bound".to_owned()))
                 }
+                "hold" => {
+                    let mut held = Vec::new();
+                    loop {
+                        let (asked, _) = Request::new(Fields::new(), None, none(), None);
+                        match handler::handle(asked).await {
+                            Ok(response) => held.push(response),
+                            Err(_) => return Ok(text(200, format!("held {}", held.len()))),
+                        }
+                    }
+                }
+                "tell" => {
+                    let fields = request.get_headers();
+                    if let Some(tier) = fields.get("x-tier").into_iter().next() {
+                        return told(&tier);
+                    }
+                    let who = fields.get("cookie").into_iter().next();
+                    drop(fields);
+                    with_field(request, "x-tier", &who.unwrap_or_default()).await
+                }
+                "skip" => {
+                    let (status, fields, content, trailers) =
+                        taken(handler::handle(request).await?);
+                    fields.delete("content-length").map_err(internal)?;
+                    Ok(respond(status, fields, skipped(content).await, trailers))
+                }
+                "skip-upload" => {
+                    let fields = request.get_headers().clone();
+                    fields.delete("content-length").map_err(internal)?;
+                    let method = request.get_method();
+                    let (_, done) = wit_future::new(|| Ok(()));
+                    let (content, trailers) = Request::consume_body(request, done);
+                    let content = skipped(content).await;
+                    let (asked, _) = Request::new(fields, Some(content), trailers, None);
+                    asked.set_method(&method).map_err(internal)?;
+                    handler::handle(asked).await
+                }
+                "double" => {
+                    let fields = request.get_headers().clone();
+                    fields.delete("content-length").map_err(internal)?;
+                    handler::handle(rewritten(request, fields, doubled)?).await
+                }
                 "trap" => std::process::abort(),
                 "trap-after" => {
                     let _response = handler::handle(request).await?;
@@ -186,6 +229,43 @@ mod component {
             writer.write_all(text.into_bytes()).await;
         });
         respond(status, Fields::new(), content, none())
+    }
+
+    /// An answer that depends on what an outer middleware derived, and says so.
+    fn told(tier: &[u8]) -> Result<Response, ErrorCode> {
+        let fields = Fields::new();
+        for (name, value) in [("cache-control", "max-age=60"), ("vary", "x-tier")] {
+            fields.append(name, value.as_bytes()).map_err(internal)?;
+        }
+        let (mut writer, content) = wit_stream::new();
+        let text = tier.to_vec();
+        spawn_local(async move {
+            writer.write_all(text).await;
+        });
+        Ok(respond(200, fields, content, none()))
+    }
+
+    /// The same stream, of which three bytes were read.
+    async fn skipped(mut content: StreamReader<u8>) -> StreamReader<u8> {
+        let _ = content.read(Vec::with_capacity(3)).await;
+        content
+    }
+
+    fn doubled(mut from: StreamReader<u8>) -> StreamReader<u8> {
+        let (mut writer, content) = wit_stream::new();
+        spawn_local(async move {
+            let mut all = Vec::new();
+            loop {
+                let (status, piece) = from.read(Vec::with_capacity(PIECE)).await;
+                all.extend(piece);
+                if !matches!(status, StreamResult::Complete(_)) {
+                    break;
+                }
+            }
+            all.extend_from_within(..);
+            writer.write_all(all).await;
+        });
+        content
     }
 
     fn shouted(mut from: StreamReader<u8>) -> StreamReader<u8> {

@@ -1,6 +1,7 @@
 //! A `wasi:http` 0.3 handler. `/echo` gives the content back as it came, `/shout` in capital
 //! letters, both with trailers; `/after` answers, and then sends a request to the field `x-to`;
-//! `/to` passes the request on to the field `x-to`; `/spin` computes for ever, `/spin-after` once
+//! `/to` passes the request on to the field `x-to`, `/skip-to` hands its answer on but for its first three
+//! bytes; `/double` tells the Content-Length of its request; `/spin` computes for ever, `/spin-after` once
 //! it has answered; `/trap` breaks off in the middle of its content, `/trap-at-once` before.
 
 #[cfg(target_arch = "wasm32")]
@@ -57,6 +58,20 @@ mod component {
                         }
                     });
                     Ok(text(b"answered".to_vec()))
+                }
+                "/skip-to" => {
+                    let to = target(&request)?;
+                    let asked = ask(Method::Get, &to, Fields::new(), None, none())?;
+                    let response = client::send(asked).await?;
+                    let (_, done) = wit_future::new(|| Ok(()));
+                    let (mut content, trailers) = Response::consume_body(response, done);
+                    let _ = content.read(Vec::with_capacity(3)).await;
+                    Ok(respond(Fields::new(), content, trailers))
+                }
+                "/double" => {
+                    let length = request.get_headers().get("content-length");
+                    let length = length.into_iter().next();
+                    Ok(text(length.unwrap_or_else(|| b"none".to_vec())))
                 }
                 "/spin" => loop {
                     std::hint::black_box(());

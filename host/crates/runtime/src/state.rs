@@ -161,6 +161,7 @@ impl CallState {
         Messages {
             request: self.request.take(),
             response: answer.and_then(|number| self.responses.remove(number)),
+            incoming: self.incoming.take(),
         }
     }
 
@@ -184,7 +185,11 @@ impl CallState {
             let copy = place.sealed_copy();
             std::mem::replace(place, copy)
         });
-        Messages { request, response }
+        Messages {
+            request,
+            response,
+            incoming: None,
+        }
     }
 }
 

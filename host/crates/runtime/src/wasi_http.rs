@@ -15,7 +15,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::{
 };
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::call::FetchSender;
+use crate::call::{FetchSender, PARTLY_READ, Told, is_partly_read};
 use crate::capabilities::FetchError;
 use crate::wasi::CHUNK_BYTES;
 
@@ -32,6 +32,10 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _processed: Io,
     ) -> Box<dyn Future<Output = Answer> + Send> {
+        if is_partly_read(request.body()) {
+            let told = Error::InternalError(Some(PARTLY_READ.to_owned()));
+            return Box::new(std::future::ready(Err(told)));
+        }
         let options = options.unwrap_or_default();
         // What is left of the time to connect is time to answer.
         let within = options
@@ -44,7 +48,10 @@ impl WasiHttpHooks for Hooks {
         let sending = self.0.send(request, within);
         Box::new(async move {
             let response = sending.map_err(error_of)?.await.map_err(error_of)?;
-            let response = response.map(|body| body.map_err(error_of).boxed_unsync());
+            let response = response.map(|body| {
+                let body = body.map_err(error_of).boxed_unsync();
+                Told::new(body).boxed_unsync()
+            });
             // The exchange is driven by whoever reads the content.
             let io: Io = Box::new(std::future::ready(Ok(())));
             Ok((response, io))

@@ -88,18 +88,29 @@ impl FetchSender {
         }
     }
 
-    /// Counts a request to what is behind a middleware. Its content is not the function's own, and
-    /// whom it is for is not the function's choice.
+    /// Counts a request to what is behind a middleware, until its response has ended. Its content
+    /// is not the function's own, and whom it is for is not the function's choice.
     ///
     /// # Errors
-    /// The call has sent as many requests as it may.
-    pub(crate) fn pass(&self) -> Result<(), FetchError> {
-        let sent = &self.shared.fetches.sent;
-        if sent.fetch_add(1, Ordering::Relaxed) >= self.function.limits.fetch.requests {
-            self.count(FetchOutcome::TooMany);
+    /// The call has sent as many requests as it may, in all or at once.
+    pub(super) fn pass(&self) -> Result<UnderWay, FetchError> {
+        self.take_turn().inspect_err(|refused| {
+            self.count((*refused).into());
+        })
+    }
+
+    /// Counts a request of the call.
+    fn take_turn(&self) -> Result<UnderWay, FetchError> {
+        let limits = &self.function.limits.fetch;
+        let fetches = &self.shared.fetches;
+        if fetches.sent.fetch_add(1, Ordering::Relaxed) >= limits.requests {
             return Err(FetchError::TooMany);
         }
-        Ok(())
+        let under_way = UnderWay(Arc::clone(&self.shared));
+        if fetches.under_way.fetch_add(1, Ordering::Relaxed) >= limits.concurrent {
+            return Err(FetchError::TooManyAtOnce);
+        }
+        Ok(under_way)
     }
 
     fn count(&self, outcome: FetchOutcome) {
@@ -169,18 +180,14 @@ impl Waiting {
 
     fn admit(&self) -> Result<(Arc<dyn Fetch>, UnderWay), FetchError> {
         let FetchSender { shared, call, .. } = &self.sender;
-        let limits = &self.sender.function.limits.fetch;
-        let fetches = &shared.fetches;
-        if fetches.sent.fetch_add(1, Ordering::Relaxed) >= limits.requests {
+        let turn = self.sender.take_turn();
+        if matches!(turn, Err(FetchError::TooMany)) {
             return Err(FetchError::TooMany);
         }
-        let found = fetches.fetch.get_or_init(|| self.sender.scope.fetch(call));
+        let found = &shared.fetches.fetch;
+        let found = found.get_or_init(|| self.sender.scope.fetch(call));
         let fetch = found.as_ref().ok_or(FetchError::Denied)?;
-        let under_way = UnderWay(Arc::clone(shared));
-        if fetches.under_way.fetch_add(1, Ordering::Relaxed) >= limits.concurrent {
-            return Err(FetchError::TooManyAtOnce);
-        }
-        Ok((Arc::clone(fetch), under_way))
+        Ok((Arc::clone(fetch), turn?))
     }
 
     /// The content of a request, bounded. What is all there counts now: nobody may ever read it,
@@ -221,7 +228,7 @@ impl Drop for Waiting {
 }
 
 /// A request and its response, until that has ended.
-struct UnderWay(Arc<Shared>);
+pub(super) struct UnderWay(Arc<Shared>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

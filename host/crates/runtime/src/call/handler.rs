@@ -11,6 +11,7 @@ use verge_http::failure::FunctionFault;
 use super::body::{Source, incomplete, run_on, written};
 use super::guest::GuestEnd;
 use super::next::Behind;
+use super::passing::PARTLY_READ;
 use super::{Committed, Input, Shared, Step};
 use crate::capabilities::FetchError;
 use crate::function::Function;
@@ -22,6 +23,8 @@ pub(super) struct Answered {
     pub(super) reply: Result<Reply, CallFailure>,
     pub(super) receipt: CallReceipt,
     pub(super) pending: Option<PendingEnd>,
+    /// The request's content, if the guest ended, or was refused, before it was given any.
+    pub(super) not_given: Option<Body>,
 }
 
 /// What a handler said.
@@ -35,7 +38,7 @@ pub(super) enum Reply {
 /// The head that a handler committed.
 enum Head {
     Written(http::Response<Source>),
-    Passed(http::Response<Body>, bool),
+    Passed(http::Response<Body>),
     Behind(FetchError),
 }
 
@@ -82,14 +85,21 @@ impl Function {
         };
         let (shared, step) = self.step(trigger, input).await;
         match step {
-            Step::NotRun(_, failure, receipt) => answered(Err(failure), receipt, None),
-            Step::Ended(end, committed, ending) => {
+            Step::NotRun(messages, failure, receipt) => Answered {
+                not_given: messages.incoming.map(http::Request::into_body),
+                ..answered(Err(failure), receipt, None)
+            },
+            Step::Ended(mut end, committed, ending) => {
+                let not_given = end.state.incoming.take().map(http::Request::into_body);
                 let reply = self.ended(&end, committed, &shared);
                 let result = match (&reply, end.result) {
                     (Ok(_), result) => result,
                     (Err(failure), _) => Err(failure.clone()),
                 };
-                answered(reply, ending.conclude(&result), None)
+                Answered {
+                    not_given,
+                    ..answered(reply, ending.conclude(&result), None)
+                }
             }
             Step::Running(committed, guest, mut ending) => {
                 let outcome = match behind.is_some_and(Behind::was_asked) {
@@ -109,9 +119,9 @@ impl Function {
                         let stream = |source| self.stream(source, shared, guest, ending);
                         Reply::Response(response.map(stream), false)
                     }
-                    Head::Passed(response, is_whole) => {
+                    Head::Passed(response) => {
                         run_on(guest, ending);
-                        Reply::Response(response, is_whole)
+                        Reply::Response(response, true)
                     }
                     Head::Behind(error) => {
                         run_on(guest, ending);
@@ -139,7 +149,7 @@ impl Function {
         };
         let (head, source) = match head_of(committed)? {
             Head::Written(response) => response.into_parts(),
-            Head::Passed(response, is_whole) => return Ok(Reply::Response(response, is_whole)),
+            Head::Passed(response) => return Ok(Reply::Response(response, true)),
             Head::Behind(error) => return Ok(Reply::Behind(error)),
         };
         // Its channel ends alike when the guest is done and when it is gone.
@@ -166,13 +176,12 @@ fn head_of(committed: Committed) -> Result<Head, CallFailure> {
         Committed::Handler(answer) => answer.map(|response| response.map(Source::Channel)),
         Committed::Service(answer) => answer.map(|response| response.map(Source::Service)),
         Committed::Passed(response) => {
-            let is_whole = response.body().is_whole;
-            let response = response.map(|content| content.body);
             return match is_final(response.status()) {
-                true => Ok(Head::Passed(response, is_whole)),
+                true => Ok(Head::Passed(*response)),
                 false => Err(invalid(NOT_FINAL)),
             };
         }
+        Committed::PartlyRead => return Err(invalid(PARTLY_READ)),
         Committed::FailedBehind(error) => return Ok(Head::Behind(error)),
         Committed::Trigger(_) => return Err(invalid("a handler cannot stream as a trigger does")),
     };
@@ -201,5 +210,6 @@ fn answered(
         reply,
         receipt,
         pending,
+        not_given: None,
     }
 }

@@ -38,7 +38,7 @@ impl Function {
             was_next_asked: behind.was_asked(),
             // Content that was handed on is with whom it was handed to.
             content: match has_content {
-                true if has_failed => behind.unread.take(),
+                true if has_failed => answered.not_given.or_else(|| behind.unread.take()),
                 true => None,
                 false => Some(Body::Empty),
             },

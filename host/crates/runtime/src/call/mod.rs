@@ -37,6 +37,7 @@ pub(crate) use self::held::{Held, prepare};
 use self::log_budget::LogBudget;
 use self::meter::Meter;
 pub(crate) use self::output::{Committed, Output};
+pub(crate) use self::passing::{PARTLY_READ, Told, is_partly_read};
 use crate::function::{Function, Inner};
 use crate::hostcalls::Exchanges;
 use crate::limits::{Limits, MemoryLimiter};
@@ -57,11 +58,11 @@ pub(crate) struct Shared {
     pub(crate) fetches: Fetches,
     /// Whether content that the function was given broke off or was more than it takes.
     pub(crate) was_given_less: AtomicBool,
-    /// Whether the guest has ended: content that it still sends does not come to its end.
     /// Whether it passed its deadline because peers took longer than [`Limits::peer_wait`].
     ///
     /// [`Limits::peer_wait`]: crate::limits::Limits::peer_wait
     pub(crate) was_kept_waiting: AtomicBool,
+    /// Whether the guest has ended: content that it still sends does not come to its end.
     pub(crate) is_over: AtomicBool,
 }
 
@@ -71,21 +72,21 @@ impl Shared {
         self.was_given_less.store(true, Ordering::Relaxed);
     }
 
-    fn new(function: &Inner) -> Self {
     /// The deadline has passed: whose time that was.
     pub(crate) fn note_late(&self, limits: &Limits) {
         let is_for_peers = self.meter.is_late_for_peers(limits);
         self.was_kept_waiting.store(is_for_peers, Ordering::Relaxed);
     }
 
+    fn new(function: &Inner) -> Self {
         Self {
             meter: Meter::new(function.engine.clock.clone()),
             log: LogBudget::new(function.limits.log_bytes),
             output: Mutex::default(),
             fetches: Fetches::default(),
             was_given_less: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
             was_kept_waiting: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
         }
     }
 }
@@ -291,6 +292,7 @@ impl Function {
                     Committed::Handler(_)
                     | Committed::Service(_)
                     | Committed::Passed(_)
+                    | Committed::PartlyRead
                     | Committed::FailedBehind(_) => Messages::default(),
                 };
                 Finished {

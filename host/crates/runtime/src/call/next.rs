@@ -19,10 +19,10 @@ use verge_http::{Body, Failure};
 use wasmtime::component::{Access, Accessor, HasSelf, Linker, Resource};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
-use wasmtime_wasi_http::{FieldMap, WasiHttpView as _};
+use wasmtime_wasi_http::{FieldMap, WasiBody, WasiHttpView as _};
 
-use super::fetches::FetchSender;
-use super::passing::{Incoming, PeerWait, Reclaimed, Unread, Written, reclaim};
+use super::fetches::{FetchSender, UnderWay};
+use super::passing::{HandedOn, Incoming, PARTLY_READ, PeerWait, Unread, Written, reclaim};
 use crate::capabilities::FetchError;
 use crate::message::Next;
 use crate::state::Data;
@@ -100,7 +100,7 @@ async fn handle(
     accessor: &Accessor<Data>,
     request: Resource<Request>,
 ) -> wasmtime::Result<Result<Resource<Response>, ErrorCode>> {
-    let (behind, request) = match accessor.with(|store| outgoing(store, request))? {
+    let (behind, request, under_way) = match accessor.with(|store| outgoing(store, request))? {
         Ok(taken) => taken,
         Err(code) => return Ok(Err(code)),
     };
@@ -118,7 +118,7 @@ async fn handle(
     let broken = |_| Err(FetchError::Failed(Failure::Node(NodeFault::Internal)));
     match answered.unwrap_or_else(broken) {
         Ok(response) => accessor
-            .with(|store| given(store, &behind, response))
+            .with(|store| given(store, &behind, response, under_way))
             .map(Ok),
         Err(error) => {
             let code = code_of(error);
@@ -144,7 +144,7 @@ enum Asked {
     Beginning(http::Request<Body>),
 }
 
-type Taken = Result<(Arc<Behind>, Asked), ErrorCode>;
+type Taken = Result<(Arc<Behind>, Asked, UnderWay), ErrorCode>;
 
 /// Takes the request out of the guest's hands.
 fn outgoing(mut store: Store<'_>, request: Resource<Request>) -> wasmtime::Result<Taken> {
@@ -167,22 +167,18 @@ fn outgoing(mut store: Store<'_>, request: Resource<Request>) -> wasmtime::Resul
     let Some(behind) = behind else {
         return Ok(Err(code_of(FetchError::Denied)));
     };
-    if let Err(refused) = sender.pass() {
-        return Ok(Err(code_of(refused)));
-    }
+    let under_way = match sender.pass() {
+        Ok(under_way) => under_way,
+        Err(refused) => return Ok(Err(code_of(refused))),
+    };
+    let (head, content) = request.into_parts();
+    let written = |content| Written::new(content, limit, declared).of(&shared);
+    let Some((content, is_written)) = sent_on(content, written) else {
+        return Ok(Err(ErrorCode::InternalError(Some(PARTLY_READ.to_owned()))));
+    };
     behind.calls.fetch_add(1, Ordering::Relaxed);
-    let is_bare = matches!(*request.method(), Method::GET | Method::HEAD) && declared.is_none();
-    let mut is_written = false;
-    let mut request = request.map(|body| match reclaim(&body) {
-        Some(Reclaimed { body, .. }) if http_body::Body::is_end_stream(&body) => Body::Empty,
-        Some(Reclaimed { body, .. }) => body,
-        None if http_body::Body::is_end_stream(&body) => Body::Empty,
-        None => {
-            is_written = true;
-            let written = Written::new(body, limit, declared).of(&shared);
-            Body::stream(Outgoing(written.boxed_unsync()))
-        }
-    });
+    let is_bare = matches!(head.method, Method::GET | Method::HEAD) && declared.is_none();
+    let mut request = http::Request::from_parts(head, content);
     let length = match is_written {
         true => declared,
         false => request.body().exact_len().filter(|length| *length > 0),
@@ -196,7 +192,25 @@ fn outgoing(mut store: Store<'_>, request: Resource<Request>) -> wasmtime::Resul
             true => Asked::Beginning(request),
             false => Asked::Complete(request),
         },
+        under_way,
     )))
+}
+
+/// The content of a request that goes on, and whether its guest writes it; `None` if a part of it
+/// may be missing.
+fn sent_on(content: WasiBody, written: impl FnOnce(WasiBody) -> Written) -> Option<(Body, bool)> {
+    Some(match reclaim(&content) {
+        HandedOn::PartlyRead => return None,
+        HandedOn::Whole(content) if http_body::Body::is_end_stream(&content) => {
+            (Body::Empty, false)
+        }
+        HandedOn::Whole(content) => (content, false),
+        HandedOn::Nothing if http_body::Body::is_end_stream(&content) => (Body::Empty, false),
+        HandedOn::Nothing => {
+            let outgoing = Outgoing(written(content).boxed_unsync());
+            (Body::stream(outgoing), true)
+        }
+    })
 }
 
 /// The request without content if its guest writes none: a GET with some goes past the cache.
@@ -247,6 +261,7 @@ fn given(
     mut store: Store<'_>,
     behind: &Behind,
     response: http::Response<Body>,
+    under_way: UnderWay,
 ) -> wasmtime::Result<Resource<Response>> {
     let state = store.data_mut();
     let (shared, limit) = (Arc::clone(&state.shared), state.limits().body);
@@ -256,7 +271,10 @@ fn given(
         fields: response.headers().clone(),
         unread: unread.clone(),
     });
-    let response = response.map(|body| Incoming::new(body, &shared, limit, Some(unread)));
+    let response = response.map(|body| {
+        let incoming = Incoming::new(body, &shared, limit, Some(unread));
+        incoming.until_read(under_way)
+    });
     let view = state.http();
     let (response, _) = Response::from_http(view.hooks, response);
     Ok(view.table.push(response)?)

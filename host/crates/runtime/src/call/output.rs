@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use verge_http::Body;
 use wasmtime_wasi_http::WasiBody;
 
-use super::passing::Reclaimed;
 use crate::capabilities::FetchError;
 use crate::state::Messages;
 
@@ -35,7 +35,9 @@ pub(crate) enum Committed {
     /// Of a `wasi:http` 0.3 handler, likewise.
     Service(Box<Result<http::Response<WasiBody>, String>>),
     /// Of a `wasi:http` 0.3 handler, with content of the host's own.
-    Passed(Box<http::Response<Reclaimed>>),
+    Passed(Box<http::Response<Body>>),
+    /// The same, but it has read some of the content, and nobody knows how much.
+    PartlyRead,
     /// A middleware handed on why there is no response from behind it.
     FailedBehind(FetchError),
 }

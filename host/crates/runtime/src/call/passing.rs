@@ -15,6 +15,7 @@ use verge_http::Body;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Shared;
+use super::fetches::UnderWay;
 
 thread_local! {
     /// What passes between [`reclaim`] and the [`Incoming`] that it asks, through wrappers which
@@ -24,16 +25,28 @@ thread_local! {
 
 enum Ask {
     Nobody,
-    Waiting,
-    Found(Reclaimed),
+    /// Whether it was read; what was not is given out.
+    Reclaiming,
+    /// Whether it was read.
+    Peeking,
+    Found(HandedOn),
 }
 
-/// The host's own content, as a guest handed it on.
-pub(crate) struct Reclaimed {
-    pub(crate) body: Body,
-    /// The guest read nothing of it.
-    pub(crate) is_whole: bool,
+/// Content of a message of a guest, as the host knows it.
+pub(crate) enum HandedOn {
+    /// The host's own, of which the guest read nothing.
+    Whole(Body),
+    /// The host's own, of which the guest read something. A guest takes from a piece what it has
+    /// room for, and what is left of the piece is lost when it hands the stream on: so this cannot
+    /// be sent, as nobody would see that something is missing.
+    PartlyRead,
+    /// None that is given out: the guest writes it, or fetched it.
+    Nothing,
 }
+
+/// What a guest is told that hands on content of which it has read some.
+pub(crate) const PARTLY_READ: &str = "it hands on content of which it has read a part: content has \
+                                      to be handed on unread, or copied to a stream of its own";
 
 /// A request for a guest, with its content bounded.
 pub(crate) fn incoming(
@@ -62,6 +75,8 @@ pub(crate) struct Incoming {
     shared: Arc<Shared>,
     left: u64,
     waiting: Option<PeerWait>,
+    /// Of a response: it counts as under way for as long as the guest has it.
+    under_way: Option<UnderWay>,
 }
 
 /// Something of a guest waits for a peer, until this is dropped.
@@ -104,7 +119,14 @@ impl Incoming {
             shared: Arc::clone(shared),
             left: limit,
             waiting: None,
+            under_way: None,
         }
+    }
+
+    /// The same, which ends what is under way when it is dropped.
+    pub(super) fn until_read(mut self, under_way: UnderWay) -> Self {
+        self.under_way = Some(under_way);
+        self
     }
 }
 
@@ -153,14 +175,18 @@ impl http_body::Body for Incoming {
 
     fn is_end_stream(&self) -> bool {
         ASKED.with_borrow_mut(|ask| {
-            if matches!(ask, Ask::Waiting)
-                && let Ok(mut held) = self.held.try_borrow_mut()
-            {
-                held.unread = None;
-                *ask = Ask::Found(Reclaimed {
-                    body: std::mem::take(&mut held.body),
-                    is_whole: !held.is_touched,
-                });
+            let Ok(mut held) = self.held.try_borrow_mut() else {
+                return;
+            };
+            match ask {
+                Ask::Reclaiming | Ask::Peeking if held.is_touched => {
+                    *ask = Ask::Found(HandedOn::PartlyRead);
+                }
+                Ask::Reclaiming => {
+                    held.unread = None;
+                    *ask = Ask::Found(HandedOn::Whole(std::mem::take(&mut held.body)));
+                }
+                Ask::Nobody | Ask::Peeking | Ask::Found(_) => {}
             }
         });
         self.held.borrow().body.is_end_stream()
@@ -171,13 +197,65 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// Takes the host's own content out of what a guest handed on; `None` when the guest writes it.
-pub(crate) fn reclaim(body: &WasiBody) -> Option<Reclaimed> {
-    ASKED.set(Ask::Waiting);
+/// Takes the host's own content out of what a guest hands on.
+pub(crate) fn reclaim(body: &WasiBody) -> HandedOn {
+    ask(Ask::Reclaiming, body)
+}
+
+/// Whether a guest hands on what it has read a part of.
+pub(crate) fn is_partly_read(body: &WasiBody) -> bool {
+    matches!(ask(Ask::Peeking, body), HandedOn::PartlyRead)
+}
+
+fn ask(question: Ask, body: &WasiBody) -> HandedOn {
+    ASKED.set(question);
     let _ = body.is_end_stream();
     match ASKED.replace(Ask::Nobody) {
-        Ask::Found(reclaimed) => Some(reclaimed),
-        Ask::Nobody | Ask::Waiting => None,
+        Ask::Found(found) => found,
+        Ask::Nobody | Ask::Reclaiming | Ask::Peeking => HandedOn::Nothing,
+    }
+}
+
+/// Content that a guest has fetched, and whether it read some of it.
+pub(crate) struct Told {
+    body: WasiBody,
+    is_touched: bool,
+}
+
+impl Told {
+    pub(crate) fn new(body: WasiBody) -> Self {
+        Self {
+            body,
+            is_touched: false,
+        }
+    }
+}
+
+impl http_body::Body for Told {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        this.is_touched = true;
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        ASKED.with_borrow_mut(|ask| {
+            if self.is_touched && matches!(ask, Ask::Reclaiming | Ask::Peeking) {
+                *ask = Ask::Found(HandedOn::PartlyRead);
+            }
+        });
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

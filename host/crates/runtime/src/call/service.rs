@@ -23,7 +23,7 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView as _};
 
 use super::next::{Behind, take_length};
 use super::output::Committed;
-use super::passing::{Incoming, Written, reclaim};
+use super::passing::{HandedOn, Incoming, Written, reclaim};
 use crate::state::Data;
 
 /// Lets the guest answer its request. The deadline is not polled in here but around it: while a
@@ -85,17 +85,20 @@ impl Responding {
         let (mut head, body) = response.into_parts();
         // Content-Length of what has no content is that of another response (RFC 9110 8.6).
         let is_bare = self.is_head || status::forbids_content(head.status);
-        let reclaimed = reclaim(&body);
-        let length = match &reclaimed {
-            Some(content) if !is_bare => content.body.exact_len(),
-            Some(_) | None => declared,
+        let handed_on = reclaim(&body);
+        let length = match &handed_on {
+            HandedOn::Whole(content) if !is_bare => content.exact_len(),
+            HandedOn::Whole(_) | HandedOn::PartlyRead | HandedOn::Nothing => declared,
         };
         if let Some(length) = length {
             head.headers.insert(CONTENT_LENGTH, length.into());
         }
-        Ok(match reclaimed {
-            Some(content) => Committed::Passed(Box::new(http::Response::from_parts(head, content))),
-            None => {
+        Ok(match handed_on {
+            HandedOn::Whole(content) => {
+                Committed::Passed(Box::new(http::Response::from_parts(head, content)))
+            }
+            HandedOn::PartlyRead => Committed::PartlyRead,
+            HandedOn::Nothing => {
                 let declared = declared.filter(|_| !is_bare);
                 // The reader of the content holds it to the limit.
                 let body = Written::new(body, u64::MAX, declared).boxed_unsync();

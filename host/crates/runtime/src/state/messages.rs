@@ -65,6 +65,8 @@ pub(crate) struct Content {
 pub(crate) struct Messages {
     pub(crate) request: Option<RequestState>,
     pub(crate) response: Option<ResponseState>,
+    /// What a `wasi:http` handler was to be given, if it never took it.
+    pub(crate) incoming: Option<http::Request<Body>>,
 }
 
 impl RequestState {
