@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
-use verge_cache::policy::{OriginError, Reuse};
+use http::{Request, Response, StatusCode, Uri, Version};
+use verge_cache::policy::{Invalidation, OriginError, Reuse, decide_invalidation};
 use verge_cache::{ResponseTimes, SentAt};
 use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure, forwarded, via};
@@ -40,6 +40,9 @@ pub(in crate::pipeline) struct ForwardNotes {
     /// What of the request functions looked at.
     pub(in crate::pipeline) seen: SeenInput,
     /// Whether the request was sent with Authorization.
+    /// What the origin said of a request that changes something, if it did it: whatever becomes of
+    /// the response, that is done (RFC 9111 4.4).
+    pub(in crate::pipeline) changed: Option<StatusCode>,
     pub(in crate::pipeline) has_authorization: bool,
     /// Why what a tier had was to be validated, if that is what was asked about.
     pub(super) restored: Option<Reuse>,
@@ -252,8 +255,14 @@ async fn send_to_origin(
 /// Sends a request to an origin, and counts it there.
 pub(in crate::pipeline) async fn exchange_with(
     entry: &Arc<OriginEntry>,
+    let method = request.method().clone();
     request: Request<Body>,
 ) -> (Result<Response<Body>, Failure>, OriginReceipt) {
+    if let Ok(response) = &response
+        && decide_invalidation(&method, response.status()) == Invalidation::Target
+    {
+        notes.changed = Some(response.status());
+    }
     match entry.origin.send(request).await {
         Ok(answered) => {
             let mut receipt = origin_receipt(entry, &answered.timing);

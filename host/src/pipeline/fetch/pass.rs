@@ -4,7 +4,7 @@
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use http::{HeaderMap, Response};
+use http::{HeaderMap, StatusCode};
 use verge_cache::policy::{Invalidation, decide_invalidation, is_safe, select_related_targets};
 use verge_cache::{SentAt, Target as KeyTarget};
 use verge_http::{Body, Failure, coding, surrogate};
@@ -38,17 +38,30 @@ pub(super) async fn pass(
         outgoing.fields.remove(IF_RANGE);
     }
     let (forwarded, times) = forward(routed, outgoing, body, origin).await;
-    let is_unsafe = forwarded.response.is_ok() && !is_safe(&head.method);
     let (mut stored_as_of, mut has_purged) = (None, false);
-    if let Ok(response) = &forwarded.response
-        && is_unsafe
-    {
+    if !is_safe(&head.method) {
         // Its own invalidation is none that it has to fear; one of others from here on is.
         let mut as_of = routed.node.cache.sent_at();
         as_of.requested = sent.requested;
-        let may_be_stored = post::may_be_stored(routed, viewed, response.headers(), &sent);
-        has_purged = invalidate(routed, head, response, &mut as_of);
-        stored_as_of = may_be_stored.then_some(as_of);
+        let changed = forwarded.notes.changed;
+        match &forwarded.response {
+            Ok(response) => {
+                let fields = response.headers();
+                let may_be_stored = post::may_be_stored(routed, viewed, fields, &sent);
+                // What a function made an error of is done all the same.
+                let own = response.status();
+                let status = changed.filter(|_| is_error(own)).unwrap_or(own);
+                has_purged = invalidate(routed, head, (status, fields), &mut as_of);
+                stored_as_of = may_be_stored.then_some(as_of);
+            }
+            // The origin did it, and a function failed behind it.
+            Err(_) => {
+                if let Some(status) = changed {
+                    let nothing = HeaderMap::new();
+                    has_purged = invalidate(routed, head, (status, &nothing), &mut as_of);
+                }
+            }
+        }
     }
     if has_purged {
         // The client hears of its change when no restart can bring back what was before.
@@ -77,6 +90,10 @@ pub(super) fn answer(
     Ok(Answer::forwarded(response, Some(facts)))
 }
 
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
 /// Whether the client asks for a part, or for nothing if it has the current state.
 pub(super) fn asks_for_less(fields: &HeaderMap) -> bool {
     [
@@ -102,14 +119,14 @@ pub(super) fn is_for_origin_to_check(fields: &HeaderMap) -> bool {
 fn invalidate(
     routed: &Routed,
     head: &TrustedHead,
-    response: &Response<Body>,
+    (status, fields): (StatusCode, &HeaderMap),
     sent: &mut SentAt,
 ) -> bool {
     let cache = &routed.node.cache;
     let target = key::target_of(head);
-    let groups = surrogate::invalidated_groups(response.headers());
+    let groups = surrogate::invalidated_groups(fields);
     cache.invalidate_groups(target, &groups, sent);
-    match decide_invalidation(&head.method, response.status()) {
+    match decide_invalidation(&head.method, status) {
         Invalidation::Keep(_) => !groups.is_empty(),
         Invalidation::Target => {
             // What is stored for a URI may stand under a key that is coarser than it.
@@ -119,7 +136,7 @@ fn invalidate(
                 });
             };
             invalidate(target);
-            for related in select_related_targets(&target, response.headers()) {
+            for related in select_related_targets(&target, fields) {
                 invalidate(related.on(head.scheme, head.authority.as_str()));
             }
             true
