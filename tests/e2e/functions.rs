@@ -28,6 +28,7 @@ mod functions {
     mod logging;
     mod metrics;
     mod middleware;
+    mod middleware_chain;
     mod rate_limit;
     mod rates;
     mod router;

@@ -6,9 +6,9 @@
 //! can say: then the response is for that request alone.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::Response;
-use http::header::AUTHORIZATION;
 use parking_lot::Mutex;
 use verge_http::{Body, Failure};
 use verge_runtime::Trigger;
@@ -31,7 +31,7 @@ pub(in crate::pipeline) async fn exchange(
     if uses.is_empty() {
         return send(routed, notes, bound).await;
     }
-    let sent = Arc::new(Mutex::new(Sent::default()));
+    let sent = Arc::new(Mutex::new(ForwardNotes::default()));
     let rest = Behind {
         routed: routed.clone(),
         origin: bound.origin.clone(),
@@ -47,26 +47,21 @@ pub(in crate::pipeline) async fn exchange(
     let answered = chain.answer(asked).await;
     let sent = std::mem::take(&mut *sent.lock());
     notes.triggers.extend(chain.take_receipts());
-    notes.triggers.extend(sent.notes.triggers);
-    notes.origin = sent.notes.origin;
-    notes.has_authorization |= sent.notes.has_authorization;
-    notes.may_be_stale = sent.notes.may_be_stale;
-    bound.seen.everything |= sent.is_derived;
+    notes.triggers.extend(sent.triggers);
+    notes.origin = sent.origin;
+    notes.changed = sent.changed;
+    notes.may_be_stale = sent.may_be_stale;
+    notes.has_authorization |= chain.has_authorization.load(Ordering::Relaxed);
+    bound.seen.everything |= chain.is_derived.load(Ordering::Relaxed);
     bound.seen.is_function_skipped |= chain.is_function_skipped();
     Ok(answered?.response)
-}
-
-/// What was sent; of several requests, the last one's.
-#[derive(Default)]
-struct Sent {
-    notes: ForwardNotes,
-    is_derived: bool,
 }
 
 struct Behind {
     routed: Routed,
     origin: Option<String>,
-    sent: Arc<Mutex<Sent>>,
+    /// What was sent; of several requests, the last one's.
+    sent: Arc<Mutex<ForwardNotes>>,
 }
 
 impl Rest for Behind {
@@ -75,7 +70,6 @@ impl Rest for Behind {
         let sent = Arc::clone(&self.sent);
         Box::pin(async move {
             let mut notes = ForwardNotes::default();
-            let has_authorization = asked.head.fields.contains_key(AUTHORIZATION);
             let mut bound = OriginBound {
                 head: asked.head,
                 body: asked.body,
@@ -84,11 +78,10 @@ impl Rest for Behind {
             };
             let response = send(&routed, &mut notes, &mut bound).await;
             let mut sent = sent.lock();
-            sent.is_derived |= asked.is_derived;
-            sent.notes.triggers.extend(notes.triggers);
-            sent.notes.origin = notes.origin;
-            sent.notes.may_be_stale = notes.may_be_stale;
-            sent.notes.has_authorization |= has_authorization;
+            sent.triggers.extend(notes.triggers);
+            sent.origin = notes.origin;
+            sent.changed = notes.changed.or(sent.changed);
+            sent.may_be_stale = notes.may_be_stale;
             response
         })
     }

@@ -10,9 +10,9 @@ mod front;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use http::header::{CONTENT_LENGTH, ETAG, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, HOST};
 use http::uri::Authority as UriAuthority;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
@@ -71,6 +71,13 @@ struct Chain<R> {
     behind: Mutex<Option<(StatusCode, Option<HeaderValue>)>>,
     /// Whether a middleware failed and was left out.
     is_function_skipped: AtomicBool,
+    /// Whether anything that one of them sent on was changed by what may depend on the client. Then
+    /// whatever answers behind it may, be it the next middleware.
+    is_derived: AtomicBool,
+    /// Whether anything that one of them sent on had Authorization.
+    has_authorization: AtomicBool,
+    /// Requests that each of them sent on, whatever is around it and asked it how often.
+    sent: Vec<AtomicU32>,
 }
 
 impl<R: Rest> Chain<R> {
@@ -83,6 +90,9 @@ impl<R: Rest> Chain<R> {
             receipts: Mutex::default(),
             behind: Mutex::default(),
             is_function_skipped: AtomicBool::new(false),
+            is_derived: AtomicBool::new(false),
+            has_authorization: AtomicBool::new(false),
+            sent: uses.iter().map(|_| AtomicU32::new(0)).collect(),
         })
     }
 
@@ -112,6 +122,19 @@ impl<R: Rest> Chain<R> {
     /// Whether what came out is without a middleware of the chain, as it failed.
     fn is_function_skipped(&self) -> bool {
         self.is_function_skipped.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that the middleware at `position` sends on. The runtime counts for one call;
+    /// but who is asked again by each that is around it may not multiply what comes out of the chain.
+    fn take_turn(&self, position: usize) -> Result<(), FetchError> {
+        let (Some(used), Some(sent)) = (self.uses.get(position), self.sent.get(position)) else {
+            return Ok(());
+        };
+        let most = self.routed.version(used).function.limits().fetch.requests;
+        match sent.fetch_add(1, Ordering::Relaxed) < most {
+            true => Ok(()),
+            false => Err(FetchError::TooMany),
+        }
     }
 
     /// Receipts of the calls so far, the outermost first.
@@ -214,8 +237,10 @@ impl<R: Rest> Step<R> {
         let is_retargeted = *request.method() != given.method || *request.uri() != given_uri;
         let changed = changed(&given.fields, request.headers());
         if !is_retargeted && changed.is_empty() {
+            let mut head = given.clone();
+            take_length(&mut head.fields, &request);
             return Ok(Asked {
-                head: given.clone(),
+                head,
                 marks: self.marks.clone(),
                 body: request.into_body(),
                 is_derived: self.is_derived,
@@ -283,11 +308,18 @@ impl<R: Rest> Step<R> {
 
 impl<R: Rest> Next for Step<R> {
     fn handle(&self, request: Request<Body>) -> FetchFuture {
-        let asked = match self.asked(request) {
+        let chain = Arc::clone(&self.chain);
+        let asked = chain.take_turn(self.position);
+        let asked = match asked.and_then(|()| self.asked(request)) {
             Ok(asked) => asked,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        let chain = Arc::clone(&self.chain);
+        if asked.is_derived {
+            chain.is_derived.store(true, Ordering::Relaxed);
+        }
+        if asked.head.fields.contains_key(AUTHORIZATION) {
+            chain.has_authorization.store(true, Ordering::Relaxed);
+        }
         let answering = chain.run(self.position.saturating_add(1), asked);
         let is_whole = Arc::clone(&self.is_whole);
         Box::pin(async move {
@@ -326,6 +358,23 @@ fn changed(given: &HeaderMap, sent: &HeaderMap) -> Vec<HeaderName> {
     let gone = given.keys().filter(|name| !sent.contains_key(*name));
     let all = sent.keys().filter(|name| !same(name)).chain(gone);
     all.filter(|name| is_shown(name)).cloned().collect()
+}
+
+/// The length of content is that of what is sent on, which may be other content than was given.
+fn take_length(fields: &mut HeaderMap, request: &Request<Body>) {
+    match request.headers().get(CONTENT_LENGTH) {
+        Some(length) => {
+            fields.insert(CONTENT_LENGTH, length.clone());
+        }
+        // Where there is none, `0` may say so, as it did.
+        None if http_body::Body::is_end_stream(request.body())
+            && fields
+                .get(CONTENT_LENGTH)
+                .is_some_and(|length| length == "0") => {}
+        None => {
+            fields.remove(CONTENT_LENGTH);
+        }
+    }
 }
 
 /// Whether `wasi:http` keeps a field from its guests.
