@@ -251,6 +251,12 @@ impl Route {
             && self.origin_middleware.is_empty())
     }
 
+    /// Whether what is stored may have other content than the origin sent.
+    #[must_use]
+    pub fn has_functions_behind_cache(&self) -> bool {
+        !(self.origin_response.is_empty() && self.origin_middleware.is_empty())
+    }
+
     /// Whether any function runs for requests of this route.
     #[must_use]
     pub fn has_functions(&self) -> bool {

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, TRANSFER_ENCODING,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use verge_http::Body;
-use verge_http::conditional::{self, Evaluator, Precondition};
+use verge_http::conditional::{self, EntityTag, Evaluator, Precondition};
 
 use super::answer::Answer;
 use super::head::TrustedHead;
@@ -72,6 +73,36 @@ pub(super) fn remove_selected_fields(answer: &mut Answer) {
         .collect();
     for name in directives {
         answer.fields.remove(name);
+    }
+}
+
+/// The entity tags that a request to an origin names, for which functions answer, too.
+pub(super) struct KnownTags(HeaderMap);
+
+impl KnownTags {
+    pub(super) fn of(request: &HeaderMap) -> Self {
+        let listed = request.get_all(IF_NONE_MATCH).iter();
+        Self(listed.map(|line| (IF_NONE_MATCH, line.clone())).collect())
+    }
+
+    /// A 304 says by the origin's tag that nothing has changed, and so about what functions made of
+    /// that content; what was asked about has the same tag as a weak one.
+    pub(super) fn detach(&self, not_modified: &mut HeaderMap) {
+        let tag = EntityTag::of(not_modified);
+        if tag.is_some_and(|tag| conditional::is_known_as_weak(&self.0, tag)) {
+            detach_content(not_modified);
+        }
+    }
+}
+
+/// The same for the response to HEAD: what is stored has the origin's strong tag as a weak one.
+pub(super) fn detach_like(stored: Option<EntityTag<'_>>, head: &mut HeaderMap) {
+    let is_detached = match (stored, EntityTag::of(head)) {
+        (Some(stored), Some(tag)) => stored.is_weak() && !tag.is_weak() && stored.weak_eq(tag),
+        (Some(_) | None, _) => false,
+    };
+    if is_detached {
+        detach_content(head);
     }
 }
 

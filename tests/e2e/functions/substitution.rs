@@ -250,3 +250,39 @@ async fn content_that_is_left_alone_never_enters_the_function() {
         "{rate:.2} GB/s from a scripted origin to a client, {spent} us of CPU time in the function"
     );
 }
+
+#[tokio::test]
+async fn what_is_stored_changed_is_validated_as_what_it_was_made_of() {
+    let origin = Origin::start(async |asked| {
+        let fields = [
+            ("cache-control", "no-cache"),
+            ("content-type", "text/html"),
+            ("etag", "\"v1\""),
+        ];
+        let length = PAGE.len().to_string();
+        match asked.field("if-none-match") {
+            Some(known) if known.contains("\"v1\"") => respond(304, &fields, ""),
+            _ if asked.method == "HEAD" => {
+                let length = [("content-length", length.as_str())];
+                respond(200, &[&fields[..], &length[..]].concat(), "")
+            }
+            _ => respond(200, &fields, PAGE),
+        }
+    })
+    .await;
+    let node = start(&origin, RULES).await;
+    let mut client = node.client().await;
+    for asked in [1, 2, 3] {
+        let reply = client.get("/").await;
+        assert_eq!((reply.text().as_str(), origin.count()), (CHANGED, asked));
+        assert_eq!(reply.field("etag"), "W/\"v1\"");
+    }
+    // What HEAD says of the origin's content is not said of what was made of it.
+    let head = client.send("HEAD", "/", &[], "").await;
+    assert_eq!(head.field("etag"), "W/\"v1\"");
+    assert_eq!(head.field("content-length"), "");
+    let reply = client.get("/").await;
+    assert_eq!(reply.text(), CHANGED);
+    let last = origin.requests().pop().unwrap();
+    assert_eq!(last.field("if-none-match"), Some("W/\"v1\""));
+}

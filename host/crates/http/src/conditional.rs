@@ -180,6 +180,21 @@ fn any_tag_matches(request: &HeaderMap, selected: &HeaderMap) -> bool {
     })
 }
 
+/// Whether If-None-Match names a strong `tag` as a weak one only: whoever asks so has content that
+/// somebody made out of the one that `tag` is for (RFC 9110 8.8.1).
+#[must_use]
+pub fn is_known_as_weak(request: &HeaderMap, tag: EntityTag<'_>) -> bool {
+    let mut is_known = false;
+    for listed in listed_tags(request, &IF_NONE_MATCH) {
+        match listed {
+            ListedTag::Any => return false,
+            ListedTag::Tag(listed) if listed.strong_eq(tag) => return false,
+            ListedTag::Tag(listed) => is_known |= listed.weak_eq(tag),
+        }
+    }
+    is_known && !tag.is_weak()
+}
+
 /// Whether the client says what this response's ETag says, though that is no entity tag: an origin
 /// that leaves out the quotes gets it back as it sent it, and meant no other.
 fn is_echo(request: &HeaderMap, selected: &HeaderMap) -> bool {

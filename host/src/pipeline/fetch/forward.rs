@@ -12,6 +12,7 @@ use verge_http::failure::{FunctionFault, NodeFault};
 use verge_http::{Body, Failure, forwarded, via};
 use verge_origin::OriginTiming;
 
+use super::super::conditions;
 use super::super::head::TrustedHead;
 use super::super::middleware;
 use super::super::routed::Routed;
@@ -39,10 +40,10 @@ pub(in crate::pipeline) struct ForwardNotes {
     pub(in crate::pipeline) origin: Option<OriginReceipt>,
     /// What of the request functions looked at.
     pub(in crate::pipeline) seen: SeenInput,
-    /// Whether the request was sent with Authorization.
     /// What the origin said of a request that changes something, if it did it: whatever becomes of
     /// the response, that is done (RFC 9111 4.4).
     pub(in crate::pipeline) changed: Option<StatusCode>,
+    /// Whether the request was sent with Authorization.
     pub(in crate::pipeline) has_authorization: bool,
     /// Why what a tier had was to be validated, if that is what was asked about.
     pub(super) restored: Option<Reuse>,
@@ -132,11 +133,13 @@ async fn exchange(
     let functions = &routed.route.origin_response;
     // Response functions see the request as it was sent.
     let shown = (!functions.is_empty()).then(|| bound.head.clone());
+    let known = routed.route.has_functions_behind_cache();
+    let known = known.then(|| conditions::KnownTags::of(&bound.head.fields));
     let response = match answered {
         Some(response) => response,
         None => middleware::exchange(routed, notes, &mut bound).await?,
     };
-    let response = match shown {
+    let mut response = match shown {
         None => response,
         Some(head) => {
             let receipts = &mut notes.triggers;
@@ -153,6 +156,11 @@ async fn exchange(
         }
     };
     notes.seen = bound.seen;
+    if response.status() == StatusCode::NOT_MODIFIED
+        && let Some(known) = known
+    {
+        known.detach(response.headers_mut());
+    }
     Ok(response)
 }
 
@@ -247,22 +255,22 @@ async fn send_to_origin(
     notes: &mut ForwardNotes,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
+    let method = request.method().clone();
     let (response, receipt) = exchange_with(entry, request).await;
     notes.origin = Some(receipt);
+    if let Ok(response) = &response
+        && decide_invalidation(&method, response.status()) == Invalidation::Target
+    {
+        notes.changed = Some(response.status());
+    }
     response
 }
 
 /// Sends a request to an origin, and counts it there.
 pub(in crate::pipeline) async fn exchange_with(
     entry: &Arc<OriginEntry>,
-    let method = request.method().clone();
     request: Request<Body>,
 ) -> (Result<Response<Body>, Failure>, OriginReceipt) {
-    if let Ok(response) = &response
-        && decide_invalidation(&method, response.status()) == Invalidation::Target
-    {
-        notes.changed = Some(response.status());
-    }
     match entry.origin.send(request).await {
         Ok(answered) => {
             let mut receipt = origin_receipt(entry, &answered.timing);

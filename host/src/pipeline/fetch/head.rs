@@ -3,15 +3,19 @@
 //! and its answer freshens or removes what is stored (RFC 9111 4.3.5). The
 //! answer itself is never stored.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::header::CONTENT_LENGTH;
 use verge_cache::policy::{OriginError, RequestFacts};
 use verge_cache::tier::TierKey;
 use verge_cache::{FreshenedByHead, Newer, ResponseHead};
+use verge_http::conditional::EntityTag;
 use verge_http::failure::ClientFault;
 use verge_http::{Body, Failure};
 
 use super::super::answer::Answer;
+use super::super::conditions;
 use super::super::routed::Routed;
 use super::super::triggers::ViewedRequest;
 use super::forward::forward;
@@ -75,13 +79,26 @@ async fn ask(
     let head = &viewed.head;
     let sent = cache.sent_at();
     let origin = viewed.marks.origin.clone();
-    let (forwarded, arrived) = forward(routed, head.clone(), Body::Empty, origin).await;
+    let (mut forwarded, arrived) = forward(routed, head.clone(), Body::Empty, origin).await;
+    let has_own_content = routed.route.has_functions_behind_cache();
+    if let (Ok(response), Some(stale), true) =
+        (&mut forwarded.response, &search.stale, has_own_content)
+    {
+        let stored = EntityTag::of(stale.head().fields());
+        conditions::detach_like(stored, response.headers_mut());
+    }
     let mut request = RequestFacts::of(&head.method, &head.fields, search.directives.no_store);
     request.roll = jitter_roll(routed);
     request.has_authorization |= forwarded.notes.has_authorization;
     request.declared_keys = &viewed.marks.surrogate_keys;
     if let (Ok(response), Some(stale)) = (&forwarded.response, &search.stale) {
-        let (seen, fields) = (&forwarded.notes.seen, response.headers());
+        let seen = &forwarded.notes.seen;
+        let mut fields = Cow::Borrowed(response.headers());
+        if has_own_content {
+            // It is that of the origin's content, and not of what functions made of it.
+            fields.to_mut().remove(CONTENT_LENGTH);
+        }
+        let fields = &*fields;
         request.has_unkeyed_input = depends_on_unkeyed(routed, &viewed.marks, seen, fields);
         request.is_version_replaced = routed.runs_replaced_version();
         request.is_function_skipped = viewed.marks.is_function_skipped || seen.is_function_skipped;

@@ -32,6 +32,22 @@ fn decide(
 }
 
 #[test]
+fn strong_tag_is_known_as_weak_where_nothing_names_it_as_strong() {
+    for (listed, tag, expected) in [
+        ("W/\"a\"", "\"a\"", true),
+        ("\"b\", W/\"a\"", "\"a\"", true),
+        ("W/\"a\"", "W/\"a\"", false),
+        ("\"a\", W/\"a\"", "\"a\"", false),
+        ("W/\"b\"", "\"a\"", false),
+        ("*", "\"a\"", false),
+    ] {
+        let tag = EntityTag::parse(tag.as_bytes()).unwrap();
+        let asked = fields(&[("if-none-match", listed)]);
+        assert_eq!(is_known_as_weak(&asked, tag), expected, "{listed}");
+    }
+}
+
+#[test]
 fn entity_tags_are_read_as_rfc_9110_8_8_3_says() {
     for (value, expected) in [
         ("\"\"", Some((false, ""))),
