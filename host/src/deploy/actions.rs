@@ -12,6 +12,7 @@ use super::Preparing;
 use super::plan::Plan;
 use super::refusal::not_kept;
 pub use super::refusal::{Refusal, RefusalKind};
+use super::shadow;
 use super::signing::{Keys, Untrusted};
 use super::state::{BesideMode, FunctionState, Source, Version};
 use super::store::Store;
@@ -64,6 +65,7 @@ pub fn deploy(node: &NodeState, name: &str, new: &NewVersion) -> Result<Done, Re
     let begun = node.clock.now();
     let preparing = node.foundation.versions.prepare();
     let subject = Subject::of(node, name, begun)?;
+    shadow::check(&subject.generation, name, new.mode.as_ref())?;
     let digest = Digest::of(bytes);
     if new.mode.is_none() && subject.state.live == digest {
         return subject.unchanged(digest);

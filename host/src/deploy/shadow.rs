@@ -19,7 +19,10 @@ use verge_runtime::capabilities::{
 };
 use verge_runtime::{CallEnd, FetchOutcome};
 
+use super::refusal::{Refusal, RefusalKind};
+use super::state::BesideMode;
 use crate::capabilities::FunctionCapabilities;
+use crate::generation::Generation;
 use crate::line_budget::LineBudget;
 use crate::telemetry::FunctionMetrics;
 
@@ -286,4 +289,45 @@ impl Rates for ShadowRates {
         let (rates, now) = (&self.0.rates, self.0.rates.clock.now());
         RateAnswer::Now(rates.counters.penalty(&rates.owner, key, now))
     }
+}
+
+/// Whether a version may run in this way beside the live one.
+///
+/// # Errors
+/// Nothing would be compared.
+pub(super) fn check(
+    generation: &Generation,
+    name: &str,
+    mode: Option<&BesideMode>,
+) -> Result<(), Refusal> {
+    if mode != Some(&BesideMode::Shadow) || !is_only_middleware(generation, name) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        RefusalKind::Unfit,
+        format!("`{name}` runs as middleware only, and calls of middleware are not compared"),
+        "a share of the requests, as `share=5%`",
+    ))
+}
+
+/// Whether all places where routes have the function are those of middleware, of which there is one.
+fn is_only_middleware(generation: &Generation, name: &str) -> bool {
+    let names =
+        |uses: &[verge_config::FunctionUse]| uses.iter().any(|used| *used.function == *name);
+    let sites = &generation.config.sites;
+    let routes = || sites.iter().flat_map(|site| &site.routes);
+    let is_compared = routes().any(|route| {
+        let triggers = &route.triggers;
+        let is_target =
+            matches!(&route.target, verge_config::Target::Function(at) if **at == *name);
+        is_target
+            || names(&triggers.viewer_request)
+            || names(&triggers.origin_request)
+            || names(&triggers.origin_response)
+            || names(&triggers.viewer_response)
+    });
+    let is_middleware = routes().any(|route| {
+        names(&route.triggers.viewer_middleware) || names(&route.triggers.origin_middleware)
+    });
+    is_middleware && !is_compared
 }

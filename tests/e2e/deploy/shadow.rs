@@ -216,3 +216,25 @@ async fn share_and_shadow_exclude_each_other() {
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert!(reply.text().contains("has no share"), "{}", reply.text());
 }
+
+#[tokio::test]
+async fn function_that_is_middleware_only_has_no_shadow() {
+    let toml = format!(
+        "{}[deploy]\nfolder = \"versions\"\n{}[[site]]\nnames = [\"*\"]\n\
+         [[site.route]]\npath = \"/{{*rest}}\"\nstatic = {{ body = \"static\" }}\n\
+         viewer_middleware = [\"f\"]\n",
+        runtime(),
+        function("f", "middleware", "")
+    );
+    let node = TestNode::start(&toml).await;
+    let reply = post(
+        &node,
+        "/functions/f/versions?shadow=true",
+        again("middleware"),
+    )
+    .await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("middleware only"), "{}", reply.text());
+    let reply = post(&node, "/functions/f/versions", again("middleware")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
