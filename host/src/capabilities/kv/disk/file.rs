@@ -214,9 +214,12 @@ fn open(path: &Path, memory: usize) -> Result<(Database, Totals), String> {
             .mode(0o600)
             .open(path)
             .map_err(Error::from)?;
+        let backend = FileBackend::new(file)?;
+        #[cfg(test)]
+        let backend = super::tests::synced::Synced::over(backend, path);
         let database = Builder::new()
             .set_cache_size(memory)
-            .create_with_backend(FileBackend::new(file)?)?;
+            .create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         let mut writing = Writing::begin(&transaction)?;
         let is_ours = writing.claim()?;

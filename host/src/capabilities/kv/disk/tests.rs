@@ -10,6 +10,7 @@ use super::entry::cost;
 use super::*;
 
 mod bench;
+pub(super) mod synced;
 
 const MEMORY: usize = 1 << 20;
 
@@ -23,7 +24,10 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::at(TempDir::new().unwrap())
+    }
+
+    fn at(folder: TempDir) -> Self {
         let (clock, handle) = Clock::manual(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
         let store = DiskStore::open(&folder.path().join("kv/store"), MEMORY, clock).unwrap();
         let mut limits = KvLimits::default();
@@ -320,14 +324,18 @@ async fn a_full_store_says_so_and_goes_on_with_what_it_has() {
 
 #[tokio::test]
 async fn what_was_answered_is_in_the_file_at_any_moment() {
-    let place = Place::new();
+    let folder = TempDir::new().unwrap();
+    let image = folder.path().join("kv/store.synced");
+    std::fs::create_dir(folder.path().join("kv")).unwrap();
+    std::fs::write(&image, "").unwrap();
+    let place = Place::at(folder);
     let copy = place.folder.path().join("copy");
     for round in 0..20_u8 {
         let key = format!("k{round}");
         place.set(&key, &[round; 1000], None).await.unwrap();
         place.set("same", &[round], None).await.unwrap();
-        // As a machine would find it that lost its power now.
-        std::fs::copy(place.folder.path().join("kv/store"), &copy).unwrap();
+        // As a machine would find it that lost its power now, and with it all that was not synced.
+        std::fs::copy(&image, &copy).unwrap();
         let (clock, _) = Clock::manual(SystemTime::UNIX_EPOCH);
         let found = DiskStore::open(&copy, MEMORY, clock).unwrap();
         assert_eq!(found.totals(), place.store.totals());
