@@ -9,6 +9,7 @@ mod folder;
 mod new;
 mod problem;
 mod purge;
+mod replay;
 mod reuse_check;
 mod serve;
 mod test;
@@ -60,6 +61,8 @@ enum Command {
     Versions(Box<versions::VersionsArguments>),
     /// Take stored responses out of a running node's cache.
     Purge(Box<purge::PurgeArguments>),
+    /// Make a recorded call of a function again: what it was given, what the node told it, what it came to.
+    Replay(replay::ReplayArguments),
     /// Whether functions keep something of one request for another, and so must not be reused.
     ReuseCheck(reuse_check::ReuseCheckArguments),
     /// Why a request is, or is not, answered from a running node's cache.
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Rollback(arguments) => versions::rollback(&arguments),
         Command::Versions(arguments) => versions::versions(&arguments),
         Command::Purge(arguments) => purge::purge(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::ReuseCheck(arguments) => reuse_check::reuse_check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
     }

@@ -19,6 +19,7 @@ mod line_budget;
 pub mod listener;
 pub mod node;
 pub mod pipeline;
+mod recording;
 pub mod reload;
 pub mod route;
 mod secrets;

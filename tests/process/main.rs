@@ -16,6 +16,7 @@ mod disk_trouble;
 mod kit;
 mod kv;
 mod purge;
+mod replay;
 mod restart;
 mod reuse_check;
 mod scripts;

@@ -54,6 +54,14 @@ impl Granted {
         Some(text.share())
     }
 
+    /// All of them, with their names.
+    pub(super) fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        let secrets = self.secrets.iter();
+        secrets
+            .map(|(name, text)| (name.to_string(), text.share()))
+            .collect()
+    }
+
     /// The entry of a list that an address falls under.
     pub(super) fn acl(&self, name: &str, address: IpAddr) -> Result<Option<AclEntry>, UnknownAcl> {
         let mut acls = self.acls.iter();

@@ -68,6 +68,10 @@ impl Capabilities for FunctionCapabilities {
         self.granted.secret(name)
     }
 
+    fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        self.granted.secrets()
+    }
+
     fn acl(&self, name: &str, address: IpAddr) -> Result<Option<AclEntry>, UnknownAcl> {
         self.granted.acl(name, address)
     }

@@ -13,6 +13,7 @@ use crate::capabilities::kv::Stores;
 use crate::deploy::Versions;
 use crate::generation::{Foundation, Generation};
 use crate::node::{admin_token, engine_settings};
+use crate::recording::Waiting;
 use crate::telemetry::Metrics;
 
 /// Checks the configuration at `path`; 0 if a node would serve it.
@@ -52,6 +53,7 @@ pub(super) fn build(path: &Path) -> Result<(Generation, Engine), Vec<Problem>> {
         engine: engine.clone(),
         metrics,
         shared: None,
+        recordings: Waiting::default(),
     };
     let mut problems: Vec<Problem> = admin_token(&config).err().into_iter().collect();
     match Generation::build(Arc::new(config), &foundation, None) {

@@ -217,6 +217,10 @@ impl Capabilities for ShadowCapabilities {
         self.inner.secret(name)
     }
 
+    fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        self.inner.secrets()
+    }
+
     fn acl(&self, name: &str, address: IpAddr) -> Result<Option<AclEntry>, UnknownAcl> {
         self.inner.acl(name, address)
     }

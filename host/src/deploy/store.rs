@@ -62,7 +62,8 @@ impl Store {
         self.folder.join("functions").join(format!("{name}.json"))
     }
 
-    fn component_path(&self, digest: &Digest) -> PathBuf {
+    /// Where the component with this digest is, if it is kept.
+    pub(crate) fn component_path(&self, digest: &Digest) -> PathBuf {
         self.folder
             .join("components")
             .join(format!("{digest}.wasm"))

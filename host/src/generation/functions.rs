@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use verge_config::{Config, Problem};
+use verge_runtime::record::Recorder;
 use verge_runtime::{
     Capabilities, Compiled, Digest, Engine, FetchLimits, Function, FunctionSettings, Isolation,
     Limits, LoadError, QuarantineSettings, Trigger,
@@ -14,12 +15,14 @@ use verge_runtime::{
 
 use super::capabilities::{self, Shelf};
 use super::{Foundation, Generation};
+use crate::capabilities::FunctionCapabilities;
 use crate::deploy::ShadowReport;
 use crate::deploy::plan::{Configured, Plan};
 use crate::deploy::shadow::ShadowCapabilities;
 use crate::deploy::signing::Keys;
 use crate::deploy::state::{BesideMode, BesideState, FunctionState};
 use crate::files::FileError;
+use crate::recording::FunctionRecorder;
 use crate::route::{Beside, FunctionEntry};
 
 /// All functions; adds to `problems` for those that cannot be.
@@ -219,18 +222,28 @@ impl Builder<'_> {
             true => Arc::new(ShadowCapabilities::new(Arc::clone(&capabilities))),
             false => Arc::clone(&capabilities) as Arc<dyn Capabilities>,
         };
+        let recorder = match is_shadow {
+            true => None,
+            false => self.recorder(&compiled, &capabilities)?,
+        };
         let load = |limits, isolation| {
-            foundation.engine.load(
-                &compiled,
-                FunctionSettings {
-                    name: Arc::clone(&settings.name),
-                    limits,
-                    grants: capabilities::grants(settings),
-                    capabilities: Arc::clone(&given),
-                    quarantine: quarantine(&settings.quarantine),
-                    isolation,
-                },
-            )
+            let settings = FunctionSettings {
+                name: Arc::clone(&settings.name),
+                limits,
+                grants: capabilities::grants(settings),
+                capabilities: Arc::clone(&given),
+                quarantine: quarantine(&settings.quarantine),
+                isolation,
+            };
+            match &recorder {
+                None => foundation.engine.load(&compiled, settings),
+                Some(recorder) => {
+                    let recorder = Arc::clone(recorder) as Arc<dyn Recorder>;
+                    foundation
+                        .engine
+                        .load_recorded(&compiled, settings, recorder)
+                }
+            }
         };
         let unfit = |error: LoadError| error.to_string();
         let function = load(limits(config, settings), isolation(settings)).map_err(unfit)?;
@@ -259,6 +272,28 @@ impl Builder<'_> {
             beside: None,
             state: None,
         })
+    }
+
+    /// What records its calls, if it is to be recorded.
+    fn recorder(
+        &self,
+        compiled: &Compiled,
+        capabilities: &FunctionCapabilities,
+    ) -> Result<Option<Arc<FunctionRecorder>>, String> {
+        let (foundation, digest) = (self.foundation, compiled.digest());
+        let store = foundation.versions.store();
+        let kept = store.map(|store| store.component_path(&digest));
+        let file = (!self.settings.component.as_os_str().is_empty())
+            .then(|| self.settings.component.clone());
+        let component = file.into_iter().chain(kept).collect();
+        FunctionRecorder::start(
+            self.settings,
+            component,
+            (&foundation.clock, &foundation.random),
+            &foundation.recordings,
+            &capabilities.metrics,
+        )
+        .map_err(|error| format!("no thread for its recordings: {error}"))
     }
 
     /// The running version with this digest.

@@ -39,6 +39,7 @@ use crate::deploy::state::BesideMode;
 use crate::deploy::{Picks, SHARES_MAX, Share, Versions};
 use crate::listener::CertificateTable;
 use crate::pipeline::routing::Sites;
+use crate::recording::Waiting;
 use crate::route::{FunctionEntry, OriginEntry};
 use crate::telemetry::Metrics;
 
@@ -83,6 +84,8 @@ pub struct Foundation {
     pub versions: Arc<Versions>,
     /// What is shared with other nodes, if anything is.
     pub shared: Option<Arc<Shared>>,
+    /// Recordings of calls that are not written yet.
+    pub(crate) recordings: Waiting,
 }
 
 impl Generation {

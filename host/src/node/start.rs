@@ -23,6 +23,7 @@ use crate::deploy::{ShadowRoom, Versions};
 use crate::generation::{Foundation, Generation};
 use crate::listener::{BindOptions, Bound, Drain, TlsTerminator, bind};
 use crate::pipeline::compress::Compression;
+use crate::recording::Waiting;
 use crate::reload::Reloads;
 use crate::secrets::SecretText;
 use crate::telemetry::{AccessLog, AccessLogConfig, AccessLogOutput, Metrics, Telemetry};
@@ -147,6 +148,7 @@ fn build_state(
         kv: Arc::new(stores),
         versions: Arc::new(versions),
         shared: shared.clone(),
+        recordings: Waiting::default(),
     };
     // Before files are read: what is saved from now on is read again.
     let reloads = Reloads::new(config, overlay);

@@ -14,6 +14,9 @@ const CUT_TIME: Duration = Duration::from_secs(1);
 /// How long the access log may take to write its last lines.
 const FLUSH_TIME: Duration = Duration::from_secs(2);
 
+/// How long recordings of calls may take to be written.
+const RECORDINGS_TIME: Duration = Duration::from_secs(2);
+
 /// How a stop went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopReport {
@@ -47,6 +50,9 @@ impl RunningNode {
             && !log.stop(FLUSH_TIME)
         {
             tracing::warn!("the access log did not take its last lines in time");
+        }
+        if !self.state.foundation.recordings.finish(RECORDINGS_TIME) {
+            tracing::warn!("not all recordings of calls were written in time");
         }
         if let Some(disk) = &self.state.disk {
             disk.stop();

@@ -12,6 +12,7 @@ use crate::grants::{Grantable, Grants};
 use crate::kinds::{Choice, Count, FIELD_NAME, FilePath, Size, time};
 use crate::names::Names;
 use crate::node::{Runtime, SecretSource};
+use crate::record::Record;
 use crate::registry::OciComponent;
 use crate::section::section;
 use crate::setting::{AnySetting, Setting};
@@ -179,6 +180,8 @@ pub struct Function {
     pub rollback: Rollback,
     /// How its own requests are sent.
     pub fetch: Fetch,
+    /// Which of its calls are recorded.
+    pub record: Record,
     /// Its settings.
     pub config: BTreeMap<String, Setting>,
 }
@@ -214,6 +217,7 @@ impl Function {
             grants: Grants::default(),
             rollback: Rollback::default(),
             fetch: Fetch::default(),
+            record: Record::default(),
             config: BTreeMap::new(),
         }
     }
@@ -270,6 +274,7 @@ impl Function {
             grants: Grants::read(&table.table("grants"), there, settings.is_given()),
             rollback: Rollback::read(&table.table("rollback")),
             fetch: Fetch::read(&table.table("fetch")),
+            record: Record::read(&table.table("record")),
             config: read_settings(&settings),
             name: default.name,
         };

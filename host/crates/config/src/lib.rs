@@ -25,6 +25,7 @@ mod node;
 mod origin;
 mod policy;
 mod problem;
+mod record;
 mod redis;
 mod registry;
 mod route_key;
@@ -58,6 +59,7 @@ pub use node::{
 pub use origin::{Origin, OriginAddress, OriginProtocol, OriginTimeouts, OriginTls};
 pub use policy::{Bypass, CacheFields, OriginDirectives, Policy, StatusPattern};
 pub use problem::{ConfigErrors, Problem};
+pub use record::{Record, RecordLimits};
 pub use redis::{Redis, RedisLimits, RedisMode, RedisServer};
 pub use registry::{OciComponent, Registry};
 pub use route_key::{DropPreset, KeyForward, KeyQuery, RouteKey};

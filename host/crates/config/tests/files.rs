@@ -106,6 +106,9 @@ fn example_is_the_default_configuration() {
     plain.keys.clone_from(&function.keys);
     plain.unkeyed.clone_from(&function.unkeyed);
     plain.rollback.latency = function.rollback.latency;
+    plain.record.folder.clone_from(&function.record.folder);
+    plain.record.share = function.record.share;
+    plain.record.redact.clone_from(&function.record.redact);
     assert_eq!(function, &plain);
 }
 

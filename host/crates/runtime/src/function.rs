@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::linker::{self, MissingImport};
 use crate::outcome::Trigger;
 use crate::quarantine::{Admission, Conclusion, Quarantine, QuarantineSettings};
+use crate::record::{Recorder, Tapes};
 use crate::state::Data;
 use crate::stock::{Isolation, Stock};
 
@@ -73,6 +74,12 @@ pub enum LoadError {
          wasi:http/handler@0.3, whose tasks may outlive their request"
     )]
     NotReusable,
+    /// It is a middleware, and its calls were to be recorded.
+    #[error(
+        "calls of middleware cannot be recorded: it imports wasi:http/handler@0.3; expected no \
+         `record` in its section"
+    )]
+    NotRecordable,
     /// It was compiled by another engine.
     #[error("it was compiled by another engine")]
     OtherEngine,
@@ -98,6 +105,8 @@ pub(crate) struct Inner {
     ///
     /// [`Shared::has_room_beside`]: crate::engine::Shared::has_room_beside
     pub(crate) calls: Permits,
+    /// Whether its calls are recorded.
+    pub(crate) tapes: Tapes,
 }
 
 /// Where each trigger is found in an instance.
@@ -132,6 +141,28 @@ impl Engine {
         compiled: &Compiled,
         settings: FunctionSettings,
     ) -> Result<Function, LoadError> {
+        self.load_taped(compiled, settings, Tapes::Off)
+    }
+
+    /// The same, with its calls recorded by `recorder`.
+    ///
+    /// # Errors
+    /// Also that calls of such a component cannot be recorded.
+    pub fn load_recorded(
+        &self,
+        compiled: &Compiled,
+        settings: FunctionSettings,
+        recorder: Arc<dyn Recorder>,
+    ) -> Result<Function, LoadError> {
+        self.load_taped(compiled, settings, Tapes::Record(recorder))
+    }
+
+    pub(crate) fn load_taped(
+        &self,
+        compiled: &Compiled,
+        settings: FunctionSettings,
+        tapes: Tapes,
+    ) -> Result<Function, LoadError> {
         let engine = &self.0;
         let component = &compiled.component;
         let (wasm, imports) = engine.of(component).ok_or(LoadError::OtherEngine)?;
@@ -155,6 +186,9 @@ impl Engine {
         if exports.service.is_some() && matches!(settings.isolation, Isolation::Reused { .. }) {
             return Err(LoadError::NotReusable);
         }
+        if exports.service.is_some() && exports.has_next && tapes.are_on() {
+            return Err(LoadError::NotRecordable);
+        }
         let inner = Arc::new(Inner {
             name: settings.name,
             digest: compiled.digest(),
@@ -165,6 +199,7 @@ impl Engine {
             exports,
             gate: Gate::new(settings.quarantine),
             calls: Permits::new("calls", usize::MAX),
+            tapes,
         });
         let stock = Stock::open(&inner, settings.isolation);
         Ok(Function(inner, stock))

@@ -27,6 +27,7 @@ mod linker;
 pub mod message;
 pub mod outcome;
 pub mod quarantine;
+pub mod record;
 mod state;
 mod stock;
 mod ticker;

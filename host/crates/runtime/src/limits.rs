@@ -1,6 +1,7 @@
 //! What one call of a function may use, and the part of it that wasmtime asks
 //! about: memory and tables. Time is counted in `call/meter.rs`.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -10,7 +11,7 @@ use wasmtime::ResourceLimiter;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// What one call may use. Every limit has its own outcome when it is passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of linear memory, all memories of the instance together; no more than
     /// [`EngineSettings::memory`](crate::EngineSettings::memory).
@@ -43,7 +44,7 @@ pub struct Limits {
 }
 
 /// What the requests of one call may come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchLimits {
     /// Requests that it may send.
     pub requests: u32,

@@ -96,6 +96,11 @@ impl Context {
         true
     }
 
+    /// All values, with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.values.iter().map(|(name, value)| (&**name, value))
+    }
+
     /// True when no value is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -14,7 +14,7 @@ pub(crate) use self::messages::{
     Content, Messages, RequestHead, RequestState, ResponseState, note_field,
 };
 use crate::call::Shared;
-use crate::capabilities::{CacheObligation, CallId, LogLevel};
+use crate::capabilities::{CacheObligation, CallId, Capabilities, LogLevel};
 use crate::function::Inner;
 use crate::hostcalls::Exchanges;
 use crate::hostcalls::keyvalue::Cas;
@@ -100,6 +100,11 @@ impl CallState {
         &self.function.limits
     }
 
+    /// What stands behind the function's imports, in this call.
+    pub(crate) fn capabilities(&self) -> &dyn Capabilities {
+        self.shared.capabilities(&self.function)
+    }
+
     /// Counts a call into the host. An error ends the guest.
     pub(crate) fn hostcall(&mut self) -> wasmtime::Result<()> {
         self.shared.meter.count_hostcall();
@@ -149,7 +154,7 @@ impl CallState {
         let id = self.call_id();
         self.shared
             .log
-            .write(&*self.function.capabilities, &id, level, message);
+            .write(self.capabilities(), &id, level, message);
     }
 
     /// Takes the messages out when the guest has ended; `answer` is the number of the response

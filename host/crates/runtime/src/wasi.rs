@@ -22,7 +22,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::call::next::Behind;
 use crate::call::{FetchSender, Shared};
-use crate::capabilities::{CallId, Capabilities, LogLevel};
+use crate::capabilities::{CallId, LogLevel};
+use crate::function::Inner;
+use crate::record::{Deck, Drawn};
 use crate::state::{CallState, Data};
 use crate::wasi_http::Hooks;
 
@@ -50,6 +52,8 @@ pub(crate) struct Wasi {
     output: [Arc<Lines>; 2],
     /// What is behind a middleware.
     behind: Option<Arc<Behind>>,
+    /// Clocks and randomness of a function whose calls are recorded, or of a repeated call.
+    deck: Option<Arc<Deck>>,
 }
 
 impl Wasi {
@@ -57,43 +61,60 @@ impl Wasi {
         let lines = |level| {
             Arc::new(Lines {
                 level,
-                capabilities: Arc::clone(&state.function.capabilities),
+                function: Arc::clone(&state.function),
                 open: Mutex::new(Open::of(state)),
             })
         };
         let output = [lines(LogLevel::Info), lines(LogLevel::Warn)];
         let [stdout, stderr] = &output;
         let clock = state.function.engine.clock.clone();
-        let context = WasiCtx::builder()
+        let tape = state.shared.tape.as_ref();
+        let is_taped = state.function.tapes.are_on();
+        let deck = is_taped.then(|| Deck::new(tape));
+        let mut context = WasiCtx::builder();
+        context
             .stdout(Output(Arc::clone(stdout)))
             .stderr(Output(Arc::clone(stderr)))
-            .wall_clock(WallClock(clock.clone()))
+            .wall_clock(WallClock {
+                clock: clock.clone(),
+                deck: deck.clone(),
+            })
             .monotonic_clock(MonotonicClock {
                 start: state.shared.meter.start(),
                 clock,
+                deck: deck.clone(),
             })
             .max_random_size(RANDOM_BYTES)
             .allow_tcp(false)
-            .allow_udp(false)
-            .build();
+            .allow_udp(false);
+        if let Some(deck) = &deck {
+            context
+                .secure_random(Drawn(Arc::clone(deck)))
+                .insecure_random(Drawn(Arc::clone(deck)))
+                .insecure_random_seed(deck.insecure_seed());
+        }
         let mut table = ResourceTable::new();
         let limits = state.limits();
         table.set_max_capacity(resources(limits.memory));
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits.field_bytes + limits.fields * FIELD_OVERHEAD);
         Self {
-            context,
+            context: context.build(),
             http,
             hooks: Hooks(FetchSender::of(state)),
             table,
             output,
             behind: None,
+            deck,
         }
     }
 
     /// Makes `next` the call that this is the WASI side of.
     pub(crate) fn serve(&mut self, next: &CallState) {
         self.hooks = Hooks(FetchSender::of(next));
+        if let Some(deck) = &self.deck {
+            deck.serve(next.shared.tape.as_ref());
+        }
         for lines in &self.output {
             *lines.open.lock() = Open::of(next);
         }
@@ -168,7 +189,10 @@ impl WasiHttpView for Data {
     }
 }
 
-struct WallClock(Clock);
+struct WallClock {
+    clock: Clock,
+    deck: Option<Arc<Deck>>,
+}
 
 impl HostWallClock for WallClock {
     fn resolution(&self) -> Duration {
@@ -176,16 +200,21 @@ impl HostWallClock for WallClock {
     }
 
     fn now(&self) -> Duration {
-        self.0
-            .wall()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
+        let now = || {
+            let now = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
+            now.unwrap_or_default()
+        };
+        match &self.deck {
+            None => now(),
+            Some(deck) => deck.time("clock.wall", now),
+        }
     }
 }
 
 struct MonotonicClock {
     clock: Clock,
     start: Instant,
+    deck: Option<Arc<Deck>>,
 }
 
 impl HostMonotonicClock for MonotonicClock {
@@ -194,7 +223,11 @@ impl HostMonotonicClock for MonotonicClock {
     }
 
     fn now(&self) -> u64 {
-        let elapsed = self.clock.now().saturating_duration_since(self.start);
+        let elapsed = || self.clock.now().saturating_duration_since(self.start);
+        let elapsed = match &self.deck {
+            None => elapsed(),
+            Some(deck) => deck.time("clock.monotonic", elapsed),
+        };
         // Never 0, even where time stands still: Go's runtime takes that for a clock that is broken.
         let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         elapsed.saturating_add(1)
@@ -204,7 +237,7 @@ impl HostMonotonicClock for MonotonicClock {
 /// Cuts output into lines and logs them.
 struct Lines {
     level: LogLevel,
-    capabilities: Arc<dyn Capabilities>,
+    function: Arc<Inner>,
     open: Mutex<Open>,
 }
 
@@ -259,9 +292,10 @@ impl Lines {
     fn emit(&self, open: &mut Open) {
         let text = String::from_utf8_lossy(&open.line);
         let text = text.strip_suffix('\r').unwrap_or(&text);
+        let capabilities = open.shared.capabilities(&self.function);
         open.shared
             .log
-            .write(&*self.capabilities, &open.id, self.level, text);
+            .write(capabilities, &open.id, self.level, text);
         open.line.clear();
     }
 }

@@ -44,6 +44,8 @@ pub struct FunctionMetrics {
     pub(in crate::telemetry) deploys: LabelledCounters<8>,
     /// Calls of versions in the shadow.
     pub(in crate::telemetry) shadows: LabelledCounters<8>,
+    /// Calls that were to be recorded.
+    pub(in crate::telemetry) recordings: LabelledCounters<8>,
     /// The last few, the oldest first.
     versions: Mutex<Vec<Arc<VersionMetrics>>>,
     /// Lines of the log that tell of denied requests.
@@ -66,6 +68,7 @@ impl FunctionMetrics {
             fetches: LabelledCounters::new(shards),
             deploys: LabelledCounters::new(shards),
             shadows: LabelledCounters::new(shards),
+            recordings: LabelledCounters::new(shards),
             versions: Mutex::default(),
             denials: LineBudget::default(),
         }
@@ -116,6 +119,11 @@ impl FunctionMetrics {
     /// Counts a call of a version in the shadow by what became of it.
     pub(crate) fn record_shadow(&self, rehearsed: &'static str) {
         self.shadows.increment(rehearsed);
+    }
+
+    /// Counts a call that was to be recorded by what became of the recording.
+    pub(crate) fn record_recording(&self, result: &'static str) {
+        self.recordings.increment(result);
     }
 
     /// What it counts by itself.

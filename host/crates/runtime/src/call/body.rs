@@ -195,6 +195,14 @@ impl http_body::Body for GuestBody {
 
 impl Source {
     fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Piece> {
+        let polled = self.poll_next(shared, context);
+        if let (Some(tape), Poll::Ready(Piece::Data(data))) = (&shared.tape, &polled) {
+            tape.roll.note_written(data);
+        }
+        polled
+    }
+
+    fn poll_next(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Piece> {
         match self {
             Self::Queue => {
                 let mut output = shared.output.lock();

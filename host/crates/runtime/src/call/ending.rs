@@ -68,6 +68,9 @@ impl Ending {
             conclusion(outcome, &self.shared),
             &self.function.engine.clock,
         );
+        if let Some(tape) = &self.shared.tape {
+            tape.end(&self.function, &receipt, &self.request_id, failure);
+        }
         if let Some(pending) = self.pending.take() {
             let end = CallEnd {
                 receipt: receipt.clone(),

@@ -114,7 +114,7 @@ impl Held {
         let mut rest = CallState::idle(
             &ended.function,
             // The call's own may hold what sends its requests, and with it the scope.
-            Arc::new(Shared::new(&ended.function)),
+            Arc::new(Shared::new(&ended.function, None)),
             Arc::clone(&ended.request_id),
         );
         rest.memory = std::mem::take(&mut ended.memory);
@@ -185,14 +185,14 @@ impl CallState {
 /// Takes the call out of a store that is not used again.
 pub(super) fn take_call(store: &mut Store<Data>) -> Data {
     let ended = store.data_mut();
-    let shared = Arc::new(Shared::new(&ended.function));
+    let shared = Arc::new(Shared::new(&ended.function, None));
     let rest = CallState::idle(&ended.function, shared, Arc::clone(&ended.request_id));
     std::mem::replace(ended, rest)
 }
 
 /// Makes an instance ahead of need, within the function's limits; an error tells why there is none.
 pub(crate) async fn prepare(function: &Arc<Inner>, slot: Permit) -> Result<Held, String> {
-    let shared = Arc::new(Shared::new(function));
+    let shared = Arc::new(Shared::new(function, None));
     let born = function.engine.clock.now();
     let state = CallState::idle(function, Arc::clone(&shared), "".into());
     let mut store = guest::new_store(state);

@@ -31,19 +31,22 @@ use self::body::{GuestBody, Source, incomplete, written};
 use self::ending::Ending;
 use self::fetches::Fetches;
 pub(crate) use self::fetches::{FetchSender, Fetched};
-use self::guest::{Guest, GuestEnd, Returned};
+pub(crate) use self::guest::Returned;
+use self::guest::{Guest, GuestEnd};
 use self::held::Seat;
 pub(crate) use self::held::{Held, prepare};
 use self::log_budget::LogBudget;
 use self::meter::Meter;
 pub(crate) use self::output::{Committed, Output};
 pub(crate) use self::passing::{PARTLY_READ, Told, is_partly_read};
+use crate::capabilities::Capabilities;
 use crate::function::{Function, Inner};
 use crate::hostcalls::Exchanges;
 use crate::limits::{Limits, MemoryLimiter};
 use crate::message::{Call, EdgeRequest, RequestCall, ResponseCall, Scope, Verdict};
 use crate::outcome::{CallFailure, CallReceipt, Outcome, PendingEnd, StartClass, Trigger};
 use crate::quarantine::Admission;
+use crate::record::{Tape, note_step};
 use crate::state::{CallState, GIVEN_RESPONSE, Messages, RequestState, ResponseState, Slots};
 
 /// CPU time for which a committed head is held back while its guest is only interrupted. Content
@@ -62,6 +65,9 @@ pub(crate) struct Shared {
     ///
     /// [`Limits::peer_wait`]: crate::limits::Limits::peer_wait
     pub(crate) was_kept_waiting: AtomicBool,
+    /// What stands between the guest and everything outside, when the call is recorded or
+    /// repeated; most are neither.
+    pub(crate) tape: Option<Arc<Tape>>,
     /// Whether the guest has ended: content that it still sends does not come to its end.
     pub(crate) is_over: AtomicBool,
 }
@@ -78,7 +84,15 @@ impl Shared {
         self.was_kept_waiting.store(is_for_peers, Ordering::Relaxed);
     }
 
-    fn new(function: &Inner) -> Self {
+    /// What stands behind the imports of a function in this call.
+    pub(crate) fn capabilities<'c>(&'c self, function: &'c Inner) -> &'c dyn Capabilities {
+        match &self.tape {
+            None => &*function.capabilities,
+            Some(tape) => &tape.capabilities,
+        }
+    }
+
+    fn new(function: &Inner, tape: Option<Arc<Tape>>) -> Self {
         Self {
             meter: Meter::new(function.engine.clock.clone()),
             log: LogBudget::new(function.limits.log_bytes),
@@ -86,23 +100,34 @@ impl Shared {
             fetches: Fetches::default(),
             was_given_less: AtomicBool::new(false),
             was_kept_waiting: AtomicBool::new(false),
+            tape,
             is_over: AtomicBool::new(false),
         }
     }
 }
 
 /// What goes into a call.
-struct Input {
-    scope: Arc<dyn Scope>,
+pub(crate) struct Input {
+    pub(crate) scope: Arc<dyn Scope>,
     request_id: Arc<str>,
-    request: Option<EdgeRequest>,
-    response: Option<http::Response<Body>>,
-    incoming: Option<http::Request<Body>>,
-    payload: Vec<u8>,
+    pub(crate) request: Option<EdgeRequest>,
+    pub(crate) response: Option<http::Response<Body>>,
+    pub(crate) incoming: Option<http::Request<Body>>,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Input {
+    /// The content of the request, and that of the response.
+    pub(crate) fn bodies(&self) -> (Option<&Body>, Option<&Body>) {
+        let incoming = self.incoming.as_ref().map(http::Request::body);
+        let request = self.request.as_ref().map(|request| &request.body);
+        let response = self.response.as_ref().map(http::Response::body);
+        (request.or(incoming), response)
+    }
 }
 
 /// How far a call came before there was something to tell its caller.
-enum Step {
+pub(crate) enum Step {
     /// The guest did not run: no slot, or quarantine.
     NotRun(Box<Messages>, CallFailure, CallReceipt),
     /// The guest ended, perhaps after it had committed a response.
@@ -307,14 +332,18 @@ impl Function {
     }
 
     /// Starts a guest and runs it until it ends or commits a response.
-    async fn step(&self, trigger: Trigger, input: Input) -> (Arc<Shared>, Step) {
+    async fn step(&self, trigger: Trigger, mut input: Input) -> (Arc<Shared>, Step) {
         let inner = &self.0;
-        let shared = Arc::new(Shared::new(inner));
         let admission = inner.gate.admit(&inner.engine.clock);
         let seat = match admission {
             Admission::Quarantined => Err(FunctionFault::Quarantined),
             Admission::Open | Admission::Trial => self.seat(),
         };
+        let tape = match &seat {
+            Ok(_) => inner.tapes.begin(trigger, inner, &mut input),
+            Err(_) => None,
+        };
+        let shared = Arc::new(Shared::new(inner, tape));
         let start = seat.as_ref().map_or(StartClass::Fresh, Seat::start_class);
         let ending = Ending::new(
             Arc::clone(inner),
@@ -340,10 +369,11 @@ impl Function {
         let keeper = self.1.as_ref().filter(|stock| stock.keeps());
         let mut guest = Guest::start(state, seat, keeper.map(Arc::clone));
         let (end, committed) = run_until_commit(&mut guest, &shared).await;
-        let step = match end {
+        let mut step = match end {
             Ok(end) => Step::Ended(end, committed, ending),
             Err(committed) => Step::Running(committed, guest, ending),
         };
+        note_step(&shared, &mut step);
         (shared, step)
     }
 

@@ -16,6 +16,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Shared;
 use super::fetches::UnderWay;
+use crate::record;
 
 thread_local! {
     /// What passes between [`reclaim`] and the [`Incoming`] that it asks, through wrappers which
@@ -158,6 +159,12 @@ impl http_body::Body for Incoming {
         };
         this.waiting = None;
         held.is_touched = true;
+        if let Some(tape) = &this.shared.tape {
+            let noted = frame
+                .as_ref()
+                .map(|frame| frame.as_ref().map_err(|failure| *failure));
+            tape.roll.note_frame(record::REQUEST, noted);
+        }
         let length = match &frame {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
             Some(Err(_)) | None => 0,

@@ -1,9 +1,10 @@
 //! Whether an address is in a list of ranges.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What an entry says of the addresses in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AclAction {
     /// They may.
     Allow,
@@ -12,7 +13,7 @@ pub enum AclAction {
 }
 
 /// The entry that an address falls under.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclEntry {
     /// Its range, such as `10.0.0.0/8`.
     pub prefix: String,
@@ -23,5 +24,5 @@ pub struct AclEntry {
 }
 
 /// No list of that name was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownAcl;

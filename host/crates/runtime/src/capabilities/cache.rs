@@ -1,5 +1,6 @@
 //! The node's cache, for what a function makes itself.
 
+use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub struct CacheOwner {
 }
 
 /// What an entry is found by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheKey {
     /// Its name; not empty.
     pub name: String,
@@ -37,7 +38,7 @@ pub struct CacheKey {
 }
 
 /// How an entry is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheOptions {
     /// Seconds for which it is fresh.
     pub max_age: u32,
@@ -50,9 +51,10 @@ pub struct CacheOptions {
 }
 
 /// A stored entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheEntry {
     /// Its content.
+    #[serde(with = "crate::record::bytes")]
     pub content: Vec<u8>,
     /// How long ago it was made.
     pub age: Duration,
@@ -61,7 +63,7 @@ pub struct CacheEntry {
 }
 
 /// Why the cache did not do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CacheError {
     /// The key is empty, too long, or has too many parts.
     KeyInvalid,
@@ -110,7 +112,7 @@ pub trait CacheObligation: Send {
 }
 
 /// What is purged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CachePurge {
     /// The function's entries of this name.
     Name(String),

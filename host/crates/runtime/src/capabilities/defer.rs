@@ -1,12 +1,14 @@
 //! Work that a function leaves for after the response.
 
+use serde::{Deserialize, Serialize};
+
 /// Most bytes of one payload.
 pub const DEFER_PAYLOAD_BYTES: usize = 64 << 10;
 /// Most payloads that one request may leave.
 pub const DEFER_PAYLOADS: usize = 16;
 
 /// Why nothing was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeferError {
     /// The payload is too large.
     TooLarge,

@@ -4,10 +4,11 @@
 //! The number is the *theoretical arrival time*: when the counter would be
 //! full again if nothing more came (ITU-T I.371, annex A).
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatePolicy {
     /// Units per window; 0 counts as 1.
     pub limit: u32,
@@ -18,7 +19,7 @@ pub struct RatePolicy {
 }
 
 /// Whether it may come, and what is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateDecision {
     /// It may.
     pub allowed: bool,

@@ -1,7 +1,9 @@
 //! Where an address is.
 
+use serde::{Deserialize, Serialize};
+
 /// What is known of an address.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GeoPlace {
     /// Two letters (ISO 3166-1).
     pub country: Option<String>,
@@ -14,8 +16,10 @@ pub struct GeoPlace {
     /// The postal code.
     pub postal_code: Option<String>,
     /// Degrees north.
+    #[serde(with = "crate::record::float::maybe")]
     pub latitude: Option<f64>,
     /// Degrees east.
+    #[serde(with = "crate::record::float::maybe")]
     pub longitude: Option<f64>,
     /// In kilometres.
     pub accuracy_radius: Option<u16>,

@@ -1,6 +1,7 @@
 //! Key-value stores as functions reach them: operations and answers, and the
 //! stores that one function was granted. What keeps the entries is the node's.
 
+use serde::{Deserialize, Serialize};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub trait KvStore: Send + Sync {
 pub type KvFuture = Pin<Box<dyn Future<Output = Result<KvReply, KvError>> + Send>>;
 
 /// One operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvOp {
     /// The entry of a key: [`KvReply::Entry`].
     Get {
@@ -35,6 +36,7 @@ pub enum KvOp {
     Set {
         /// The key.
         key: String,
+        #[serde(with = "crate::record::bytes")]
         /// Its value.
         value: Vec<u8>,
         /// Its time to live; without, it has none.
@@ -60,6 +62,7 @@ pub enum KvOp {
         key: String,
         /// What it must be.
         expected: KvExpected,
+        #[serde(with = "crate::record::bytes")]
         /// Its value.
         value: Vec<u8>,
         /// Its time to live; without, it has none.
@@ -160,27 +163,28 @@ impl KvOp {
 }
 
 /// What a key must be to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvExpected {
     /// Not there.
     Absent,
     /// Of this version.
     Version(u64),
     /// Of exactly this value.
-    Value(Vec<u8>),
+    Value(#[serde(with = "crate::record::bytes")] Vec<u8>),
 }
 
 /// A value and its version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvEntry {
     /// The value.
+    #[serde(with = "crate::record::bytes")]
     pub value: Vec<u8>,
     /// Changes with each write.
     pub version: u64,
 }
 
 /// Keys in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvPage {
     /// The keys.
     pub keys: Vec<String>,
@@ -189,7 +193,7 @@ pub struct KvPage {
 }
 
 /// The answer to an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvReply {
     /// What is there.
     Entry(Option<KvEntry>),
@@ -206,7 +210,7 @@ pub enum KvReply {
 }
 
 /// Why an operation came to nothing, or perhaps to something that nobody was told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize)]
 pub enum KvError {
     /// The function was not granted a store of that name.
     #[error("no such store was granted")]
@@ -274,6 +278,11 @@ impl KvStores {
     pub fn at(&self, place: u32) -> Option<&Arc<dyn KvStore>> {
         let (_, store) = self.0.get(place as usize)?;
         Some(store)
+    }
+
+    /// All of them, with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn KvStore>)> {
+        self.0.iter().map(|(name, store)| (name, store))
     }
 
     /// How many there are.

@@ -1,7 +1,9 @@
 //! What a function logs.
 
+use serde::{Deserialize, Serialize};
+
 /// How much a line of log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LogLevel {
     /// For following single steps.
     Trace,

@@ -73,6 +73,11 @@ pub trait Capabilities: Send + Sync {
     /// owns them writes zeros over them in the end.
     fn secret(&self, name: &str) -> Option<Arc<[u8]>>;
 
+    /// All secrets that were granted to it, with their names: what must not be written anywhere.
+    fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        Vec::new()
+    }
+
     /// This function's counters; only asked for where they are granted.
     fn rates(&self) -> Option<&dyn Rates> {
         None

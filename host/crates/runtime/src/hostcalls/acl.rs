@@ -16,7 +16,7 @@ impl acl::Host for CallState {
         let Ok(address) = address.parse::<IpAddr>() else {
             return Ok(Err(acl::AclError::AddressInvalid));
         };
-        Ok(match self.function.capabilities.acl(&name, address) {
+        Ok(match self.capabilities().acl(&name, address) {
             Err(UnknownAcl) => Err(acl::AclError::UnknownList),
             Ok(entry) => Ok(entry.map(|entry| acl::Entry {
                 prefix: entry.prefix,

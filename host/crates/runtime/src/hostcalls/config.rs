@@ -8,12 +8,12 @@ use crate::state::CallState;
 impl config::Host for CallState {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.hostcall()?;
-        Ok(self.function.capabilities.config(&name))
+        Ok(self.capabilities().config(&name))
     }
 
     fn get_value(&mut self, name: String) -> wasmtime::Result<Option<config::Value>> {
         self.hostcall()?;
-        let value = self.function.capabilities.config_value(&name);
+        let value = self.capabilities().config_value(&name);
         Ok(value.map(|value| match value {
             ConfigValue::Text(text) => config::Value::Text(text),
             ConfigValue::Integer(number) => config::Value::Integer(number),
@@ -26,11 +26,11 @@ impl config::Host for CallState {
 impl store::Host for CallState {
     fn get(&mut self, name: String) -> wasmtime::Result<Result<Option<String>, store::Error>> {
         self.hostcall()?;
-        Ok(Ok(self.function.capabilities.config(&name)))
+        Ok(Ok(self.capabilities().config(&name)))
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, store::Error>> {
         self.hostcall()?;
-        Ok(Ok(self.function.capabilities.config_all()))
+        Ok(Ok(self.capabilities().config_all()))
     }
 }

@@ -4,13 +4,15 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
+use verge_http::Failure;
 use wasmtime::component::Resource;
 
 use crate::bindings::verge::edge::types::{BodyError, HostBodyReader, HostBodyWriter};
 use crate::call::{Committed, Shared};
 use crate::handles::{ReaderHandle, WriterHandle};
 use crate::outcome::Trigger;
+use crate::record;
 use crate::state::{CallState, GIVEN_RESPONSE, MessageRef, Reader};
 
 /// The longest piece that a guest is given at once.
@@ -82,6 +84,7 @@ async fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Option<Bytes
                 }
                 return Poll::Pending;
             };
+            note_frame(shared, reader.of, &frame);
             match frame {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(_)) => {
@@ -103,6 +106,20 @@ async fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Option<Bytes
         }
     })
     .await
+}
+
+/// What was fetched is noted where it comes in.
+fn note_frame(shared: &Shared, of: MessageRef, frame: &Option<Result<Frame<Bytes>, Failure>>) {
+    let Some(tape) = &shared.tape else { return };
+    let number = match of {
+        MessageRef::Request => record::REQUEST,
+        MessageRef::Response(_) => record::RESPONSE,
+        MessageRef::Fetched => return,
+    };
+    let noted = frame
+        .as_ref()
+        .map(|frame| frame.as_ref().map_err(|failure| *failure));
+    tape.roll.note_frame(number, noted);
 }
 
 impl HostBodyWriter for CallState {

@@ -14,7 +14,7 @@ impl geo::Host for CallState {
         let Ok(address) = address.parse::<IpAddr>() else {
             return Ok(Err(geo::GeoError::AddressInvalid));
         };
-        let place = self.function.capabilities.geo(address);
+        let place = self.capabilities().geo(address);
         Ok(Ok(place.map(|place| geo::Place {
             country: place.country,
             continent: place.continent,

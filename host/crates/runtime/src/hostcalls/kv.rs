@@ -26,7 +26,7 @@ type Fallible<T> = wasmtime::Result<Result<T, Error>>;
 impl CallState {
     /// The stores that the function was granted.
     pub(super) fn stores(&self) -> Option<&KvStores> {
-        self.function.capabilities.kv()
+        self.capabilities().kv()
     }
 
     /// Counts an operation and begins it. Its store is one that a live handle stands for.

@@ -35,7 +35,7 @@ impl log::Host for CallState {
 
     fn threshold(&mut self) -> wasmtime::Result<log::Level> {
         self.hostcall()?;
-        Ok(match self.function.capabilities.log_threshold() {
+        Ok(match self.capabilities().log_threshold() {
             LogLevel::Trace => log::Level::Trace,
             LogLevel::Debug => log::Level::Debug,
             LogLevel::Info => log::Level::Info,
@@ -76,7 +76,7 @@ impl CallState {
     /// Logs a line with fields.
     pub(crate) fn log_with(&self, level: LogLevel, message: &str, fields: Vec<LogField>) {
         let id = self.call_id();
-        let capabilities = &*self.function.capabilities;
+        let capabilities = self.capabilities();
         self.shared
             .log
             .write_with(capabilities, &id, level, message, fields);

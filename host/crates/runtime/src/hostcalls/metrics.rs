@@ -39,7 +39,7 @@ impl CallState {
         labels.sort_unstable();
         Ok(match check_metric(name, &labels, update) {
             Ok(()) => {
-                self.function.capabilities.count(name, &labels, update);
+                self.capabilities().count(name, &labels, update);
                 Ok(())
             }
             Err(MetricError::NameInvalid) => Err(metrics::MetricError::NameInvalid),

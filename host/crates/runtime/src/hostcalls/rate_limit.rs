@@ -12,7 +12,7 @@ impl CallState {
     /// Counts a call into the host and finds the function's counters.
     fn rates(&mut self) -> wasmtime::Result<&dyn Rates> {
         self.hostcall()?;
-        let rates = self.function.capabilities.rates();
+        let rates = self.capabilities().rates();
         rates.ok_or_else(|| wasmtime::format_err!("it has no counters"))
     }
 }

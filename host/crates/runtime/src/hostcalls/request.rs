@@ -44,6 +44,17 @@ impl CallState {
 
     /// Notes that an origin trigger looks at the fields of these names.
     pub(super) fn note_seen<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
+        match self.shared.tape.clone() {
+            None => self.note_seen_of_origin(names),
+            Some(tape) => {
+                let names: Vec<N> = names.into_iter().collect();
+                tape.roll.note_read(&names);
+                self.note_seen_of_origin(names);
+            }
+        }
+    }
+
+    fn note_seen_of_origin<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
         let of_origin = self.trigger.is_of_origin();
         let Some(request) = self.request.as_mut().filter(|_| of_origin) else {
             return;
@@ -179,6 +190,9 @@ impl HostRequest for CallState {
 
     fn fields(&mut self, _: Handle) -> wasmtime::Result<Vec<Field>> {
         self.note_seen_all()?;
+        if let Some(tape) = &self.shared.tape {
+            tape.roll.note_read_all();
+        }
         Ok(fields::all(&self.request_call()?.head.fields))
     }
 

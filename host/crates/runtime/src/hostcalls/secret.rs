@@ -17,7 +17,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
             let state = store.data_mut();
             state.hostcall()?;
             // It goes from the one copy of the node straight into the guest's memory.
-            let secret: Option<Arc<[u8]>> = state.function.capabilities.secret(&name);
+            let secret: Option<Arc<[u8]>> = state.capabilities().secret(&name);
             Ok((secret,))
         },
     )

@@ -258,6 +258,11 @@ impl Content {
         self.written && !self.finished
     }
 
+    /// What the guest put in its place.
+    pub(crate) fn replaced(&self) -> Option<&Bytes> {
+        self.replaced.as_ref()
+    }
+
     pub(crate) fn take_given(&mut self) -> Option<Body> {
         self.given.take()
     }

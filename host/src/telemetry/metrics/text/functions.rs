@@ -58,6 +58,14 @@ pub(super) fn encode(all: &[Arc<FunctionMetrics>], page: &mut Page<'_>) -> fmt::
             deferred.put(labels, number)?;
         }
     }
+    let help = "Calls that were to be recorded, by what became of the recording.";
+    let mut recordings = page.counter("verge_function_recordings", help)?;
+    for function in all {
+        for (result, number) in function.recordings.all() {
+            let labels = [("function", function.name()), ("result", result)];
+            recordings.put(labels, number)?;
+        }
+    }
     versions(all, page)?;
     own(all, page)
 }
