@@ -21,6 +21,7 @@ fn every_guest_has_an_end_to_end_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     sources(&root.join("e2e"), &mut files);
+    sources(&root.join("process"), &mut files);
     // What tests of several files start, the kit names.
     files.push(root.join("src/guests.rs"));
     let tests: String = files
@@ -37,7 +38,7 @@ fn every_guest_has_an_end_to_end_test() {
         let name = entry.file_name().into_string().unwrap();
         assert!(
             tests.contains(&format!("\"{name}\"")),
-            "no test in tests/e2e names the guest `{name}`"
+            "no test in tests/e2e or tests/process names the guest `{name}`"
         );
     }
     assert!(guests >= 10, "the folder of guests was found: {guests}");

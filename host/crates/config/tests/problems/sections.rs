@@ -180,7 +180,7 @@ fn problems_of_sections_have_place_path_and_remedy() {
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\ngrants = { sockets = true }",
-            "config/x.toml:3:12: function.f.grants.sockets: unknown key; known keys: acl, cache, defer, device, geo, fetch, fetch_site, kv, log, metrics, rate_limit, secret",
+            "config/x.toml:3:12: function.f.grants.sockets: unknown key; known keys: acl, cache, defer, device, geo, fetch, fetch_site, kv, log, metrics, origins, rate_limit, secret",
         ),
         (
             "[function.f]\ncomponent = \"f.wasm\"\nconfig = { limit = 2026-01-01 }",

@@ -128,7 +128,7 @@ mod tests {
         for (text, expected) in [
             ("", "it is no recording of a call"),
             ("{}", "missing field `verge_recording`"),
-            ("[1]", "it is no recording of a call"),
+            ("[1]", "it is damaged"),
             ("\u{0}\u{1}", "it is no recording of a call"),
             ("{\"verge_recording\": 2}", "it has the format 2"),
             ("{\"verge_recording\": 1}", "it is damaged: missing field"),

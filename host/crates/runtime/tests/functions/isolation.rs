@@ -277,13 +277,17 @@ async fn instances_that_wait_give_their_slots_to_calls() {
             .load(&engine, &guests::naps(1_000_000))
             .expect("it loads");
         // On a busy machine the load may be over before the first instance is made ahead.
+        // Two calls at once leave a slot to the one that is being made.
         for _ in 0..1000 {
-            futures(&waiting, 4).await;
+            futures(&waiting, 2).await;
             if waiting.function.idle_instances() > 0 {
                 break;
             }
         }
-        assert!(waiting.function.idle_instances() > 0, "none waits");
+        eventually("some wait, and none is being made", || {
+            let idle = waiting.function.idle_instances();
+            idle > 0 && engine.slots().in_use() == idle
+        });
         let fresh = Setup::default()
             .load(&engine, &guests::naps(10_000_000))
             .expect("it loads");
