@@ -3,7 +3,7 @@
 //!
 //! Everything from outside enters a guest at one boundary: its message, its
 //! [`Capabilities`](crate::Capabilities), its [`Scope`](crate::Scope), and the clocks and the
-//! randomness of WASI. A [`Roll`](roll::Roll) stands there. It asks what is real and writes the
+//! randomness of WASI. A `Roll` stands there. It asks what is real and writes the
 //! answers down, or it has them from a recording and asks nobody.
 
 mod blob;
