@@ -1,6 +1,6 @@
 //! How fast does content get past a function that does not touch it, and through one that does?
 //!
-//! The same 8 MiB from the cache: without a function, behind a viewer-response transform that edits
+//! The same 1 MiB from the cache: without a function, behind a viewer-response transform that edits
 //! the head, through a `wasi:http` 0.3 middleware that hands the content on as it got it, and
 //! through functions that read and write all of it.
 
@@ -12,7 +12,7 @@ use anyhow::Result;
 use verge_benches::node::{self, Node, NodeConfig};
 use verge_benches::{Origin, Rounds, Sample, Spread, interleave, machine, wrk};
 
-const CONTENT_BYTES: usize = 8 << 20;
+const CONTENT_BYTES: usize = 1 << 20;
 
 /// Path, component, what its section has besides, and where it stands in its route.
 const ROUTES: [(&str, &str, &str, &str); 4] = [
@@ -67,7 +67,7 @@ fn sites(origin: &Origin) -> Result<String> {
 fn main() -> Result<()> {
     let rounds = Rounds::from_arguments(7, 2.0)?;
     println!(
-        "bodies: 8 MiB of content past functions and through them, HTTP/1.1, {} connections",
+        "bodies: 1 MiB of content past functions and through them, HTTP/1.1, {} connections",
         wrk::CONNECTIONS
     );
     println!("{}", machine::describe());
